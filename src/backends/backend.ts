@@ -1,0 +1,35 @@
+/** What runs a program. Models and the engine know this file only. */
+import type { HostTensor } from '../tensor/host.js';
+import type { Tensor } from '../tensor/tensor.js';
+
+/** One compiled unit: named results, and new values for states. Leaves (inputs, weights, states) are found by walking. */
+export interface Program {
+  readonly name: string;
+  readonly outputs: Readonly<Record<string, Tensor>>;
+  /** state name -> its next value; same shape and dtype as the state leaf of that name */
+  readonly updates?: Readonly<Record<string, Tensor>>;
+}
+
+export type Feeds = Readonly<Record<string, HostTensor>>;
+export type Fetches = Record<string, HostTensor>;
+
+export interface Executable {
+  /** Feeds every `input` leaf by name; resolves to `outputs`. Updates are visible to all programs when it resolves. */
+  run(feeds: Feeds): Promise<Fetches>;
+  dispose(): Promise<void>;
+}
+
+/** Buffers that live with the backend, shared by all its programs. */
+export interface StateStore {
+  write(name: string, value: HostTensor): Promise<void>;
+  /** @throws Error for a name that was never written */
+  read(name: string): Promise<HostTensor>;
+  delete(name: string): Promise<void>;
+}
+
+export interface Backend {
+  readonly name: string;
+  readonly states: StateStore;
+  compile(program: Program): Promise<Executable>;
+  dispose(): Promise<void>;
+}

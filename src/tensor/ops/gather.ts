@@ -1,0 +1,47 @@
+/** Rows of a table by index (token embeddings), and its transpose. */
+import { sizeOf } from '../host.js';
+import { check, definePrimitive, type RefArray } from '../primitive.js';
+import type { Tensor } from '../tensor.js';
+
+const applyGather = definePrimitive<Record<never, never>, 2>({
+  name: 'gatherRows',
+  infer: ([table, rows]) => {
+    check(table.shape.length === 2 && rows.dtype === 'int32', 'gatherRows', () => `needs a [rows, width] table and int32 indices, got rank ${table.shape.length} and ${rows.dtype}`);
+    return { dtype: table.dtype, shape: [...rows.shape, table.shape[1]] };
+  },
+  vjp: ([ct], [table, rows], { needs }) => [needs[0] ? scatterAddRows(ct as Tensor, rows, table.shape[0]) : undefined, undefined],
+  onnx: (emit, { inputs, outputs }) => void emit.node('Gather', inputs, outputs, { axis: { i: 0 } }),
+  reference: ([table, rows], _attrs, [out]): RefArray => {
+    const width = table.shape[1], data = new Float64Array(sizeOf(out.shape));
+    rows.data.forEach((row, i) => data.set(table.data.subarray(row * width, (row + 1) * width), i * width));
+    return { shape: out.shape, data };
+  },
+  samples: [{ shapes: [[5, 3], [2, 4]], attrs: {}, indices: { 1: 5 } }],
+});
+
+/** table [V, D], rows int32 [...] -> [..., D] */
+export const gatherRows = (table: Tensor, rows: Tensor): Tensor => applyGather([table, rows], {})[0];
+
+const applyScatter = definePrimitive<{ rows: number }, 2>({
+  name: 'scatterAddRows',
+  infer: ([values], { rows }) => ({ dtype: values.dtype, shape: [rows, values.shape[values.shape.length - 1]] }),
+  vjp: ([ct], [, rows], { needs }) => [needs[0] ? gatherRows(ct as Tensor, rows) : undefined, undefined],
+  onnx: (emit, { inputs: [values, rows], outputs, attrs, inTypes }) => {
+    const width = inTypes[0].shape[inTypes[0].shape.length - 1], count = sizeOf(inTypes[1].shape);
+    const [zeros] = emit.node('Expand', [emit.floats([0]), emit.ints([attrs.rows, width])], 1);
+    const [wide] = emit.node('Cast', [rows], 1, { to: { i: 7 } }); // ScatterND takes int64 indices
+    const [flat] = emit.node('Reshape', [wide, emit.ints([count, 1])], 1);
+    const [updates] = emit.node('Reshape', [values, emit.ints([count, width])], 1);
+    emit.node('ScatterND', [zeros, flat, updates], outputs, { reduction: { s: 'add' } });
+  },
+  reference: ([values, rows], _attrs, [out]): RefArray => {
+    const width = out.shape[1], data = new Float64Array(sizeOf(out.shape));
+    rows.data.forEach((row, i) => { for (let j = 0; j < width; j++) data[row * width + j] += values.data[i * width + j]; });
+    return { shape: out.shape, data };
+  },
+  samples: [{ shapes: [[2, 4, 3], [2, 4]], attrs: { rows: 5 }, indices: { 1: 5 } }],
+});
+
+/** Adds each row of values [..., D] into row `rows[...]` of a zero [count, D] table. */
+export const scatterAddRows = (values: Tensor, rows: Tensor, count: number): Tensor => applyScatter([values, rows], { rows: count })[0];
+

@@ -1,0 +1,94 @@
+/**
+ * A primitive is one record: its shape rule, gradient, ONNX form, slow reference and samples to test them with.
+ * The table is filled where primitives are defined; every pass and backend looks rules up by name.
+ */
+import { Node, type Attrs, type Tensor, type TensorType } from './tensor.js';
+import type { Shape } from './host.js';
+
+type Tuple<T, N extends number> = number extends N ? readonly T[] : N extends 1 ? readonly [T] : N extends 2 ? readonly [T, T] : N extends 3 ? readonly [T, T, T] : readonly T[];
+
+/** Values of the reference backend: float64 for every dtype, so that finite differences are sharp. */
+export interface RefArray {
+  readonly shape: Shape;
+  readonly data: Float64Array;
+}
+
+/** ONNX attributes carry their protobuf field. */
+export type OnnxAttr = { i: number } | { f: number } | { s: string } | { ints: readonly number[] } | { floats: readonly number[] };
+
+/** What a primitive's `onnx` rule writes to. */
+export interface Emitter {
+  /** Adds a node; gives fresh output names unless they are passed. */
+  node(opType: string, inputs: readonly string[], outputs: readonly string[] | number, attrs?: Record<string, OnnxAttr>, domain?: string): string[];
+  /** An int64 vector literal. */
+  ints(values: readonly number[]): string;
+  /** A float32 literal. */
+  floats(values: readonly number[], shape?: Shape): string;
+}
+export const MICROSOFT = 'com.microsoft';
+
+export interface EmitIo<A extends Attrs> {
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attrs: A;
+  readonly inTypes: readonly TensorType[];
+  readonly outTypes: readonly TensorType[];
+}
+
+export interface VjpContext<A extends Attrs> {
+  readonly attrs: A;
+  readonly outs: readonly Tensor[];
+  /** Which inputs a gradient is wanted for; a rule may return undefined for the others. */
+  readonly needs: readonly boolean[];
+}
+
+export interface PrimitiveSample<A extends Attrs> {
+  readonly shapes: readonly Shape[];
+  readonly attrs: A;
+  /** Values are drawn uniformly from this range; default [-1, 1]. */
+  readonly range?: readonly [number, number];
+  /** Inputs that hold whole numbers below this (indices, int32). */
+  readonly indices?: Readonly<Record<number, number>>;
+}
+
+export interface Primitive<A extends Attrs, N extends number> {
+  readonly name: string;
+  readonly infer: (inputs: Tuple<TensorType, N>, attrs: A) => TensorType | readonly TensorType[];
+  /** Cotangents of the inputs from those of the outputs (undefined: this output has none). */
+  readonly vjp: (cts: readonly (Tensor | undefined)[], inputs: Tuple<Tensor, N>, ctx: VjpContext<A>) => Tuple<Tensor | undefined, N>;
+  /** An ONNX op of the same signature, or a rule that emits nodes. */
+  readonly onnx: string | ((emit: Emitter, io: EmitIo<A>) => void);
+  readonly reference: (inputs: Tuple<RefArray, N>, attrs: A, outTypes: readonly TensorType[]) => RefArray | readonly RefArray[];
+  readonly samples: readonly PrimitiveSample<A>[];
+}
+
+export type AnyPrimitive = Primitive<Attrs, number>;
+const table = new Map<string, AnyPrimitive>();
+
+export const primitives = (): ReadonlyMap<string, AnyPrimitive> => table;
+
+/** @throws Error for a name nobody defined */
+export function primitive(name: string): AnyPrimitive {
+  const found = table.get(name);
+  if (!found) throw new Error(`primitive: "${name}" is not defined`);
+  return found;
+}
+
+/** Adds a primitive to the table and returns the function that applies it; it gives all results of the node. */
+export function definePrimitive<A extends Attrs, N extends number>(record: Primitive<A, N>): (inputs: Tuple<Tensor, N>, attrs: A) => readonly Tensor[] {
+  if (table.has(record.name)) throw new Error(`primitive: "${record.name}" is defined twice`);
+  table.set(record.name, record as unknown as AnyPrimitive); // rules are only ever called with nodes of this op
+  return (inputs, attrs) => applyPrimitive(record as unknown as AnyPrimitive, inputs as readonly Tensor[], attrs);
+}
+
+export function applyPrimitive(rule: AnyPrimitive, inputs: readonly Tensor[], attrs: Attrs): readonly Tensor[] {
+  const types = rule.infer(inputs, attrs);
+  return new Node(rule.name, inputs, Object.freeze({ ...attrs }), Array.isArray(types) ? (types as TensorType[]) : [types as TensorType]).outs;
+}
+
+/** @throws RangeError `<op>: <what>` */
+export function check(ok: boolean, op: string, message: () => string): asserts ok {
+  if (!ok) throw new RangeError(`${op}: ${message()}`);
+}
+
+export const shapeText = (shape: Shape): string => `[${shape.join(',')}]`;
