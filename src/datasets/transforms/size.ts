@@ -1,0 +1,12 @@
+/** The `size` option that crops share: a side of a square, or [height, width]. */
+export const sizeOption = {
+  oneOf: [
+    { type: 'integer', minimum: 1 },
+    { type: 'array', items: { type: 'integer', minimum: 1 }, minItems: 2, maxItems: 2 },
+  ],
+} as const;
+
+/** @returns [height, width] */
+export function heightWidth(size: number | readonly number[]): [number, number] {
+  return typeof size === 'number' ? [size, size] : [size[0], size[1]];
+}
