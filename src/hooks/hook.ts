@@ -1,0 +1,24 @@
+/** Points of a run where a component can act; names and order as mmengine's hooks, in camelCase. */
+import type { RunState } from '../engine/run-state.js';
+
+/** mmengine's named priorities: a lower number runs earlier at each point. */
+export const PRIORITY = { HIGHEST: 0, VERY_HIGH: 10, HIGH: 30, ABOVE_NORMAL: 40, NORMAL: 50, BELOW_NORMAL: 60, LOW: 70, VERY_LOW: 90, LOWEST: 100 } as const;
+export type Priority = keyof typeof PRIORITY;
+
+export abstract class Hook {
+  readonly priority: Priority = 'NORMAL';
+
+  /** Everything is built, states are initialised, nothing is restored yet. */
+  async beforeRun(_run: RunState): Promise<void> {}
+  /** After a checkpoint was restored (only on resume). */
+  async afterLoadCheckpoint(_run: RunState): Promise<void> {}
+  /** Just before the first iteration of this process. */
+  async beforeTrain(_run: RunState): Promise<void> {}
+  async beforeTrainIter(_run: RunState): Promise<void> {}
+  async afterTrainIter(_run: RunState): Promise<void> {}
+  /** While a checkpoint folder is being written: add files to `folder`; they appear with it or not at all. */
+  async beforeSaveCheckpoint(_run: RunState, _folder: string): Promise<void> {}
+  async afterTrain(_run: RunState): Promise<void> {}
+  /** Always, also after an error. */
+  async afterRun(_run: RunState): Promise<void> {}
+}

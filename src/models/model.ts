@@ -1,0 +1,70 @@
+/** What the engine knows of a model: one training step as a graph, the feeds of that step, and pictures. */
+import type { Executor } from '../backends/executor.js';
+import type { Feeds } from '../backends/backend.js';
+import type { HostTensor, Shape } from '../tensor/host.js';
+import type { Tensor, TensorType } from '../tensor/tensor.js';
+import type { Rng } from '../random/rng.js';
+
+/** One training example; `prior` is its class picture when prior preservation is on. */
+export interface TrainSample {
+  /** [3, H, W] float32 in [-1, 1] */
+  readonly img: HostTensor;
+  readonly text: string;
+  readonly prior?: { readonly img: HostTensor; readonly text: string };
+}
+
+/** Which values the trainable parameters take in a program. */
+export type WeightSet = 'current' | 'ema' | 'base';
+
+export interface SampleRequest {
+  readonly prompts: readonly string[];
+  /** one per prompt, or one for all; default '' */
+  readonly negative_prompt?: string | readonly string[];
+  /** one whole number per prompt: the same seed gives the same picture */
+  readonly seeds: readonly number[];
+  readonly steps: number;
+  /** classifier-free guidance; 1 or less runs without */
+  readonly guidance_scale: number;
+  /** pixels, multiples of 8 */
+  readonly height: number;
+  readonly width: number;
+  /** scheduler class name; default the pipeline's own */
+  readonly scheduler?: string;
+  readonly weights?: WeightSet;
+  readonly onStep?: (done: number, total: number) => void;
+  /** Stops between steps. */
+  readonly signal?: AbortSignal;
+}
+
+export interface StepContext {
+  readonly iteration: number;
+  readonly rng: Rng;
+}
+
+export abstract class Model {
+  /** Opens weights and checks them against the configs. Called once, before anything else. */
+  abstract load(): Promise<void>;
+  /** Runs programs; set by the runner after `load`, when the parameters are known. */
+  executor!: Executor;
+
+  /** Trainable parameters by name, in a fixed order. */
+  abstract parameters(): ReadonlyMap<string, Shape>;
+  /** Start values of the trainable parameters. */
+  abstract initialValues(rng: Rng): Promise<Record<string, HostTensor>>;
+
+  /** What one step is fed for these samples. Everything random comes from (seed, iteration, sample). */
+  abstract feeds(samples: readonly TrainSample[], step: StepContext): Promise<Feeds>;
+  /** The scalar loss for feeds of these types, over `parameter` leaves; `logs` are further scalars to report. */
+  abstract loss(feeds: Readonly<Record<string, TensorType>>): { loss: Tensor; logs?: Record<string, Tensor> };
+
+  /** Pictures, uint8 [H, W, 3], one per prompt. */
+  abstract sample(request: SampleRequest): AsyncGenerator<HostTensor>;
+
+  /** Writes what training made, as the field's tools read it, into `folder` (e.g. `step999/unet/adapter_model.safetensors`). */
+  abstract save(folder: string, values: Readonly<Record<string, HostTensor>>): Promise<void>;
+
+  /** Identifies the frozen weights: a checkpoint of another base is refused. */
+  abstract readonly fingerprint: string;
+  /** Frozen and trainable parameter counts, for the log. */
+  abstract readonly counts: { readonly frozen: number; readonly trainable: number };
+}

@@ -1,0 +1,35 @@
+/** The kinds of component. Each component adds its own name and class to the map of its kind (`declare module`). */
+/* eslint-disable @typescript-eslint/no-empty-object-type -- filled by declaration merging where components are defined */
+export interface ModelMap {}
+export interface DatasetMap {}
+export interface TransformMap {}
+export interface SamplerMap {}
+export interface HookMap {}
+export interface OptimizerMap {}
+export interface LrScheduleMap {}
+export interface LossMap {}
+export interface NoiseMap {}
+export interface TimestepsMap {}
+export interface SchedulerMap {}
+export interface MetricMap {}
+export interface LoggerMap {}
+export interface BackendMap {}
+/* eslint-enable @typescript-eslint/no-empty-object-type */
+
+export interface Kinds {
+  MODELS: ModelMap;
+  DATASETS: DatasetMap;
+  TRANSFORMS: TransformMap;
+  SAMPLERS: SamplerMap;
+  HOOKS: HookMap;
+  OPTIMIZERS: OptimizerMap;
+  LR_SCHEDULES: LrScheduleMap;
+  LOSSES: LossMap;
+  NOISE: NoiseMap;
+  TIMESTEPS: TimestepsMap;
+  SCHEDULERS: SchedulerMap;
+  METRICS: MetricMap;
+  LOGGERS: LoggerMap;
+  BACKENDS: BackendMap;
+}
+export type KindName = keyof Kinds;

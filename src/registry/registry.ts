@@ -1,0 +1,37 @@
+import 'reflect-metadata';
+import { injectable } from 'inversify';
+import type { KindName } from './kinds.js';
+import type { OptionsSchema } from './schema.js';
+
+/** A registered class. Its constructor takes what it injects, so tests may call it directly. */
+export interface ComponentClass<Base = object> {
+  // Constructors of components differ; only the container calls them through this type.
+  new (...args: never[]): Base;
+  readonly options: OptionsSchema;
+}
+
+/** Components of one kind by name. */
+export class Registry<Base extends object = object> {
+  private readonly classes = new Map<string, ComponentClass<Base>>();
+
+  /** @param noun what error messages call one of these, e.g. `hook` */
+  constructor(readonly kind: KindName, readonly noun: string) {}
+
+  /** Class decorator: `@HOOKS.register()` under the class's own name, or another. @throws Error when the name is taken */
+  register(name?: string): <C extends ComponentClass<Base>>(component: C) => void {
+    return (component) => {
+      const key = name ?? component.name;
+      if (this.classes.has(key)) throw new Error(`${this.kind}: "${key}" is registered twice; choose another name`);
+      injectable()(component);
+      this.classes.set(key, component);
+    };
+  }
+
+  get(name: string): ComponentClass<Base> | undefined {
+    return this.classes.get(name);
+  }
+
+  names(): string[] {
+    return [...this.classes.keys()].sort();
+  }
+}

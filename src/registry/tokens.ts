@@ -1,0 +1,27 @@
+/** What a component may ask its constructor to be given: `@inject(LOGGER) log: Logger`. */
+import type { ServiceIdentifier } from 'inversify';
+import type { Backend } from '../backends/backend.js';
+import type { WorkDir } from '../engine/work-dir.js';
+import type { Rng } from '../random/rng.js';
+import type { Registry } from './registry.js';
+
+export interface Logger {
+  info(message: string): void;
+  warn(message: string): void;
+  debug(message: string): void;
+}
+
+/** Builds a component from `{ type, ...options }`: looked up, validated, constructed with its services. */
+export type Build = <Base extends object>(registry: Registry<Base>, config: object) => Base;
+
+const token = <T>(name: string): ServiceIdentifier<T> => Symbol.for(`diffengine.${name}`);
+
+/** The component's own options, validated, defaults filled in. */
+export const OPTIONS = token<unknown>('OPTIONS');
+export const BUILD = token<Build>('BUILD');
+export const LOGGER = token<Logger>('LOGGER');
+export const WORK_DIR = token<WorkDir>('WORK_DIR');
+export const RNG = token<Rng>('RNG');
+export const BACKEND = token<Backend>('BACKEND');
+/** Folder for files that later runs can reuse. */
+export const CACHE_DIR = token<string>('CACHE_DIR');
