@@ -9,7 +9,7 @@ import { UserError } from '../../src/errors.js';
 const FIXTURES = 'test/fixtures/datasets';
 const fixture = async <T>(name: string): Promise<T> => JSON.parse(await readFile(join(FIXTURES, name), 'utf8')) as T;
 
-t.test('decoding equals PIL for grey, alpha, palette, bilevel, jpeg, webp, and turns a rotated photo upright', async (t) => {
+void t.test('decoding equals PIL for grey, alpha, palette, bilevel, jpeg, webp, and turns a rotated photo upright', async (t) => {
   const { files } = await fixture<{ files: Record<string, { shape: number[]; base64: string }> }>('pil-decode.json');
   const names = Object.keys(files).filter((name) => name !== 'cmyk.jpg');
   t.equal(names.length, 10);
@@ -20,7 +20,7 @@ t.test('decoding equals PIL for grey, alpha, palette, bilevel, jpeg, webp, and t
   }
 });
 
-t.test('a CMYK jpeg becomes RGB: its dark corner stays dark, its bright corner bright', async (t) => {
+void t.test('a CMYK jpeg becomes RGB: its dark corner stays dark, its bright corner bright', async (t) => {
   const { data, shape } = await readImage(join(FIXTURES, 'cmyk.jpg'));
   t.strictSame(shape, [16, 24, 3]);
   const brightness = (y: number, x: number) => data[(y * 24 + x) * 3] + data[(y * 24 + x) * 3 + 1] + data[(y * 24 + x) * 3 + 2];
@@ -28,7 +28,7 @@ t.test('a CMYK jpeg becomes RGB: its dark corner stays dark, its bright corner b
   t.ok(brightness(15, 23) > 450, `bottom right ${brightness(15, 23)}`);
 });
 
-t.test('an unreadable picture is the user\'s to fix, and is named', async (t) => {
+void t.test('an unreadable picture is the user\'s to fix, and is named', async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'image-'));
   const text = join(dir, 'text.png'), cut = join(dir, 'cut.jpg');
   await writeFile(text, 'not a picture');
@@ -41,7 +41,7 @@ t.test('an unreadable picture is the user\'s to fix, and is named', async (t) =>
   await t.rejects(decodeImage(new Uint8Array(0), 'a.parquet row 3'), /^a\.parquet row 3: not a readable picture \(0 bytes/);
 });
 
-t.test('a written png reads back the same, with nothing else left in the folder', async (t) => {
+void t.test('a written png reads back the same, with nothing else left in the folder', async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'image-'));
   const picture = image(Uint8Array.of(255, 0, 0, 0, 255, 0, 0, 0, 255, 7, 8, 9, 10, 11, 12, 13, 14, 15), 2, 3);
   await writePng(join(dir, 'new/picture.png'), picture);
@@ -49,14 +49,16 @@ t.test('a written png reads back the same, with nothing else left in the folder'
   t.strictSame(await readdir(join(dir, 'new')), ['picture.png']);
 });
 
-t.test('a failed write leaves nothing behind', async (t) => {
+void t.test('a failed write leaves nothing behind and says where and why', async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'image-'));
   await writePng(join(dir, 'taken/inside.png'), image(new Uint8Array(3), 1, 1));
-  await t.rejects(writePng(join(dir, 'taken'), image(new Uint8Array(3), 1, 1)), 'the name is a folder');
+  await t.rejects(writePng(join(dir, 'taken'), image(new Uint8Array(3), 1, 1)),
+    new UserError(`${join(dir, 'taken')}: cannot be written (EISDIR); is there space, and may you write there?`));
+  await t.rejects(writePng(join(dir, 'taken/inside.png/x.png'), image(new Uint8Array(3), 1, 1)), /x\.png: cannot be written/);
   t.strictSame(await readdir(dir), ['taken']);
 });
 
-t.test('a contact sheet puts pictures in rows on white, 4 pixels apart', async (t) => {
+void t.test('a contact sheet puts pictures in rows on white, 4 pixels apart', async (t) => {
   const black = image(new Uint8Array(2 * 2 * 3), 2, 2);
   const sheet = contactSheet([black, black, black], 2);
   t.strictSame(sheet.shape, [8, 8, 3]);
@@ -65,7 +67,7 @@ t.test('a contact sheet puts pictures in rows on white, 4 pixels apart', async (
   t.throws(() => contactSheet([]), RangeError);
 });
 
-t.test('resizing equals PIL bit for bit with every filter, up and down', async (t) => {
+void t.test('resizing equals PIL bit for bit with every filter, up and down', async (t) => {
   interface Case { interpolation: Interpolation; from: [number, number]; to: [number, number]; expected: string }
   const { cases } = await fixture<{ cases: Case[] }>('pil-resize.json');
   t.equal(cases.length, 24);

@@ -1,0 +1,52 @@
+import type { RandomStream } from '../random/rng.js';
+import type { Logger } from '../registry/tokens.js';
+import type { HostTensor } from '../tensor/host.js';
+import type { Image } from './image.js';
+
+/** One picture and its text as the model wants them. Shared with caches: read, do not write. */
+export interface Captioned {
+  /** float32 [3, H, W], -1 to 1 with the usual Normalize */
+  readonly img: HostTensor;
+  readonly text: string;
+}
+
+/** One training sample. `prior` is a class picture that the model should not forget (DreamBooth prior preservation). */
+export interface Sample extends Captioned {
+  readonly prior?: Captioned;
+}
+
+/** Asks the model that is about to be trained for pictures of its own. */
+export interface ClassImageRequest {
+  /** hub id or folder of the pipeline; undefined: the run's own model */
+  readonly model: string | undefined;
+  readonly prompt: string;
+  /** one picture per seed */
+  readonly seeds: readonly number[];
+  readonly size: { readonly height: number; readonly width: number };
+  /** Called as each picture is done, with the seed's place in `seeds`. */
+  readonly onImage: (index: number, image: Image) => Promise<void>;
+}
+
+/** What a dataset may ask of the run while it prepares. Datasets import no models. */
+export interface DatasetServices {
+  readonly logger: Logger;
+  /** folder for files that later runs can reuse */
+  readonly cacheDir: string;
+  readonly seed: number;
+  /** @returns the local folder of a hub dataset, downloaded if needed, or of a path */
+  readonly resolveDataset: (idOrPath: string) => Promise<string>;
+  readonly generateClassImages?: (request: ClassImageRequest) => Promise<void>;
+  /** changes when the weights that generate class images change */
+  readonly modelFingerprint?: string;
+}
+
+/** Pictures with texts, by index. Call `prepare` (when there is one) before anything else. */
+export abstract class Dataset {
+  abstract readonly length: number;
+  /** False promises that a picture is the same each time it comes up, so what follows from it may be cached. */
+  readonly augmented: boolean = true;
+  /** Reads or generates what is needed and finds the user's mistakes before the first iteration. */
+  prepare?(services: DatasetServices): Promise<void>;
+  /** @param index 0 <= index < length  @param stream the sample's own chance */
+  abstract get(index: number, stream: RandomStream): Promise<Sample>;
+}

@@ -1,0 +1,84 @@
+import { inject } from 'inversify';
+import { Rng, type RandomStream } from '../random/rng.js';
+import { DATASETS } from '../registry/registries.js';
+import type { OptionsSchema, Output } from '../registry/schema.js';
+import { BUILD, OPTIONS, type Build } from '../registry/tokens.js';
+import { cachedClassImages } from './class-images.js';
+import { Dataset, type DatasetServices, type Sample } from './dataset.js';
+import type { Pipeline, Source } from './pipeline.js';
+import { buildPipeline, pipelineOption } from './pipeline-option.js';
+import { folderSources } from './sources.js';
+import { heightWidth, sizeOption } from './transforms/size.js';
+
+@DATASETS.register()
+export class DreamBoothDataset extends Dataset {
+  static readonly options = {
+    description: 'A few pictures of one subject, all with the same prompt, and optionally class pictures for prior preservation.',
+    type: 'object', additionalProperties: false, required: ['dataset', 'instance_prompt', 'pipeline'],
+    properties: {
+      dataset: { type: 'string', description: 'folder, or dataset id on the hub, with pictures of the subject' },
+      instance_prompt: { type: 'string', description: 'text for every picture, with a rare word for the subject: "a photo of sks dog"' },
+      class_prompt: { type: ['string', 'null'], default: null, description: 'text of the class pictures: "a photo of dog"; null: no prior preservation' },
+      class_image: {
+        type: 'object', additionalProperties: false, default: {}, description: 'where class pictures come from; read only with a class_prompt',
+        properties: {
+          model: { type: ['string', 'null'], default: null, description: 'pipeline that makes them; null: the model being trained, before training' },
+          num_images: { type: 'integer', minimum: 1, default: 200, description: 'how many to make; made once and kept in the cache' },
+          data_dir: { type: ['string', 'null'], default: null, description: 'folder of your own class pictures, used instead; nothing is written there' },
+          size: { ...sizeOption, default: 512, description: 'pixels of those made: a side of a square, or [height, width]' },
+          seed: { type: ['integer', 'null'], minimum: 0, default: null, description: 'seed of the first one; null: the seed of the run' },
+        },
+      },
+      pipeline: pipelineOption,
+    },
+  } as const satisfies OptionsSchema;
+
+  override readonly augmented: boolean;
+  private readonly pipeline: Pipeline;
+  private instances: readonly Source[] = [];
+  private classes: readonly Source[] = [];
+
+  constructor(@inject(OPTIONS) private readonly opts: Output<typeof DreamBoothDataset.options>, @inject(BUILD) build: Build) {
+    super();
+    this.pipeline = buildPipeline(opts.pipeline, build);
+    this.augmented = this.pipeline.random;
+  }
+
+  override get length(): number { return this.instances.length; }
+
+  /** @throws UserError when there are no pictures, or one is unreadable or does not suit the pipeline */
+  override async prepare(services: DatasetServices): Promise<void> {
+    this.instances = await folderSources(await services.resolveDataset(this.opts.dataset));
+    await this.check(this.instances, this.opts.instance_prompt);
+    services.logger.info(`dataset: ${this.instances.length} pictures of "${this.opts.instance_prompt}" from ${this.opts.dataset}`);
+    if (this.opts.class_prompt !== null) this.classes = await this.classSources(this.opts.class_prompt, services);
+  }
+
+  /** Takes the class picture at random, so that batches mix the two sets differently each round. */
+  override async get(index: number, stream: RandomStream): Promise<Sample> {
+    const instance = await this.pipeline.run(this.instances[index], this.opts.instance_prompt, stream);
+    const { class_prompt } = this.opts;
+    if (class_prompt === null) return instance;
+    const picked = this.classes[stream.int(0, this.classes.length)];
+    return { ...instance, prior: await this.pipeline.run(picked, class_prompt, stream) };
+  }
+
+  private async classSources(prompt: string, services: DatasetServices): Promise<Source[]> {
+    const { model, num_images, data_dir, size, seed } = this.opts.class_image;
+    if (data_dir !== null) {
+      const own = await folderSources(data_dir);
+      await this.check(own, prompt);
+      return own;
+    }
+    const [height, width] = heightWidth(size);
+    return cachedClassImages({ model: model ?? undefined, prompt, seed: seed ?? services.seed, count: num_images, height, width }, services);
+  }
+
+  /** Runs every picture through the pipeline; what chance draws here is thrown away, what it cannot change is kept. */
+  private async check(sources: readonly Source[], text: string): Promise<void> {
+    const stream = new Rng(0).stream('check');
+    for (const source of sources) await this.pipeline.run(source, text, stream);
+  }
+}
+
+declare module '../registry/kinds.js' { interface DatasetMap { DreamBoothDataset: typeof DreamBoothDataset } }

@@ -1,0 +1,89 @@
+import { UserError } from '../errors.js';
+import type { Rng } from '../random/rng.js';
+import { DATASETS, SAMPLERS } from '../registry/registries.js';
+import type { OptionsSchema, Output } from '../registry/schema.js';
+import type { Build } from '../registry/tokens.js';
+import type { Dataset, Sample } from './dataset.js';
+import type { Sampler } from './sampler.js';
+
+/** Schema of `train_dataloader`. */
+export const dataLoaderOptions = {
+  description: 'Batches of training samples.',
+  type: 'object', additionalProperties: false, required: ['dataset'],
+  properties: {
+    batch_size: { type: 'integer', minimum: 1, default: 1, description: 'samples per iteration' },
+    num_workers: { type: 'integer', minimum: 0, default: 1, description: 'batches to prepare in the background, ahead of the one in use' },
+    drop_last: { type: 'boolean', default: false, description: 'count only full batches as the length of a round; batches are always full' },
+    dataset: { type: 'object', component: 'DATASETS', description: 'where samples come from' },
+    sampler: { type: 'object', component: 'SAMPLERS', default: { type: 'InfiniteSampler' }, description: 'in which order' },
+  },
+} as const satisfies OptionsSchema;
+
+/** Builds dataset and sampler. Call the dataset's `prepare` before the first batch. */
+export function buildDataLoader(options: Output<typeof dataLoaderOptions>, build: Build, rng: Rng): DataLoader {
+  return new DataLoader(options, build(DATASETS, options.dataset), build(SAMPLERS, options.sampler), rng);
+}
+
+/**
+ * Makes the batch of any iteration: sample j of iteration i is number i * batch_size + j of the sampler's endless row,
+ * with chance of its own. So batches do not depend on what was loaded before, nor on prefetching.
+ */
+export class DataLoader {
+  private readonly ahead = new Map<number, Promise<Sample[]>>();
+  private closed = false;
+
+  constructor(private readonly options: Pick<Output<typeof dataLoaderOptions>, 'batch_size' | 'num_workers' | 'drop_last'>,
+              readonly dataset: Dataset, private readonly sampler: Sampler, private readonly rng: Rng) {}
+
+  /** Batches in one round through the dataset, at least 1. */
+  get length(): number {
+    const rounds = this.dataset.length / this.options.batch_size;
+    return Math.max(1, this.options.drop_last ? Math.floor(rounds) : Math.ceil(rounds));
+  }
+
+  get batchSize(): number { return this.options.batch_size; }
+
+  /** @param iteration 0-based  @returns batch_size samples, all pictures of one shape */
+  batch(iteration: number): Promise<Sample[]> {
+    const wanted = this.ahead.get(iteration) ?? this.load(iteration);
+    const last = iteration + this.options.num_workers;
+    for (const known of this.ahead.keys()) {
+      if (known <= iteration || known > last) this.ahead.delete(known); // used, or left behind by a jump
+    }
+    if (!this.closed) void wanted.then(() => this.prefetch(iteration + 1, last), () => undefined);
+    return wanted;
+  }
+
+  /** Stops preparing further batches. */
+  close(): void {
+    this.closed = true;
+    this.ahead.clear();
+  }
+
+  private prefetch(from: number, to: number): void {
+    for (let i = from; i <= to && !this.closed; i++) {
+      if (this.ahead.has(i)) continue;
+      const batch = this.load(i);
+      batch.catch(() => undefined); // whoever asks for this batch gets the error; nobody may ask
+      this.ahead.set(i, batch);
+    }
+  }
+
+  private async load(iteration: number): Promise<Sample[]> {
+    const { batch_size } = this.options;
+    const samples = await Promise.all(Array.from({ length: batch_size }, (_, j) => {
+      const index = this.sampler.indexAt(iteration * batch_size + j, this.dataset.length, this.rng);
+      return this.dataset.get(index, this.rng.stream('data', iteration, j));
+    }));
+    checkShapes(samples);
+    return samples;
+  }
+}
+
+/** Pictures are stacked into one tensor, so they need one shape. */
+function checkShapes(samples: readonly Sample[]): void {
+  const shapes = new Set(samples.flatMap(({ img, prior }) => [img, ...(prior ? [prior.img] : [])].map(({ shape }) => shape.join('x'))));
+  if (shapes.size > 1) {
+    throw new UserError(`train_dataloader.dataset.pipeline: pictures of different shapes in one batch (${[...shapes].join(', ')}); add CenterCrop or RandomCrop`);
+  }
+}

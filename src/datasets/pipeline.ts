@@ -1,0 +1,70 @@
+/** A dataset's `pipeline`: the transforms in order, with what chance cannot change computed once per picture. */
+import { UserError } from '../errors.js';
+import type { RandomStream } from '../random/rng.js';
+import { ByteLru } from './byte-lru.js';
+import type { Captioned } from './dataset.js';
+import type { Image } from './image.js';
+import type { Transform, TransformSample } from './transforms/transform.js';
+
+const CACHE_BYTES = 512 * 2 ** 20; // 680 pictures of 512x512
+
+/** A picture that can be loaded again. */
+export interface Source {
+  /** tells pictures apart, and names one in errors: a path, or a file and row */
+  readonly name: string;
+  readonly load: () => Promise<Image>;
+}
+
+/** A sample that `done` leading steps have been applied to. */
+interface Started { readonly sample: TransformSample; readonly done: number }
+
+export class Pipeline {
+  /** True when some step draws from the stream. */
+  readonly random: boolean;
+  private readonly fixedSteps: number;
+  private readonly cache = new ByteLru<Started>(CACHE_BYTES);
+
+  constructor(private readonly transforms: readonly Transform[]) {
+    const firstRandom = transforms.findIndex((transform) => transform.random);
+    this.random = firstRandom >= 0;
+    this.fixedSteps = this.random ? firstRandom : transforms.length;
+  }
+
+  /** @throws UserError when the picture cannot be loaded or the steps do not lead to float32 [3, H, W] */
+  async run(source: Source, text: string, stream: RandomStream): Promise<Captioned> {
+    const key = `${source.name}\n${text}`;
+    const start: Started = this.cache.get(key) ?? { sample: { img: await source.load(), text }, done: 0 };
+    try {
+      const { sample: fixed, done } = this.applyFixed(start, stream);
+      this.cache.set(key, { sample: fixed, done }, fixed.img.data.byteLength);
+      let sample = fixed;
+      for (const transform of this.transforms.slice(done)) sample = transform.apply(sample, stream);
+      return packed(sample);
+    } catch (error) {
+      if (error instanceof UserError) throw new UserError(`${source.name}: ${error.message}`, { cause: error });
+      throw error;
+    }
+  }
+
+  /**
+   * Applies the leading steps that chance cannot change. Stops before the picture becomes float32: that is quick to do
+   * again, and four times as large in memory.
+   */
+  private applyFixed(start: Started, stream: RandomStream): Started {
+    let { sample, done } = start;
+    while (done < this.fixedSteps) {
+      const next = this.transforms[done].apply(sample, stream);
+      if (next.img.dtype !== 'uint8') break;
+      sample = next;
+      done++;
+    }
+    return { sample, done };
+  }
+}
+
+function packed({ img, text }: TransformSample): Captioned {
+  if (img.dtype !== 'float32' || img.shape.length !== 3 || img.shape[0] !== 3) {
+    throw new UserError(`pipeline: ends with ${img.dtype} [${img.shape}] instead of float32 [3, H, W]; end it with ToTensor, Normalize, PackInputs`);
+  }
+  return { img, text };
+}

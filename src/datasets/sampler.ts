@@ -1,0 +1,14 @@
+import type { Rng } from '../random/rng.js';
+
+/**
+ * Decides which picture comes when. Stateless: the order is a function of the position, so a run can resume anywhere
+ * without replaying or saving anything.
+ */
+export abstract class Sampler {
+  /**
+   * @param position whole number >= 0, counted from the start of the run over all epochs
+   * @param length pictures in the dataset
+   * @returns an index, 0 <= index < length
+   */
+  abstract indexAt(position: number, length: number, rng: Rng): number;
+}
