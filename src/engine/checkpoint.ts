@@ -1,0 +1,187 @@
+/**
+ * A checkpoint is a folder `step<iteration>`: the training state, a record of the run, and what hooks add (adapters).
+ * It is written aside, synced and renamed, so that a folder of that name is always complete. `last_checkpoint` names the
+ * one that `--resume` continues from, and changes only after the new one is safe.
+ */
+import { createHash } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import type { StateStore } from '../backends/backend.js';
+import { UserError } from '../errors.js';
+import { openSafetensors, writeSafetensors } from '../models/weights/safetensors.js';
+import type { HostTensor } from '../tensor/host.js';
+import { OLD, readable, TMP, type WorkDir } from './work-dir.js';
+
+const STATE_FILE = 'training_state.safetensors';
+const RECORD_FILE = 'run.json';
+const POINTER = 'last_checkpoint';
+
+/** What a checkpoint says of its run, in `run.json`. */
+export interface RunRecord {
+  /** 0-based, the last iteration that is in the state */
+  readonly iteration: number;
+  readonly seed: number;
+  /** iterations whose gradients wait in the accumulator for an update */
+  readonly accumulated: number;
+  /** of the frozen weights; another base cannot go on from here */
+  readonly model_fingerprint: string;
+  /** shared by a run and its continuations: only their own checkpoints are pruned */
+  readonly run_id: string;
+  readonly diffengine: string;
+  readonly config_hash: string;
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+export interface CheckpointParts {
+  readonly workDir: WorkDir;
+  readonly states: StateStore;
+  readonly stateNames: readonly string[];
+  readonly record: RunRecord;
+  /** adds files to the folder before it appears */
+  readonly addFiles: (folder: string) => Promise<void>;
+}
+
+/** @returns the folder, which now holds a complete checkpoint and is the one to resume from */
+export async function saveCheckpoint({ workDir, states, stateNames, record, addFiles }: CheckpointParts): Promise<string> {
+  const folder = workDir.step(record.iteration), name = basename(folder);
+  const aside = workDir.file(TMP + name), old = workDir.file(OLD + name);
+  try {
+    await rm(aside, { recursive: true, force: true });
+    await mkdir(aside);
+    const tensors: Record<string, HostTensor> = {};
+    for (const state of stateNames) tensors[state] = await states.read(state);
+    await writeSafetensors(join(aside, STATE_FILE), tensors, { format: 'diffengine' });
+    await writeFile(join(aside, RECORD_FILE), `${JSON.stringify(record, null, 2)}\n`);
+    await addFiles(aside);
+    await syncTree(aside);
+    // A folder cannot replace a folder in one step; WorkDir.open puts the old one back if we are killed in between.
+    await rename(folder, old).catch(ignoreMissing);
+    await rename(aside, folder);
+    await syncPath(workDir.path);
+    await workDir.write(POINTER, `${name}\n`);
+    await rm(old, { recursive: true, force: true });
+    return folder;
+  } catch (error) {
+    await rm(aside, { recursive: true, force: true }).catch(() => undefined);
+    throw readable(error, folder);
+  }
+}
+
+/** The checkpoint that this work dir continues from; undefined before the first one. */
+export async function lastCheckpoint(workDir: string): Promise<string | undefined> {
+  const name = await readFile(join(workDir, POINTER), 'utf8').catch(() => undefined);
+  return name === undefined ? undefined : resolve(workDir, name.trim());
+}
+
+/** Forgets which checkpoint is the last: a new run starts in this work dir. The checkpoints stay. */
+export async function forgetLast(workDir: WorkDir): Promise<void> {
+  await rm(workDir.file(POINTER), { force: true });
+}
+
+/** Iterations of the checkpoints in a work dir, ascending. */
+export async function checkpointsIn(workDir: string): Promise<number[]> {
+  const names = await readdir(workDir).catch(() => []);
+  return names.flatMap((n) => /^step(\d+)$/.exec(n)?.[1] ?? []).map(Number).sort((a, b) => a - b);
+}
+
+/**
+ * Removes the oldest checkpoints of a run so that `keep` remain, the newest among them.
+ * @param newest the folder just written; earlier ones of the same run count, all others stay
+ */
+export async function pruneCheckpoints(workDir: WorkDir, newest: string, keep: number): Promise<void> {
+  const { iteration, run_id } = await readRecord(newest);
+  const own: string[] = [];
+  for (const step of await checkpointsIn(workDir.path)) {
+    if (step > iteration) continue;
+    const record = await readRecord(workDir.step(step)).catch(() => undefined);
+    if (record?.run_id === run_id) own.push(workDir.step(step));
+  }
+  for (const folder of own.slice(0, Math.max(own.length - keep, 0))) {
+    const aside = workDir.file(TMP + basename(folder));
+    await rename(folder, aside); // half-removed folders must not look like checkpoints
+    await rm(aside, { recursive: true, force: true });
+  }
+}
+
+export interface Checkpoint {
+  readonly folder: string;
+  readonly record: RunRecord;
+  /** Writes the stored states. @throws UserError when the file is damaged or states are missing */
+  restore(states: StateStore, names: readonly string[]): Promise<void>;
+}
+
+/**
+ * @param path a checkpoint, or a work dir, whose last checkpoint is meant
+ * @throws UserError saying which file is missing or damaged, and which earlier checkpoint there is
+ */
+export async function openCheckpoint(path: string): Promise<Checkpoint> {
+  const folder = (await lastCheckpoint(path)) ?? resolve(path);
+  const fail = async (error: unknown): Promise<never> => {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UserError(`${folder}: cannot resume from this checkpoint (${why}); ${await advice(folder)}`, { cause: error });
+  };
+  const record = await readRecord(folder).catch(fail);
+  const restore = async (states: StateStore, names: readonly string[]): Promise<void> => {
+    const file = await openSafetensors(join(folder, STATE_FILE)).catch(fail);
+    const missing = names.filter((n) => !file.entries.has(n)), extra = [...file.entries.keys()].filter((n) => !names.includes(n));
+    if (missing.length + extra.length > 0) {
+      await fail(`it holds ${[...file.entries.keys()].join(', ')} but this run needs ${names.join(', ')}: another optimizer, accumulation or EMA setting`);
+    }
+    for (const name of names) await states.write(name, await file.read(name).catch(fail));
+  };
+  return { folder, record, restore };
+}
+
+async function readRecord(folder: string): Promise<RunRecord> {
+  await stat(folder).catch(() => { throw new Error('no such folder'); });
+  const text = await readFile(join(folder, RECORD_FILE), 'utf8').catch(() => { throw new Error(`no ${RECORD_FILE} in it`); });
+  try {
+    const record = JSON.parse(text) as RunRecord;
+    if (!Number.isSafeInteger(record.iteration)) throw new Error('no iteration');
+    return record;
+  } catch (error) {
+    throw new Error(`${RECORD_FILE} is damaged: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** What the user can do instead. */
+async function advice(folder: string): Promise<string> {
+  const home = dirname(folder), broken = Number(/^step(\d+)$/.exec(basename(folder))?.[1] ?? Infinity);
+  const others = (await checkpointsIn(home)).filter((step) => step !== broken);
+  const best = others.filter((step) => step < broken).at(-1) ?? others.at(-1);
+  return best === undefined ? `there is no other checkpoint in ${home}` : `try --resume ${join(home, `step${best}`)}`;
+}
+
+/** A hash that does not depend on the order of keys. */
+export function configHash(config: unknown): string {
+  return createHash('sha256').update(JSON.stringify(sorted(config)) ?? '').digest('hex').slice(0, 16);
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([k, v]) => [k, sorted(v)]));
+}
+
+/** Forces a folder with all its files to disk. */
+async function syncTree(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    await syncPath(join(entry.parentPath, entry.name));
+  }
+  await syncPath(folder);
+}
+
+async function syncPath(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync().catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPERM' && error.code !== 'EISDIR' && error.code !== 'EINVAL') throw error; // not every system syncs folders
+    });
+  } finally {
+    await handle.close();
+  }
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
+}

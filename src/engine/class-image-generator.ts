@@ -1,0 +1,35 @@
+/** Class pictures for DreamBooth's prior preservation, made by a model without its adapters. */
+import type { Backend } from '../backends/backend.js';
+import { Executor } from '../backends/executor.js';
+import type { ClassImageRequest } from '../datasets/dataset.js';
+import { asImage } from '../datasets/image.js';
+import type { Model } from '../models/model.js';
+
+/** Defaults of diffusers' StableDiffusionPipeline, with which DiffEngine makes its class pictures. */
+const STEPS = 50, GUIDANCE_SCALE = 7.5;
+
+interface Makers {
+  readonly model: Model;
+  readonly otherModel: (idOrPath: string) => Model | undefined;
+  readonly backend: Backend;
+  readonly signal: AbortSignal;
+}
+
+/** Ends early, with fewer pictures, when the signal is aborted. */
+export function classImageGenerator({ model: own, otherModel, backend, signal }: Makers) {
+  return async ({ model: id, prompt, seeds, size, onImage }: ClassImageRequest): Promise<void> => {
+    const second = id === undefined ? undefined : otherModel(id);
+    const model = second ? await ready(second, backend) : own;
+    let index = 0;
+    const pictures = model.sample({ prompts: seeds.map(() => prompt), seeds, steps: STEPS, guidance_scale: GUIDANCE_SCALE, ...size, weights: 'base', signal });
+    for await (const picture of pictures) await onImage(index++, asImage(picture));
+    if (second) await model.executor.dispose();
+  };
+}
+
+/** Nothing of it is trained, so it has no parameters to bind. */
+async function ready(model: Model, backend: Backend): Promise<Model> {
+  await model.load();
+  model.executor = new Executor(backend, (outputs) => [...outputs]);
+  return model;
+}

@@ -1,0 +1,33 @@
+/** Ctrl-C and SIGTERM: the first asks the run to stop after this step, the second ends the process at once. */
+import type { Logger } from '../registry/tokens.js';
+
+/** Shells report a process that a signal ended as 128 + its number. */
+const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
+type StopSignal = keyof typeof EXIT_CODES;
+
+export class Interrupt {
+  private readonly controller = new AbortController();
+  private received: StopSignal | undefined;
+
+  constructor(private readonly log: Logger) {
+    for (const name of Object.keys(EXIT_CODES)) process.on(name, this.onSignal);
+  }
+
+  /** Aborted by the first signal. */
+  get signal(): AbortSignal { return this.controller.signal; }
+
+  /** What the process should exit with; 0 when nobody interrupted it. */
+  get exitCode(): number { return this.received ? EXIT_CODES[this.received] : 0; }
+
+  /** Leaves signals to their default effect again. */
+  dispose(): void {
+    for (const name of Object.keys(EXIT_CODES)) process.off(name, this.onSignal);
+  }
+
+  private readonly onSignal = (name: NodeJS.Signals): void => {
+    if (this.received) process.exit(EXIT_CODES[name as StopSignal]);
+    this.received = name as StopSignal;
+    this.log.warn(`${name}: finishing this step, then saving a checkpoint; once more ends the run now, without saving`);
+    this.controller.abort(new Error(name));
+  };
+}

@@ -1,0 +1,29 @@
+/** Calls every hook at a point, the most urgent first. */
+import { PRIORITY, type Hook } from '../hooks/hook.js';
+import type { RunState } from './run-state.js';
+
+type Point = Exclude<keyof Hook, 'priority' | 'beforeSaveCheckpoint'>;
+
+export class RunHooks {
+  private readonly ordered: readonly Hook[];
+
+  /** @param hooks those of equal priority keep this order */
+  constructor(hooks: readonly Hook[]) {
+    this.ordered = [...hooks].sort((a, b) => PRIORITY[a.priority] - PRIORITY[b.priority]);
+  }
+
+  async call(point: Point, run: RunState): Promise<void> {
+    for (const hook of this.ordered) await hook[point](run);
+  }
+
+  async beforeSaveCheckpoint(run: RunState, folder: string): Promise<void> {
+    for (const hook of this.ordered) await hook.beforeSaveCheckpoint(run, folder);
+  }
+
+  /** Every hook gets its turn to clean up, even when another fails; the first failure is thrown at the end. */
+  async afterRun(run: RunState): Promise<void> {
+    const failures: unknown[] = [];
+    for (const hook of this.ordered) await hook.afterRun(run).catch((error: unknown) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
+  }
+}

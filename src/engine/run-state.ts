@@ -1,0 +1,38 @@
+/** What hooks see and may use during a run. */
+import type { Backend } from '../backends/backend.js';
+import type { Model, WeightSet } from '../models/model.js';
+import type { HostTensor } from '../tensor/host.js';
+import type { Rng } from '../random/rng.js';
+import type { Parameters } from './parameters.js';
+import type { WorkDir } from './work-dir.js';
+
+export interface RunState {
+  readonly model: Model;
+  readonly backend: Backend;
+  readonly parameters: Parameters;
+  readonly workDir: WorkDir;
+  readonly rng: Rng;
+  /** The merged config, as written to the work dir. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly maxIters: number;
+  /** 0-based; during `afterTrainIter` the iteration that just ran. */
+  iter: number;
+  /** Scalars of the last step: loss, grad_norm, lr, and whatever the model reports. */
+  logs: Record<string, number>;
+  /** The weights that validation and saving use: 'ema' once an EMA hook is active. */
+  weights: WeightSet;
+  /** Names of all backend states that a checkpoint must hold; a hook that adds states appends here in `beforeRun`. */
+  readonly stateNames: string[];
+  /** Aborted by Ctrl-C or SIGTERM: finish the step, save, leave. */
+  readonly signal: AbortSignal;
+  /** Trainable values now, by parameter name. */
+  values(weights?: WeightSet): Promise<Record<string, HostTensor>>;
+  /** Writes the checkpoint of this iteration, once; resolves to its folder. */
+  saveCheckpoint(): Promise<string>;
+  /** Ends the loop after this iteration. */
+  stop(reason: string): void;
+  /** True every n-th iteration, counting from 1, and false for n <= 0. */
+  every(n: number): boolean;
+  /** True in the last iteration. */
+  readonly isLast: boolean;
+}

@@ -1,0 +1,193 @@
+/** One training run from its built parts: prepares, restores, trains, cleans up. */
+import { randomUUID } from 'node:crypto';
+import type { Backend } from '../backends/backend.js';
+import { Executor } from '../backends/executor.js';
+import type { DatasetServices } from '../datasets/dataset.js';
+import type { DataLoader } from '../datasets/loader.js';
+import { Interrupted, UserError } from '../errors.js';
+import type { Hook } from '../hooks/hook.js';
+import type { Model } from '../models/model.js';
+import type { Rng } from '../random/rng.js';
+import type { Logger } from '../registry/tokens.js';
+import { checkpointsIn, configHash, forgetLast, lastCheckpoint, openCheckpoint, saveCheckpoint, type Checkpoint, type RunRecord } from './checkpoint.js';
+import { classImageGenerator } from './class-image-generator.js';
+import { changedOptions } from './config-changes.js';
+import { learningRate, type LrSchedule } from './lr_schedules/lr-schedule.js';
+import type { Optimizer } from './optimizers/optimizer.js';
+import { Parameters } from './parameters.js';
+import { RunHooks } from './run-hooks.js';
+import type { RunState } from './run-state.js';
+import { trainLoop } from './train-loop.js';
+import { TrainStep } from './train-step.js';
+import { packageVersion } from './version.js';
+import type { WorkDir } from './work-dir.js';
+
+export interface RunParts {
+  readonly model: Model;
+  readonly backend: Backend;
+  readonly optimizer: Optimizer;
+  readonly schedules: readonly LrSchedule[];
+  readonly loader: DataLoader;
+  readonly hooks: readonly Hook[];
+  readonly workDir: WorkDir;
+  readonly rng: Rng;
+  readonly log: Logger;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly maxIters: number;
+  readonly clipMaxNorm?: number | undefined;
+  readonly accumulativeCounts: number;
+  /** for `dataset.prepare`; the runner adds what comes from the model */
+  readonly datasetServices: Pick<DatasetServices, 'cacheDir' | 'resolveDataset'>;
+  /** a second model, for class pictures, by hub id or folder; undefined: it is the model of this run */
+  readonly otherModel: (idOrPath: string) => Model | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** true: the last checkpoint of the work dir; a path: that one; undefined: a new run */
+export type Resume = true | string | undefined;
+
+export interface TrainResult {
+  /** last iteration, 0-based */
+  readonly iteration: number;
+  /** the checkpoint of that iteration, when there is one */
+  readonly checkpoint: string | undefined;
+}
+
+export class Runner {
+  private readonly hooks: RunHooks;
+  private stopReason: string | undefined;
+  private saved: { iter: number; folder: string } | undefined;
+  private runId: string = randomUUID();
+
+  constructor(private readonly parts: RunParts) {
+    this.hooks = new RunHooks(parts.hooks);
+  }
+
+  /**
+   * Runs to the end, or to the first signal.
+   * @throws Interrupted after Ctrl-C or SIGTERM; UserError for what the user can mend
+   */
+  async train(resume?: Resume): Promise<TrainResult> {
+    const { model, backend, log, maxIters } = this.parts;
+    const checkpoint = await this.checkpointToResume(resume);
+    if (checkpoint && checkpoint.record.iteration + 1 >= maxIters) {
+      log.info(`already trained to iteration ${checkpoint.record.iteration}, train_cfg.max_iters is ${maxIters}; nothing to do`);
+      return { iteration: checkpoint.record.iteration, checkpoint: checkpoint.folder };
+    }
+    await model.load();
+    if (checkpoint) this.checkBase(checkpoint);
+    const parameters = new Parameters(model.parameters());
+    model.executor = new Executor(backend, (outputs, weights) => parameters.bind(outputs, purpose(weights)));
+    await this.prepareDataset();
+    const step = new TrainStep({ ...this.parts, parameters });
+    await step.init(await model.initialValues(this.parts.rng));
+    const run = this.state(parameters, [...step.stateNames]);
+    try {
+      await this.hooks.call('beforeRun', run);
+      if (checkpoint) await this.restore(run, checkpoint);
+      else await this.startAfresh();
+      this.banner(parameters);
+      await trainLoop(run, { ...this.parts, step, hooks: this.hooks, lr: (i) => this.lr(i), stopped: () => this.stopReason !== undefined });
+      if (this.stopReason !== undefined) log.info(`stopped after iteration ${run.iter}: ${this.stopReason}`);
+      return { iteration: run.iter, checkpoint: this.saved?.iter === run.iter ? this.saved.folder : undefined };
+    } finally {
+      this.parts.loader.close();
+      await this.hooks.afterRun(run);
+      await step.dispose();
+      await model.executor.dispose();
+    }
+  }
+
+  private async checkpointToResume(resume: Resume): Promise<Checkpoint | undefined> {
+    const { workDir, log } = this.parts;
+    if (resume === undefined) return undefined;
+    if (resume !== true) return openCheckpoint(resume);
+    const last = await lastCheckpoint(workDir.path);
+    if (last === undefined) log.info(`nothing to resume in ${workDir.path}: starting from the beginning`);
+    return last === undefined ? undefined : openCheckpoint(last);
+  }
+
+  private checkBase({ folder, record }: Checkpoint): void {
+    const { fingerprint } = this.parts.model;
+    if (record.model_fingerprint === fingerprint) return;
+    throw new UserError(`${folder}: trained on another base model (${record.model_fingerprint}, this one is ${fingerprint}); set model.model as it was, or start a new run with another --work-dir`);
+  }
+
+  private async prepareDataset(): Promise<void> {
+    const { model, loader, log, rng, signal, datasetServices, otherModel, backend } = this.parts;
+    try {
+      await loader.dataset.prepare?.({
+        ...datasetServices, logger: log, seed: rng.seed, modelFingerprint: model.fingerprint,
+        generateClassImages: classImageGenerator({ model, otherModel, backend, signal }),
+      });
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+    if (signal.aborted) throw new Interrupted('stopped before the first iteration; the same command starts again, with what is in the cache');
+  }
+
+  private async restore(run: RunState, { folder, record, restore }: Checkpoint): Promise<void> {
+    const { backend, config, rng, log } = this.parts;
+    await restore(backend.states, run.stateNames);
+    this.runId = record.run_id;
+    run.iter = record.iteration + 1;
+    this.saved = { iter: record.iteration, folder };
+    const changes = [...(record.seed === rng.seed ? [] : [`randomness.seed: ${record.seed} -> ${rng.seed}`]), ...changedOptions(record.config, config)];
+    if (changes.length > 0) log.warn(`the config changed since ${folder}, so this run will not equal an uninterrupted one:\n  ${changes.join('\n  ')}`);
+    log.info(`resumed from ${folder}, next iteration ${run.iter}`);
+    await this.hooks.call('afterLoadCheckpoint', run);
+  }
+
+  private async startAfresh(): Promise<void> {
+    const { workDir, log } = this.parts;
+    const old = await checkpointsIn(workDir.path);
+    if (old.length > 0) log.warn(`${workDir.path} holds checkpoints of an earlier run (${old.map((i) => `step${i}`).join(', ')}); they stay until this run writes one of the same name`);
+    await forgetLast(workDir);
+  }
+
+  private banner(parameters: Parameters): void {
+    const { model, loader, backend, optimizer, accumulativeCounts, maxIters, rng, log } = this.parts;
+    const n = (value: number): string => value.toLocaleString('en-US');
+    log.info(`model      ${model.constructor.name}: ${n(model.counts.frozen)} frozen and ${n(parameters.count)} trainable parameters, on ${backend.name}`);
+    log.info(`data       ${loader.dataset.constructor.name}: ${n(loader.dataset.length)} samples, batches of ${loader.batchSize}${accumulativeCounts > 1 ? `, ${accumulativeCounts} per update` : ''}`);
+    log.info(`training   ${n(maxIters)} iterations with ${optimizer.constructor.name}, learning rate ${optimizer.lr}, seed ${rng.seed}`);
+  }
+
+  private lr(iteration: number): number {
+    return learningRate(this.parts.schedules, iteration, this.parts.maxIters, this.parts.optimizer.lr);
+  }
+
+  private state(parameters: Parameters, stateNames: string[]): RunState {
+    const { model, backend, workDir, rng, config, maxIters, signal } = this.parts;
+    const run: RunState = {
+      model, backend, parameters, workDir, rng, config, maxIters, signal, stateNames,
+      iter: 0,
+      logs: {},
+      weights: 'current',
+      values: async (weights = run.weights) => weights === 'base' ? model.initialValues(rng) : parameters.read(backend.states, purpose(weights)),
+      saveCheckpoint: () => this.save(run),
+      stop: (reason) => { this.stopReason ??= reason; },
+      every: (n) => n > 0 && (run.iter + 1) % n === 0,
+      get isLast() { return run.iter + 1 >= maxIters; },
+    };
+    return run;
+  }
+
+  private async save(run: RunState): Promise<string> {
+    if (this.saved?.iter === run.iter) return this.saved.folder;
+    const { workDir, backend, config, rng, model, accumulativeCounts } = this.parts;
+    const record: RunRecord = {
+      iteration: run.iter, seed: rng.seed, accumulated: run.isLast ? 0 : (run.iter + 1) % accumulativeCounts,
+      model_fingerprint: model.fingerprint, run_id: this.runId, diffengine: packageVersion, config_hash: configHash(config), config,
+    };
+    const folder = await saveCheckpoint({
+      workDir, states: backend.states, stateNames: run.stateNames, record,
+      addFiles: (aside) => this.hooks.beforeSaveCheckpoint(run, aside),
+    });
+    this.saved = { iter: run.iter, folder };
+    return folder;
+  }
+}
+
+/** The states that hold a set of weights. Programs on 'base' weights have no parameters to bind. */
+const purpose = (weights: string): string => (weights === 'ema' ? 'ema' : 'params');

@@ -1,0 +1,56 @@
+/** The loop of a run, and the two ways it can end early. */
+import { Interrupted, UserError } from '../errors.js';
+import type { DataLoader } from '../datasets/loader.js';
+import type { RunHooks } from './run-hooks.js';
+import type { RunState } from './run-state.js';
+import type { TrainStep } from './train-step.js';
+
+export interface LoopParts {
+  readonly loader: Pick<DataLoader, 'batch'>;
+  readonly step: Pick<TrainStep, 'run'>;
+  readonly hooks: RunHooks;
+  /** the learning rate of an iteration */
+  readonly lr: (iteration: number) => number;
+  /** asked after each iteration: a hook called `run.stop` */
+  readonly stopped: () => boolean;
+}
+
+/**
+ * Trains from `run.iter` to the end. Afterwards `run.iter` is the last iteration that ran.
+ * @throws UserError when the loss is no longer a number, before any hook can save that state
+ * @throws Interrupted after a signal, when the checkpoint is written
+ */
+export async function trainLoop(run: RunState, { loader, step, hooks, lr, stopped }: LoopParts): Promise<void> {
+  await hooks.call('beforeTrain', run);
+  for (;;) {
+    const samples = await loader.batch(run.iter);
+    await hooks.call('beforeTrainIter', run);
+    const now = { iteration: run.iter, lr: lr(run.iter) };
+    const feeds = await run.model.feeds(samples, { iteration: run.iter, rng: run.rng });
+    run.logs = { ...await step.run(feeds, now), lr: now.lr };
+    requireFinite(run);
+    await hooks.call('afterTrainIter', run);
+    if (run.isLast || stopped()) break;
+    if (run.signal.aborted) throw await interrupted(run);
+    run.iter++;
+  }
+  await hooks.call('afterTrain', run);
+}
+
+/** The parameters have already taken the bad step, so this must come before hooks look at them. */
+function requireFinite(run: RunState): void {
+  for (const name of ['loss', 'grad_norm']) {
+    const value = run.logs[name];
+    if (value === undefined || Number.isFinite(value)) continue;
+    throw new UserError(
+      `iteration ${run.iter}: ${name} is ${value} (learning rate ${run.logs['lr']}); nothing of this iteration was saved. ` +
+      'Try a lower optim_wrapper.optimizer.lr, a warm-up (param_scheduler: LinearLR) or optim_wrapper.clip_grad, and --resume from the last checkpoint',
+    );
+  }
+}
+
+async function interrupted(run: RunState): Promise<Interrupted> {
+  const folder = await run.saveCheckpoint();
+  const left = run.maxIters - run.iter - 1;
+  return new Interrupted(`stopped after iteration ${run.iter}, ${left} left; saved ${folder}. Add --resume to the same command to continue`);
+}

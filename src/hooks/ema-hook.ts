@@ -1,0 +1,53 @@
+import { inject } from 'inversify';
+import type { Executable } from '../backends/backend.js';
+import type { RunState } from '../engine/run-state.js';
+import { HOOKS } from '../registry/registries.js';
+import type { OptionsSchema, Output } from '../registry/schema.js';
+import { OPTIONS } from '../registry/tokens.js';
+import { scalar } from '../tensor/host.js';
+import { add, mul, sub } from '../tensor/ops.js';
+import { input } from '../tensor/tensor.js';
+import { Hook } from './hook.js';
+
+/** Polyak averaging; numbers and start as mmengine's EMAHook with ExponentialMovingAverage. */
+@HOOKS.register()
+export class EMAHook extends Hook {
+  static readonly options = {
+    description: 'Keeps a moving average of the trained weights; validation pictures and saved adapters use it.',
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      momentum: { type: 'number', exclusiveMinimum: 0, exclusiveMaximum: 1, default: 2e-4, description: 'share of the new weights in each iteration' },
+      begin_iter: { type: 'integer', minimum: 0, default: 0, description: 'until here the average is a copy of the weights' },
+    },
+  } as const satisfies OptionsSchema;
+  override readonly priority = 'ABOVE_NORMAL';
+  private program: Executable | undefined;
+
+  constructor(@inject(OPTIONS) private readonly opts: Output<typeof EMAHook.options>) { super(); }
+
+  override async beforeRun(run: RunState): Promise<void> {
+    const { parameters, backend } = run;
+    await parameters.write(backend.states, 'ema', await run.values('current'));
+    run.stateNames.push(...parameters.stateNames('ema'));
+    run.weights = 'ema';
+    const momentum = input('momentum', []);
+    // ema * (1 - m) + params * m: an exact copy at m = 1
+    const updates = parameters.buckets.map((b) => [
+      parameters.stateName('ema', b),
+      add(mul(parameters.stateLeaf('ema', b), sub(1, momentum)), mul(parameters.stateLeaf('params', b), momentum)),
+    ] as const);
+    this.program = await backend.compile({ name: 'ema', outputs: {}, updates: Object.fromEntries(updates) });
+  }
+
+  override async afterTrainIter(run: RunState): Promise<void> {
+    const momentum = run.iter <= this.opts.begin_iter ? 1 : this.opts.momentum;
+    await this.program?.run({ momentum: scalar(momentum) });
+  }
+
+  override async afterRun(): Promise<void> {
+    await this.program?.dispose();
+  }
+}
+
+declare module '../registry/kinds.js' { interface HookMap { EMAHook: typeof EMAHook } }

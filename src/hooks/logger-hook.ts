@@ -1,0 +1,123 @@
+import { open, readFile, type FileHandle } from 'node:fs/promises';
+import { inject } from 'inversify';
+import type { RunState } from '../engine/run-state.js';
+import { startProgress, type Progress } from '../loggers/progress.js';
+import { HOOKS } from '../registry/registries.js';
+import type { OptionsSchema, Output } from '../registry/schema.js';
+import { LOGGER, OPTIONS, type Logger } from '../registry/tokens.js';
+import { Hook } from './hook.js';
+
+@HOOKS.register()
+export class LoggerHook extends Hook {
+  static readonly options = {
+    description: 'Reports loss, learning rate, speed and memory: a progress bar on a terminal, lines otherwise, and numbers of every iteration as JSON lines.',
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      interval: { type: 'integer', minimum: 1, default: 10, description: 'iterations between lines' },
+      jsonl: { type: 'string', minLength: 1, default: 'log.jsonl', description: 'file in the work dir, one line per iteration' },
+    },
+  } as const satisfies OptionsSchema;
+  override readonly priority = 'BELOW_NORMAL';
+  private file: FileHandle | undefined;
+  private bar: Progress | undefined;
+  private stepStart = 0;
+  private pace = new Pace(0);
+  private losses: number[] = [];
+
+  constructor(@inject(OPTIONS) private readonly opts: Output<typeof LoggerHook.options>, @inject(LOGGER) private readonly log: Logger) { super(); }
+
+  override async beforeTrain(run: RunState): Promise<void> {
+    // What came after the checkpoint that is resumed from will be written again.
+    const text = await readFile(run.workDir.file(this.opts.jsonl), 'utf8').catch(() => '');
+    await run.workDir.write(this.opts.jsonl, linesBefore(text, run.iter));
+    this.file = await open(run.workDir.file(this.opts.jsonl), 'a');
+    this.pace = new Pace(run.maxIters - run.iter);
+  }
+
+  override async beforeTrainIter(): Promise<void> {
+    this.stepStart = performance.now();
+  }
+
+  override async afterTrainIter(run: RunState): Promise<void> {
+    this.pace.step(performance.now() - this.stepStart);
+    // No times in it, so that a resumed run writes the same file as an uninterrupted one.
+    await this.file?.appendFile(`${JSON.stringify({ iter: run.iter, ...run.logs })}\n`);
+    this.losses.push(run.logs['loss']);
+    this.bar ??= startProgress(this.log, run.maxIters, run.iter);
+    this.bar?.update(run.iter + 1, this.summary(run));
+    if (!run.every(this.opts.interval) && !run.isLast) return;
+    const line = `iter ${String(run.iter + 1).padStart(String(run.maxIters).length)}/${run.maxIters}  ${this.summary(run)}`;
+    if (this.bar) this.log.debug(line);
+    else this.log.info(line);
+    this.losses = [];
+  }
+
+  override async beforeSaveCheckpoint(): Promise<void> {
+    await this.file?.sync(); // a checkpoint never outlives the lines before it
+  }
+
+  override async afterTrain(): Promise<void> {
+    this.bar?.stop();
+  }
+
+  override async afterRun(): Promise<void> {
+    this.bar?.stop();
+    await this.file?.close();
+    this.file = undefined;
+  }
+
+  /** The mean loss since the last line, the other numbers of this iteration. */
+  private summary(run: RunState): string {
+    const mean = this.losses.reduce((a, b) => a + b, 0) / this.losses.length;
+    const extra = Object.entries(run.logs).filter(([name]) => name !== 'loss' && name !== 'lr').map(([name, value]) => `${name} ${value.toPrecision(4)}`);
+    const memory = `${(process.memoryUsage.rss() / 2 ** 30).toFixed(1)} GiB`;
+    return [`loss ${mean.toPrecision(4)}`, ...extra, `lr ${run.logs['lr'].toExponential(2)}`, this.pace.text(), memory].join('  ');
+  }
+}
+
+/** Speed of the recent steps alone, and the time left with all that happens between steps. */
+class Pace {
+  private readonly begin = performance.now();
+  private recent: number[] = [];
+  private done = 0;
+  /** The first step compiles the program: it says nothing of the others. */
+  private afterFirst = 0;
+
+  constructor(private readonly total: number) {}
+
+  step(ms: number): void {
+    this.recent = this.done === 1 ? [ms] : [...this.recent.slice(-9), ms];
+    if (this.done++ === 0) this.afterFirst = performance.now();
+  }
+
+  text(): string {
+    const mean = this.recent.reduce((a, b) => a + b, 0) / this.recent.length;
+    const speed = mean > 1000 ? `${(mean / 1000).toFixed(2)} s/it` : `${(1000 / mean).toFixed(2)} it/s`;
+    const now = performance.now();
+    const perStep = this.done > 1 ? (now - this.afterFirst) / (this.done - 1) : now - this.begin;
+    return `${speed}  eta ${duration((perStep * (this.total - this.done)) / 1000)}`;
+  }
+}
+
+/** 3725 -> 1:02:05 */
+function duration(seconds: number): string {
+  const s = Math.round(seconds);
+  const two = (n: number): string => String(n).padStart(2, '0');
+  return `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`;
+}
+
+/** The complete lines of iterations before `iter`. */
+function linesBefore(text: string, iter: number): string {
+  return text.split('\n').slice(0, -1).filter((line) => iterationOf(line) < iter).map((line) => `${line}\n`).join('');
+}
+
+function iterationOf(line: string): number {
+  try {
+    return Number((JSON.parse(line) as { iter?: number }).iter ?? Infinity);
+  } catch {
+    return Infinity; // torn by a crash of the machine
+  }
+}
+
+declare module '../registry/kinds.js' { interface HookMap { LoggerHook: typeof LoggerHook } }

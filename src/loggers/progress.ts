@@ -1,0 +1,18 @@
+import type { Logger } from '../registry/tokens.js';
+
+export interface Progress {
+  /** @param done of the total, @param text what stands beside the bar */
+  update(done: number, text: string): void;
+  stop(): void;
+}
+
+/** A logger that can show a bar below its lines. */
+export interface ProgressLogger extends Logger {
+  /** undefined where bars make no sense: not a terminal */
+  progress(total: number, start: number): Progress | undefined;
+}
+
+/** A bar where the logger has one to offer. */
+export function startProgress(log: Logger, total: number, start = 0): Progress | undefined {
+  return 'progress' in log ? (log as ProgressLogger).progress(total, start) : undefined;
+}
