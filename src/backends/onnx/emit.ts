@@ -1,0 +1,137 @@
+/** A program as an ONNX model: leaves become inputs and initializers, primitives their ONNX form. */
+import { sizeOf, type HostTensor } from '../../tensor/host.js';
+import { primitive, type Emitter, type OnnxAttr } from '../../tensor/primitive.js';
+import { leafName, topo, type Node, type Tensor, type WeightSource } from '../../tensor/tensor.js';
+import type { Program } from '../backend.js';
+import { attribute, encodeModel, externalTensor, rawTensor, type NodeProto, type TensorProto, type ValueInfo } from './proto.js';
+
+export interface EmittedProgram {
+  readonly model: Uint8Array;
+  /** fed at each run */
+  readonly inputs: readonly ValueInfo[];
+  /** state leaves: fed from the state store under `graphName` */
+  readonly states: readonly { readonly name: string; readonly graphName: string }[];
+  /** program output name -> graph output */
+  readonly outputs: readonly { readonly name: string; readonly graphName: string }[];
+  readonly updates: readonly { readonly name: string; readonly graphName: string }[];
+}
+
+/** Where the model finds a weight's bytes: a location beside the model file. */
+export type Locate = (source: Extract<WeightSource, { file: string }>) => string;
+
+/** @throws Error naming the primitive and shapes when a rule cannot be emitted */
+export function emitProgram(program: Program, locate: Locate): EmittedProgram {
+  const emission = new Emission(locate);
+  const updates = Object.entries(program.updates ?? {}), outputs = Object.entries(program.outputs);
+  for (const node of topo([...outputs, ...updates].map(([, t]) => t))) emission.add(node);
+  const result = (kind: string) => ([name, t]: [string, Tensor]) => ({ name, graphName: emission.result(`${kind}:${name}`, t) });
+  const parts = { outputs: outputs.map(result('out')), updates: updates.map(result('new')) };
+  return {
+    model: encodeModel({ name: program.name, nodes: emission.nodes, initializers: emission.initializers, inputs: [...emission.inputs, ...emission.states.map((s) => s.value)], outputs: emission.graphOutputs }),
+    inputs: emission.inputs,
+    states: emission.states.map((s) => ({ name: s.name, graphName: s.value.name })),
+    ...parts,
+  };
+}
+
+class Emission implements Emitter {
+  readonly nodes: NodeProto[] = [];
+  readonly initializers: TensorProto[] = [];
+  readonly inputs: ValueInfo[] = [];
+  readonly states: { name: string; value: ValueInfo }[] = [];
+  readonly graphOutputs: ValueInfo[] = [];
+  private readonly names = new Map<Tensor, string>();
+  private readonly literals = new Map<string, string>();
+  private readonly leaves = new Map<string, string>();
+  private fresh = 0;
+  private current = '';
+
+  constructor(private readonly locate: Locate) {}
+
+  add(node: Node): void {
+    const [out] = node.outs;
+    if (node.op === 'input') this.leaf(out, `in:${leafName(out)}`, (value) => this.inputs.push(value));
+    else if (node.op === 'state') this.leaf(out, `state:${leafName(out)}`, (value) => this.states.push({ name: leafName(out), value }));
+    else if (node.op === 'constant') this.names.set(out, this.literal(node.payload as HostTensor));
+    else if (node.op === 'weight') this.names.set(out, this.weight(out, node.payload as WeightSource));
+    else if (node.op === 'parameter') throw new Error(`emit: parameter "${leafName(out)}" is not bound to a state`);
+    else this.primitive(node);
+  }
+
+  private primitive(node: Node): void {
+    const { onnx } = primitive(node.op);
+    const inputs = node.inputs.map((i) => this.names.get(i) as string);
+    const outputs = node.outs.map((_, i) => `%${node.id}${i > 0 ? `.${i}` : ''}`);
+    this.current = `${node.op}_${node.id}`;
+    if (typeof onnx === 'string') this.node(onnx, inputs, outputs);
+    else onnx(this, { inputs, outputs, attrs: node.attrs, inTypes: node.inputs, outTypes: node.outs });
+    node.outs.forEach((out, i) => this.names.set(out, outputs[i]));
+  }
+
+  node(opType: string, input: readonly string[], outputs: readonly string[] | number, attrs: Record<string, OnnxAttr> = {}, domain = ''): string[] {
+    const output = typeof outputs === 'number' ? Array.from({ length: outputs }, () => `#${this.fresh++}`) : [...outputs];
+    this.nodes.push({ opType, domain, name: `${this.current}/${opType}.${this.nodes.length}`, input, output, attribute: Object.entries(attrs).map(([k, v]) => attribute(k, v)) });
+    return output;
+  }
+
+  ints(values: readonly number[]): string {
+    return this.literal({ dtype: 'int64', shape: [values.length], data: BigInt64Array.from(values, BigInt) });
+  }
+
+  floats(values: readonly number[], shape: readonly number[] = [values.length]): string {
+    return this.literal({ dtype: 'float32', shape, data: Float32Array.from(values) });
+  }
+
+  /** A graph output for `t`. Identity gives it a name of its own: a leaf, or a tensor wanted twice, cannot be one. */
+  result(name: string, t: Tensor): string {
+    this.current = name;
+    this.node('Identity', [this.names.get(t) as string], [name]);
+    this.graphOutputs.push({ name, dtype: t.dtype, shape: t.shape });
+    return name;
+  }
+
+  /** Input and state leaves of equal name are one graph input; their types must agree. */
+  private leaf(out: Tensor, name: string, declare: (value: ValueInfo) => void): void {
+    const type = `${out.dtype}[${out.shape}]`, known = this.leaves.get(name);
+    if (known !== undefined && known !== type) throw new Error(`emit: "${name}" is used as ${known} and as ${type}`);
+    if (known === undefined) {
+      this.leaves.set(name, type);
+      declare({ name, dtype: out.dtype, shape: out.shape });
+    }
+    this.names.set(out, name);
+  }
+
+  /** Equal literals share one initializer. */
+  private literal(value: HostTensor): string {
+    const { buffer, byteOffset, byteLength } = value.data;
+    const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+    const key = byteLength <= 64 ? `${value.dtype}[${value.shape}]${bytes}` : uniformKey(value);
+    const known = key === undefined ? undefined : this.literals.get(key);
+    if (known !== undefined) return known;
+    const name = `c${this.initializers.length}`;
+    this.initializers.push(rawTensor(name, value.dtype, value.shape, bytes));
+    if (key !== undefined) this.literals.set(key, name);
+    return name;
+  }
+
+  private weight(out: Tensor, source: WeightSource): string {
+    const key = `weight:${'file' in source ? `${source.file}:${source.offset}:${out.dtype}[${out.shape}]` : source.key}`;
+    const known = this.literals.get(key);
+    if (known !== undefined) return known;
+    const name = `w${this.initializers.length}:${source.key}`;
+    if ('file' in source) this.initializers.push(externalTensor(name, out.dtype, out.shape, this.locate(source), source.offset, source.bytes));
+    else {
+      const { buffer, byteOffset, byteLength } = source.value.data;
+      this.initializers.push(rawTensor(name, out.dtype, out.shape, new Uint8Array(buffer, byteOffset, byteLength)));
+    }
+    this.literals.set(key, name);
+    return name;
+  }
+}
+
+/** A key for a float32 literal of one repeated value (the unit scales of group norms). */
+function uniformKey({ dtype, shape, data }: HostTensor): string | undefined {
+  if (!(data instanceof Float32Array) || sizeOf(shape) === 0) return undefined;
+  const [first] = data;
+  return data.every((v) => v === first) ? `${dtype}[${shape}]=${first}` : undefined;
+}

@@ -1,0 +1,108 @@
+/** The part of onnx.proto (ONNX 1.16, IR version 10) that programs need, encoded with protobufjs. */
+import protobuf from 'protobufjs/light.js';
+import type { OnnxAttr } from '../../tensor/primitive.js';
+import type { DType, Shape } from '../../tensor/host.js';
+
+const field = (id: number, type: string, repeated = false) => ({ id, type, ...(repeated ? { rule: 'repeated' } : {}) });
+
+const root = protobuf.Root.fromJSON({
+  nested: {
+    Opset: { fields: { domain: field(1, 'string'), version: field(2, 'int64') } },
+    Entry: { fields: { key: field(1, 'string'), value: field(2, 'string') } },
+    Tensor: {
+      fields: {
+        dims: field(1, 'int64', true), dataType: field(2, 'int32'), name: field(8, 'string'), rawData: field(9, 'bytes'),
+        externalData: field(13, 'Entry', true), dataLocation: field(14, 'int32'),
+      },
+    },
+    Attribute: {
+      fields: {
+        name: field(1, 'string'), f: field(2, 'float'), i: field(3, 'int64'), s: field(4, 'bytes'),
+        floats: field(7, 'float', true), ints: field(8, 'int64', true), type: field(20, 'int32'),
+      },
+    },
+    Node: {
+      fields: {
+        input: field(1, 'string', true), output: field(2, 'string', true), name: field(3, 'string'),
+        opType: field(4, 'string'), attribute: field(5, 'Attribute', true), domain: field(7, 'string'),
+      },
+    },
+    Dimension: { fields: { dimValue: field(1, 'int64') } },
+    TensorShape: { fields: { dim: field(1, 'Dimension', true) } },
+    TensorTypeProto: { fields: { elemType: field(1, 'int32'), shape: field(2, 'TensorShape') } },
+    TypeProto: { fields: { tensorType: field(1, 'TensorTypeProto') } },
+    ValueInfo: { fields: { name: field(1, 'string'), type: field(2, 'TypeProto') } },
+    Graph: {
+      fields: {
+        node: field(1, 'Node', true), name: field(2, 'string'), initializer: field(5, 'Tensor', true),
+        input: field(11, 'ValueInfo', true), output: field(12, 'ValueInfo', true),
+      },
+    },
+    Model: {
+      fields: { irVersion: field(1, 'int64'), producerName: field(2, 'string'), graph: field(7, 'Graph'), opsetImport: field(8, 'Opset', true) },
+    },
+  },
+});
+const modelType = root.lookupType('Model');
+
+/** TensorProto.DataType */
+export const DATA_TYPE: Record<DType, number> = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float16: 10, bfloat16: 16 };
+const EXTERNAL = 1; // TensorProto.DataLocation
+
+export interface TensorProto {
+  readonly name: string;
+  readonly dims: Shape;
+  readonly dataType: number;
+  readonly rawData?: Uint8Array;
+  readonly externalData?: readonly { key: string; value: string }[];
+  readonly dataLocation?: number;
+}
+
+export interface NodeProto {
+  readonly opType: string;
+  readonly domain: string;
+  readonly name: string;
+  readonly input: readonly string[];
+  readonly output: readonly string[];
+  readonly attribute: readonly object[];
+}
+
+export interface ValueInfo { readonly name: string; readonly dtype: DType; readonly shape: Shape }
+
+export const rawTensor = (name: string, dtype: DType, dims: Shape, rawData: Uint8Array): TensorProto => ({ name, dims, dataType: DATA_TYPE[dtype], rawData });
+
+/** A tensor whose bytes are `length` bytes of a file beside the model, from `offset`. */
+export function externalTensor(name: string, dtype: DType, dims: Shape, location: string, offset: number, length: number): TensorProto {
+  const externalData = Object.entries({ location, offset: String(offset), length: String(length) }).map(([key, value]) => ({ key, value }));
+  return { name, dims, dataType: DATA_TYPE[dtype], externalData, dataLocation: EXTERNAL };
+}
+
+/** AttributeProto with its AttributeType: FLOAT 1, INT 2, STRING 3, FLOATS 6, INTS 7. */
+export function attribute(name: string, value: OnnxAttr): object {
+  if ('i' in value) return { name, type: 2, i: value.i };
+  if ('f' in value) return { name, type: 1, f: value.f };
+  if ('s' in value) return { name, type: 3, s: Buffer.from(value.s) };
+  return 'ints' in value ? { name, type: 7, ints: value.ints } : { name, type: 6, floats: value.floats };
+}
+
+export interface ModelParts {
+  readonly name: string;
+  readonly nodes: readonly NodeProto[];
+  readonly initializers: readonly TensorProto[];
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+}
+
+/** Bytes of a ModelProto: ai.onnx opset 20, com.microsoft opset 1. */
+export function encodeModel({ name, nodes, initializers, inputs, outputs }: ModelParts): Uint8Array {
+  const valueInfo = (v: ValueInfo): object => ({
+    name: v.name,
+    type: { tensorType: { elemType: DATA_TYPE[v.dtype], shape: { dim: v.shape.map((dimValue) => ({ dimValue })) } } },
+  });
+  return modelType.encode({
+    irVersion: 9,
+    producerName: 'diffengine',
+    opsetImport: [{ domain: '', version: 20 }, { domain: 'com.microsoft', version: 1 }],
+    graph: { name, node: nodes, initializer: initializers, input: inputs.map(valueInfo), output: outputs.map(valueInfo) },
+  }).finish();
+}

@@ -1,0 +1,128 @@
+import { availableParallelism, tmpdir } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { inject } from 'inversify';
+import { BACKENDS } from '../../registry/registries.js';
+import type { OptionsSchema, Output } from '../../registry/schema.js';
+import { OPTIONS } from '../../registry/tokens.js';
+import { topo, type WeightSource } from '../../tensor/tensor.js';
+import type { Backend, Executable, Fetches, Program, StateStore } from '../backend.js';
+import { emitProgram } from '../onnx/emit.js';
+import type { HostTensor } from '../../tensor/host.js';
+import type { Reply, Request, SessionSpec } from './messages.js';
+import { ModelFolder } from './model-folder.js';
+
+@BACKENDS.register()
+export class OnnxRuntimeBackend implements Backend {
+  static readonly options = {
+    description: 'Compiles programs to ONNX and runs them with ONNX Runtime.',
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      device: { type: 'string', enum: ['cpu', 'webgpu', 'cuda'], default: 'cpu', description: 'execution provider' },
+      intra_op_num_threads: { type: 'integer', minimum: 0, default: 0, description: 'threads of one operation; 0: all cores' },
+      graph_optimization_level: { type: 'string', enum: ['disabled', 'basic', 'extended', 'all'], default: 'extended', description: "ONNX Runtime's own graph passes; all copies the weights into blocked layouts" },
+      scratch_dir: { type: ['string', 'null'], default: null, description: 'where compiled programs pass through, best on the file system of the weights; null: the temporary folder' },
+    },
+  } as const satisfies OptionsSchema;
+  readonly name: string;
+  private readonly worker: Worker;
+  private readonly pending = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
+  private readonly folders = new Set<ModelFolder>();
+  private nextId = 0;
+  private failure: Error | undefined;
+
+  constructor(@inject(OPTIONS) private readonly opts: Output<typeof OnnxRuntimeBackend.options>) {
+    this.name = `onnxruntime ${opts.device}`;
+    this.worker = new Worker(new URL('./worker.js', import.meta.url));
+    this.worker.unref(); // an idle backend does not keep the process alive
+    this.worker.on('message', (reply: Reply) => this.settle(reply));
+    this.worker.on('error', (error) => this.fail(error));
+    this.worker.on('exit', (code) => this.fail(new Error(`${this.name}: the worker thread ended with code ${code}`)));
+  }
+
+  readonly states: StateStore = {
+    write: async (name, value) => void (await this.ask({ kind: 'write', name, value })),
+    read: async (name) => (await this.ask({ kind: 'read', name })) as HostTensor,
+    delete: async (name) => void (await this.ask({ kind: 'delete', name })),
+  };
+
+  async compile(program: Program): Promise<Executable> {
+    const files = new Set<string>();
+    for (const node of topo([...Object.values(program.outputs), ...Object.values(program.updates ?? {})])) {
+      const source = node.op === 'weight' ? (node.payload as WeightSource) : undefined;
+      if (source && 'file' in source) files.add(source.file);
+    }
+    const folder = await ModelFolder.create(this.opts.scratch_dir ?? tmpdir(), [...files]);
+    this.folders.add(folder);
+    try {
+      const emitted = emitProgram(program, (source) => folder.locate(source.file));
+      const pairs = (list: readonly { name: string; graphName: string }[]) => list.map((x) => [x.graphName, x.name] as const);
+      const spec: SessionSpec = {
+        modelPath: await folder.writeModel(emitted.model),
+        device: this.opts.device,
+        graphOptimizationLevel: this.opts.graph_optimization_level,
+        threads: this.opts.intra_op_num_threads || availableParallelism(),
+        states: pairs(emitted.states), updates: pairs(emitted.updates), outputs: pairs(emitted.outputs),
+      };
+      const session = await this.call(program.name, { kind: 'compile', spec }) as number;
+      if (process.platform !== 'win32') await this.drop(folder);
+      return {
+        run: async (feeds) => (await this.call(program.name, { kind: 'run', session, feeds })) as Fetches,
+        dispose: async () => {
+          await this.ask({ kind: 'release', session });
+          await this.drop(folder);
+        },
+      };
+    } catch (error) {
+      await this.drop(folder);
+      throw error;
+    }
+  }
+
+  async dispose(): Promise<void> {
+    this.failure ??= new Error(`${this.name}: the backend was disposed`);
+    await this.worker.terminate();
+    for (const folder of [...this.folders]) await this.drop(folder);
+  }
+
+  private async drop(folder: ModelFolder): Promise<void> {
+    if (this.folders.delete(folder)) await folder.remove();
+  }
+
+  /** As `ask`, with the program's name in the error. */
+  private async call(program: string, request: Request): Promise<unknown> {
+    try {
+      return await this.ask(request);
+    } catch (error) {
+      throw new Error(`${this.name}: program "${program}": ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  private ask(request: Request): Promise<unknown> {
+    if (this.failure) return Promise.reject(this.failure);
+    const id = this.nextId++;
+    return new Promise((resolve, reject) => {
+      this.pending.set(id, { resolve, reject });
+      this.worker.ref();
+      this.worker.postMessage({ id, request });
+    });
+  }
+
+  private settle({ id, value, error }: Reply): void {
+    const waiting = this.pending.get(id);
+    this.pending.delete(id);
+    if (this.pending.size === 0) this.worker.unref();
+    if (error !== undefined) waiting?.reject(new Error(error));
+    else waiting?.resolve(value);
+  }
+
+  private fail(error: Error): void {
+    this.failure ??= error;
+    for (const { reject } of this.pending.values()) reject(this.failure);
+    this.pending.clear();
+  }
+}
+
+declare module '../../registry/kinds.js' {
+  interface BackendMap { OnnxRuntimeBackend: typeof OnnxRuntimeBackend }
+}

@@ -1,0 +1,111 @@
+/** Interprets programs with the primitives' reference rules in float64: slow, simple, and the oracle of the tests. */
+import { open } from 'node:fs/promises';
+import { inject } from 'inversify';
+import { BACKENDS } from '../../registry/registries.js';
+import type { OptionsSchema, Output } from '../../registry/schema.js';
+import { OPTIONS } from '../../registry/tokens.js';
+import { bytesPerElement, type DType, type HostTensor, type Shape, type TypedArray } from '../../tensor/host.js';
+import { bfloat16ToFloat, float16ToFloat } from '../../tensor/half.js';
+import { primitive, type RefArray } from '../../tensor/primitive.js';
+import { leafName, topo, type Node, type Tensor, type WeightSource } from '../../tensor/tensor.js';
+import type { Backend, Executable, Feeds, Fetches, Program, StateStore } from '../backend.js';
+
+@BACKENDS.register()
+export class ReferenceBackend implements Backend {
+  static readonly options = {
+    description: 'Runs every primitive in plain TypeScript, float64. For tests: thousands of times slower than the others.',
+    type: 'object',
+    additionalProperties: false,
+    properties: {},
+  } as const satisfies OptionsSchema;
+  readonly name = 'reference';
+  private readonly values = new Map<string, { array: RefArray; dtype: DType }>();
+
+  constructor(@inject(OPTIONS) _options: Output<typeof ReferenceBackend.options>) {}
+
+  readonly states: StateStore = {
+    write: async (name, value) => void this.values.set(name, { array: toReference(value), dtype: value.dtype }),
+    read: async (name) => {
+      const { array, dtype } = this.state(name);
+      return fromReference(array, dtype);
+    },
+    delete: async (name) => void this.values.delete(name),
+  };
+
+  async compile(program: Program): Promise<Executable> {
+    const order = topo([...Object.values(program.outputs), ...Object.values(program.updates ?? {})]);
+    return { run: (feeds) => this.run(program, order, feeds), dispose: async () => {} };
+  }
+
+  async dispose(): Promise<void> {
+    this.values.clear();
+  }
+
+  private async run(program: Program, order: readonly Node[], feeds: Feeds): Promise<Fetches> {
+    const values = new Map<Tensor, RefArray>();
+    for (const node of order) {
+      const results = await this.evaluate(node, values, feeds);
+      node.outs.forEach((out, i) => values.set(out, results[i]));
+    }
+    const value = (t: Tensor): RefArray => values.get(t) as RefArray;
+    const updates = Object.entries(program.updates ?? {}).map(([name, t]) => [name, { array: value(t), dtype: t.dtype }] as const);
+    for (const [name, next] of updates) this.values.set(name, next);
+    return Object.fromEntries(Object.entries(program.outputs).map(([name, t]) => [name, fromReference(value(t), t.dtype)]));
+  }
+
+  private async evaluate(node: Node, values: Map<Tensor, RefArray>, feeds: Feeds): Promise<readonly RefArray[]> {
+    const [out] = node.outs;
+    if (node.op === 'constant') return [toReference(node.payload as HostTensor)];
+    if (node.op === 'weight') return [toReference(await readWeight(node.payload as WeightSource, out.dtype, out.shape))];
+    if (node.op === 'state') return [this.state(leafName(out)).array];
+    if (node.op === 'input') {
+      const fed = feeds[leafName(out)];
+      if (!fed) throw new Error(`reference: input "${leafName(out)}" was not fed`);
+      return [toReference(fed)];
+    }
+    const result = primitive(node.op).reference(node.inputs.map((i) => values.get(i) as RefArray), node.attrs, node.outs);
+    return Array.isArray(result) ? (result as RefArray[]) : [result as RefArray];
+  }
+
+  private state(name: string): { array: RefArray; dtype: DType } {
+    const found = this.values.get(name);
+    if (!found) throw new Error(`reference: state "${name}" was never written`);
+    return found;
+  }
+}
+
+export function toReference({ dtype, shape, data }: HostTensor): RefArray {
+  if (dtype === 'float16') return { shape, data: Float64Array.from(data as Uint16Array, float16ToFloat) };
+  if (dtype === 'bfloat16') return { shape, data: Float64Array.from(data as Uint16Array, bfloat16ToFloat) };
+  return { shape, data: Float64Array.from(data as ArrayLike<number>, Number) };
+}
+
+function fromReference({ shape, data }: RefArray, dtype: DType): HostTensor {
+  if (dtype === 'int32') return { dtype, shape, data: Int32Array.from(data) };
+  return { dtype: 'float32', shape, data: Float32Array.from(data) };
+}
+
+async function readWeight(source: WeightSource, dtype: DType, shape: Shape): Promise<HostTensor> {
+  if ('value' in source) return source.value;
+  const file = await open(source.file);
+  try {
+    const bytes = new Uint8Array(source.bytes);
+    await file.read(bytes, 0, source.bytes, source.offset);
+    return { dtype, shape, data: view(bytes, dtype) };
+  } finally {
+    await file.close();
+  }
+}
+
+/** The bytes of a tensor as numbers of its dtype. */
+function view(bytes: Uint8Array, dtype: DType): TypedArray {
+  const length = bytes.byteLength / bytesPerElement[dtype];
+  if (dtype === 'float32') return new Float32Array(bytes.buffer, 0, length);
+  if (dtype === 'int32') return new Int32Array(bytes.buffer, 0, length);
+  if (dtype === 'int64') return new BigInt64Array(bytes.buffer, 0, length);
+  return dtype === 'float16' || dtype === 'bfloat16' ? new Uint16Array(bytes.buffer, 0, length) : bytes;
+}
+
+declare module '../../registry/kinds.js' {
+  interface BackendMap { ReferenceBackend: typeof ReferenceBackend }
+}
