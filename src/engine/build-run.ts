@@ -1,0 +1,64 @@
+/** From a merged, validated config to the parts of a run. */
+import { DataLoader } from '../datasets/loader.js';
+import type { Backend } from '../backends/backend.js';
+import type { DatasetServices } from '../datasets/dataset.js';
+import type { Rng } from '../random/rng.js';
+import { DATASETS, HOOKS, LR_SCHEDULES, MODELS, OPTIMIZERS, SAMPLERS } from '../registry/registries.js';
+import type { Build, Logger } from '../registry/tokens.js';
+import type { RunParts } from './runner.js';
+import type { WorkDir } from './work-dir.js';
+
+interface Component { readonly type: string; readonly [option: string]: unknown }
+
+/** The part of a config that a run is built from; names as in mmengine. */
+export interface RunConfig {
+  readonly model: Component;
+  readonly train_dataloader: {
+    readonly batch_size: number;
+    readonly num_workers?: number;
+    readonly drop_last?: boolean;
+    readonly dataset: Component;
+    readonly sampler?: Component;
+  };
+  readonly optim_wrapper: {
+    readonly optimizer: Component;
+    readonly clip_grad?: { readonly max_norm: number };
+    readonly accumulative_counts?: number;
+  };
+  readonly param_scheduler?: Component | readonly Component[];
+  readonly train_cfg: { readonly max_iters: number };
+  readonly default_hooks?: Readonly<Record<string, Component | null>>;
+  readonly custom_hooks?: Readonly<Record<string, Component | null>>;
+}
+
+export interface RunServices {
+  readonly build: Build;
+  readonly backend: Backend;
+  readonly workDir: WorkDir;
+  readonly rng: Rng;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  readonly datasetServices: Pick<DatasetServices, 'cacheDir' | 'resolveDataset'>;
+}
+
+export function buildRun(config: RunConfig, { build, ...services }: RunServices): RunParts {
+  const { train_dataloader: loader, optim_wrapper: optim } = config;
+  const sampler = build(SAMPLERS, loader.sampler ?? { type: 'InfiniteSampler' });
+  const hooks = [...Object.values(config.default_hooks ?? {}), ...Object.values(config.custom_hooks ?? {})];
+  return {
+    ...services,
+    config: config as unknown as Readonly<Record<string, unknown>>,
+    model: build(MODELS, config.model),
+    optimizer: build(OPTIMIZERS, optim.optimizer),
+    clipMaxNorm: optim.clip_grad?.max_norm,
+    accumulativeCounts: optim.accumulative_counts ?? 1,
+    schedules: [config.param_scheduler ?? []].flat().map((schedule) => build(LR_SCHEDULES, schedule)),
+    loader: new DataLoader(
+      { batch_size: loader.batch_size, num_workers: loader.num_workers ?? 1, drop_last: loader.drop_last ?? false },
+      build(DATASETS, loader.dataset), sampler, services.rng,
+    ),
+    hooks: hooks.filter((hook) => hook !== null).map((hook) => build(HOOKS, hook)),
+    maxIters: config.train_cfg.max_iters,
+    otherModel: (idOrPath) => (idOrPath === config.model['model'] ? undefined : build(MODELS, { type: config.model.type, model: idOrPath })),
+  };
+}
