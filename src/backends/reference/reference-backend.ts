@@ -48,7 +48,8 @@ export class ReferenceBackend implements Backend {
       node.outs.forEach((out, i) => values.set(out, results[i]));
     }
     const value = (t: Tensor): RefArray => values.get(t) as RefArray;
-    const updates = Object.entries(program.updates ?? {}).map(([name, t]) => [name, { array: value(t), dtype: t.dtype }] as const);
+    // States have their dtype's precision, not float64: what is read, saved and written back must be what was there.
+    const updates = Object.entries(program.updates ?? {}).map(([name, t]) => [name, { array: toReference(fromReference(value(t), t.dtype)), dtype: t.dtype }] as const);
     for (const [name, next] of updates) this.values.set(name, next);
     return Object.fromEntries(Object.entries(program.outputs).map(([name, t]) => [name, fromReference(value(t), t.dtype)]));
   }
