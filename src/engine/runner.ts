@@ -82,6 +82,12 @@ export class Runner {
     const step = new TrainStep({ ...this.parts, parameters });
     await step.init(await model.initialValues(this.parts.rng));
     const run = this.state(parameters, [...step.stateNames]);
+    const cleanUp = async (): Promise<void> => {
+      this.parts.loader.close();
+      await this.hooks.afterRun(run);
+      await step.dispose();
+      await model.executor.dispose();
+    };
     try {
       await this.hooks.call('beforeRun', run);
       if (checkpoint) await this.restore(run, checkpoint);
@@ -89,13 +95,12 @@ export class Runner {
       this.banner(parameters);
       await trainLoop(run, { ...this.parts, step, hooks: this.hooks, lr: (i) => this.lr(i), stopped: () => this.stopReason !== undefined });
       if (this.stopReason !== undefined) log.info(`stopped after iteration ${run.iter}: ${this.stopReason}`);
-      return { iteration: run.iter, checkpoint: this.saved?.iter === run.iter ? this.saved.folder : undefined };
-    } finally {
-      this.parts.loader.close();
-      await this.hooks.afterRun(run);
-      await step.dispose();
-      await model.executor.dispose();
+    } catch (error) {
+      await cleanUp().catch((second: Error) => log.debug(`while cleaning up after an error: ${second.stack}`));
+      throw error;
     }
+    await cleanUp();
+    return { iteration: run.iter, checkpoint: this.saved?.iter === run.iter ? this.saved.folder : undefined };
   }
 
   private async checkpointToResume(resume: Resume): Promise<Checkpoint | undefined> {

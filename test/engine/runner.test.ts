@@ -29,7 +29,7 @@ function child(path: string, options: LinearOptions): ChildProcess & { output: s
   return process_;
 }
 
-t.test('a run learns, logs every iteration, and leaves a checkpoint of its last iteration', async (t) => {
+void t.test('a run learns, logs every iteration, and leaves a checkpoint of its last iteration', async (t) => {
   const path = t.testdir();
   const result = await linearRun(path, { maxIters: 100, interval: 50, lr: 0.1 });
   t.strictSame(result, { iteration: 99, checkpoint: join(path, 'step99') });
@@ -46,8 +46,9 @@ for (const [name, options] of Object.entries({
   'a run with gradient accumulation, killed within a group': { accumulate: 3 },
   'a run with EMA': { ema: true },
   'a run with accumulation and EMA': { accumulate: 4, ema: true },
+  'a run with accumulation and EMA on ONNX Runtime': { accumulate: 4, ema: true, onnx: true },
 })) {
-  t.test(`20 iterations equal 10, kill -9, resume, bit for bit: ${name}`, async (t) => {
+  void t.test(`20 iterations equal 10, kill -9, resume, bit for bit: ${name}`, async (t) => {
     const straight = t.testdir({ a: {}, b: {} }), killed = join(straight, 'b');
     await linearRun(join(straight, 'a'), { maxIters: 20, ...options });
     const run = child(killed, { maxIters: 20, model: { wait_ms: 30 }, ...options });
@@ -63,7 +64,7 @@ for (const [name, options] of Object.entries({
   });
 }
 
-t.test('EMA: saved weights are the average, and the training state holds both', async (t) => {
+void t.test('EMA: saved weights are the average, and the training state holds both', async (t) => {
   const path = t.testdir({ plain: {}, ema: {} });
   await linearRun(join(path, 'plain'), { maxIters: 10 });
   await linearRun(join(path, 'ema'), { maxIters: 10, ema: true });
@@ -73,7 +74,7 @@ t.test('EMA: saved weights are the average, and the training state holds both', 
   t.match(readFileSync(join(path, 'ema', 'step9', 'training_state.safetensors'), 'latin1'), /ema\/packed/);
 });
 
-t.test('max_keep_ckpts keeps the newest checkpoints of this run and none of another', async (t) => {
+void t.test('max_keep_ckpts keeps the newest checkpoints of this run and none of another', async (t) => {
   const path = t.testdir();
   await linearRun(path, { maxIters: 3, interval: 3 });
   const log = new Lines();
@@ -82,7 +83,7 @@ t.test('max_keep_ckpts keeps the newest checkpoints of this run and none of anot
   t.strictSame(steps(path), ['step15', 'step19', 'step2']);
 });
 
-t.test('a checkpoint appears whole or not at all: a hook that fails while it is written leaves nothing', async (t) => {
+void t.test('a checkpoint appears whole or not at all: a hook that fails while it is written leaves nothing', async (t) => {
   class Failing extends Hook {
     override async beforeSaveCheckpoint(run: RunState, folder: string): Promise<void> {
       writeFileSync(join(folder, 'half'), 'half');
@@ -95,7 +96,7 @@ t.test('a checkpoint appears whole or not at all: a hook that fails while it is 
   t.equal(readFileSync(join(path, 'last_checkpoint'), 'utf8'), 'step4\n');
 });
 
-t.test('a loss that is not a number stops the run before anything is saved, and names the iteration', async (t) => {
+void t.test('a loss that is not a number stops the run before anything is saved, and names the iteration', async (t) => {
   const path = t.testdir();
   await t.rejects(linearRun(path, { maxIters: 20, interval: 4, model: { nan_at: 7 } }), { name: 'UserError', message: /^iteration 7: loss is NaN \(learning rate 0.05\); nothing of this iteration was saved/ });
   t.strictSame(steps(path), ['step3']);
@@ -105,7 +106,7 @@ t.test('a loss that is not a number stops the run before anything is saved, and 
 });
 
 for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
-  t.test(`${signal} once: the step ends, a checkpoint is saved, the exit code is ${code}, and the resumed run equals an uninterrupted one`, async (t) => {
+  void t.test(`${signal} once: the step ends, a checkpoint is saved, the exit code is ${code}, and the resumed run equals an uninterrupted one`, async (t) => {
     const path = t.testdir({ a: {}, b: {} }), stopped = join(path, 'b');
     const run = child(stopped, { maxIters: 30, interval: 100, model: { wait_ms: 50 } });
     await run.waitFor(/"iter":3/);
@@ -120,7 +121,7 @@ for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
   });
 }
 
-t.test('Ctrl-C twice ends the run at once, without a checkpoint', async (t) => {
+void t.test('Ctrl-C twice ends the run at once, without a checkpoint', async (t) => {
   const path = t.testdir();
   const run = child(path, { maxIters: 30, interval: 100, model: { wait_ms: 700 } });
   await run.waitFor(/"iter":0/);
@@ -132,33 +133,33 @@ t.test('Ctrl-C twice ends the run at once, without a checkpoint', async (t) => {
   t.strictSame(steps(path), []);
 });
 
-t.test('resume: nothing to resume means a start from the beginning, said so', async (t) => {
+void t.test('resume: nothing to resume means a start from the beginning, said so', async (t) => {
   const log = new Lines();
   await linearRun(t.testdir(), { maxIters: 2, resume: true }, log);
   t.match(log.lines[0], /^nothing to resume in .*: starting from the beginning$/);
 });
 
-t.test('resume: a finished run has nothing to do', async (t) => {
+void t.test('resume: a finished run has nothing to do', async (t) => {
   const path = t.testdir(), log = new Lines();
   await linearRun(path, { maxIters: 3 });
   t.strictSame(await linearRun(path, { maxIters: 3, resume: true }, log), { iteration: 2, checkpoint: join(path, 'step2') });
   t.strictSame(log.lines, ['already trained to iteration 2, train_cfg.max_iters is 3; nothing to do']);
 });
 
-t.test('resume: another base model is refused', async (t) => {
+void t.test('resume: another base model is refused', async (t) => {
   const path = t.testdir();
   await linearRun(path, { maxIters: 3 });
   await t.rejects(linearRun(path, { maxIters: 6, resume: true, model: { base: 'B' } }), { name: 'UserError', message: /step2: trained on another base model \(linear-A, this one is linear-B\)/ });
 });
 
-t.test('resume: options that change the numbers are listed', async (t) => {
+void t.test('resume: options that change the numbers are listed', async (t) => {
   const path = t.testdir(), log = new Lines();
   await linearRun(path, { maxIters: 3 });
   await linearRun(path, { maxIters: 6, resume: true, lr: 0.1, seed: 1 }, log);
   t.match(log.lines[0], /warning: the config changed since .*step2, .*\n {2}randomness\.seed: 0 -> 1\n {2}optim_wrapper\.optimizer\.lr: 0\.05 -> 0\.1$/);
 });
 
-t.test('resume: a damaged checkpoint is refused, naming an earlier one', async (t) => {
+void t.test('resume: a damaged checkpoint is refused, naming an earlier one', async (t) => {
   const path = t.testdir();
   const state = join(path, 'step9', 'training_state.safetensors'), record = join(path, 'step9', 'run.json');
   await linearRun(path, { maxIters: 10 });
@@ -175,23 +176,23 @@ t.test('resume: a damaged checkpoint is refused, naming an earlier one', async (
   t.equal(logOf(path).length, 20);
 });
 
-t.test('resume: a checkpoint without the states of this run is refused', async (t) => {
+void t.test('resume: a checkpoint without the states of this run is refused', async (t) => {
   const path = t.testdir();
   await linearRun(path, { maxIters: 3 });
   await t.rejects(linearRun(path, { maxIters: 6, resume: true, ema: true }), { name: 'UserError', message: /it holds .* but this run needs .*ema\/packed.*: another optimizer, accumulation or EMA setting/ });
 });
 
-t.test('resume: a folder that is no checkpoint is refused', async (t) => {
+void t.test('resume: a folder that is no checkpoint is refused', async (t) => {
   await t.rejects(linearRun(t.testdir(), { maxIters: 3, resume: '/no/such/step9' }), { name: 'UserError', message: '/no/such/step9: cannot resume from this checkpoint (no such folder); there is no other checkpoint in /no/such' });
 });
 
-t.test('the learning rate follows the schedules and is logged', async (t) => {
+void t.test('the learning rate follows the schedules and is logged', async (t) => {
   const path = t.testdir();
   await linearRun(path, { maxIters: 4, lr: 0.1, schedules: [new LinearLR({ begin: 0, end: 3, start_factor: 0.5, end_factor: 1, by_epoch: false })] });
   t.strictSame(logOf(path).map(({ lr }) => Number(lr.toFixed(6))), [0.05, 0.075, 0.1, 0.1]);
 });
 
-t.test('hooks run by priority, those of equal priority in their order, and a hook can stop the run', async (t) => {
+void t.test('hooks run by priority, those of equal priority in their order, and a hook can stop the run', async (t) => {
   const calls: string[] = [];
   class Spy extends Hook {
     constructor(readonly name: string, override readonly priority: Hook['priority']) { super(); }
@@ -212,12 +213,12 @@ t.test('hooks run by priority, those of equal priority in their order, and a hoo
   t.strictSame(steps(path), ['step1']);
 });
 
-t.test('afterRun is called on every hook even when training fails', async (t) => {
+void t.test('afterRun is called on every hook even when training fails', async (t) => {
   let cleaned = 0;
   class Failing extends Hook {
     override async afterTrainIter(): Promise<void> { throw new Error('broken'); }
     override async afterRun(): Promise<void> { cleaned++; throw new Error('broken again'); }
   }
-  await t.rejects(linearRun(t.testdir(), { maxIters: 3, hooks: [new Failing(), new Failing()] }), { message: 'broken' });
+  await t.rejects(linearRun(t.testdir(), { maxIters: 3, hooks: [new Failing(), new Failing()] }), { message: /^broken$/ });
   t.equal(cleaned, 2);
 });
