@@ -72,7 +72,11 @@ export class ConsoleLogger implements ProgressLogger {
       }
     }
     if (!stream) return;
-    if (this.bars) this.bars.log(`${shown}\n`);
-    else stream.write(`${shown}\n`);
+    if (!this.bars) {
+      stream.write(`${shown}\n`);
+      return;
+    }
+    this.bars.log(`${shown}\n`);
+    this.bars.update(); // now: what waits for the next redraw is lost when the bars stop
   }
 }
