@@ -61,7 +61,7 @@ function matmulVjp(product: Product, g: Tensor, a: Tensor, b: Tensor, transA: bo
 }
 
 /** a [..., m, k] x b [..., k, n] with equal leading sizes; a flag reads that matrix transposed. */
-export const matmul: Product = (a, b, transA = false, transB = false) => applyMatmul([a, b], { transA, transB })[0];
+export const matmul = (a: Tensor, b: Tensor, transA = false, transB = false): Tensor => applyMatmul([a, b], { transA, transB })[0];
 
 const applyGemm = definePrimitive<Trans, number>({
   name: 'gemm',

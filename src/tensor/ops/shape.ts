@@ -2,7 +2,7 @@
 import { sizeOf, type DType, type Shape } from '../host.js';
 import { broadcastShapes, broadcastStrides, strides, walk } from '../broadcast.js';
 import { check, definePrimitive, shapeText, type RefArray } from '../primitive.js';
-import type { Tensor } from '../tensor.js';
+import { weight, type Tensor, type WeightSource } from '../tensor.js';
 import { sum } from './reduce.js';
 
 const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((d, i) => d === b[i]);
@@ -19,9 +19,10 @@ const applyReshape = definePrimitive<{ shape: Shape }, 1>({
   samples: [{ shapes: [[2, 6]], attrs: { shape: [3, 4] } }, { shapes: [[1]], attrs: { shape: [] } }],
 });
 
-/** The same values in another shape; a reshape of a reshape is one reshape. */
+/** The same values in another shape. A reshaped weight is the weight read in that shape, a reshape of a reshape is one. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   if (sameShape(x.shape, shape)) return x;
+  if (x.node.op === 'weight' && sizeOf(shape) === sizeOf(x.shape)) return weight(x.node.payload as WeightSource, { dtype: x.dtype, shape });
   return x.node.op === 'reshape' ? reshape(x.node.inputs[0], shape) : applyReshape([x], { shape: [...shape] })[0];
 }
 

@@ -1,0 +1,185 @@
+/**
+ * Text to image with a pipeline folder: text encoder, denoising loop with classifier-free guidance (Ho and Salimans,
+ * arXiv 2207.12598), image decoder. Training uses the same encoders.
+ */
+import { createHash } from 'node:crypto';
+import { ByteLru } from '../byte-lru.js';
+import { UserError } from '../errors.js';
+import type { Executor } from '../backends/executor.js';
+import { Rng } from '../random/rng.js';
+import type { Logger } from '../registry/tokens.js';
+import { floats, float32, int32, scalar, type HostTensor } from '../tensor/host.js';
+import { add, concat, expand, mul, narrow, sub } from '../tensor/ops.js';
+import { input, type Tensor } from '../tensor/tensor.js';
+import { clipText } from './clip-text.js';
+import { Scope, type ParamSource } from './layers/scope.js';
+import type { SampleRequest, WeightSet } from './model.js';
+import type { PipelineFolder } from './pipeline-folder.js';
+import { schedulerFromConfig } from './schedulers/from-config.js';
+import { unet } from './unet.js';
+import { vaeDecode, vaeEncode } from './vae.js';
+
+/** Parameters of the two networks that training may change. */
+export interface PipelineSources {
+  unet(weights: WeightSet): ParamSource;
+  text(weights: WeightSet): ParamSource;
+}
+
+/** Encoded pictures kept in memory: about 2,000 of 512 px. */
+const MOMENTS_CACHE_BYTES = 256 * 2 ** 20;
+
+export class DiffusionPipeline {
+  private readonly moments = new ByteLru<{ mean: HostTensor; logvar: HostTensor }>(MOMENTS_CACHE_BYTES);
+  private readonly textStates = new Map<string, HostTensor>();
+  private readonly warned = new Set<string>();
+  /** Pixels per latent, 8 for SD 1.x. */
+  readonly factor: number;
+
+  /** @param textIsFrozen states of a prompt may be kept, for they cannot change */
+  constructor(
+    readonly folder: PipelineFolder,
+    private readonly sources: PipelineSources,
+    private readonly textIsFrozen: boolean,
+    private readonly log: Logger,
+  ) {
+    this.factor = 2 ** (folder.vaeConfig.block_out_channels.length - 1);
+  }
+
+  /** Token ids [77] int32; warns once per prompt that is cut. */
+  tokenize(prompt: string): Int32Array {
+    const { ids, truncated } = this.folder.tokenizer.encode(prompt);
+    if (truncated && !this.warned.has(prompt)) {
+      this.warned.add(prompt);
+      this.log.warn(`prompt: longer than ${this.folder.tokenizer.maxLength} tokens, the end is cut off: "${prompt}"`);
+    }
+    return ids;
+  }
+
+  /** Text states [T, D] of a prompt. */
+  async encodeText(executor: Executor, prompt: string, weights: WeightSet): Promise<HostTensor> {
+    const ids = this.tokenize(prompt);
+    const key = `${weights === 'base' || this.textIsFrozen ? 'base' : weights}:${ids.join(',')}`;
+    const known = this.textStates.get(key);
+    if (known) return known;
+    const feeds = { input_ids: int32(ids, [1, ids.length]) };
+    const { states } = await executor.run('encode_text', weights, () => {
+      const { lastHiddenState } = clipText(new Scope(this.sources.text(weights)), input('input_ids', [1, ids.length], 'int32'), this.folder.textConfig);
+      return { states: lastHiddenState };
+    }, feeds);
+    const result = float32(floats(states), states.shape.slice(1));
+    if (this.textIsFrozen || weights === 'base') this.textStates.set(key, result);
+    return result;
+  }
+
+  /** Mean and log variance [C, h, w] of the latents of a picture [3, H, W] in [-1, 1], kept by content. */
+  async encodeImage(executor: Executor, img: HostTensor, cache: boolean): Promise<{ mean: HostTensor; logvar: HostTensor }> {
+    const pixels = floats(img);
+    const key = cache ? createHash('sha256').update(new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.byteLength)).update(String(img.shape)).digest('hex') : '';
+    const known = cache ? this.moments.get(key) : undefined;
+    if (known) return known;
+    const [, H, W] = img.shape;
+    this.checkSize(H, W);
+    const shape = [1, 3, H, W];
+    const { mean, logvar } = await executor.run('encode_image', 'base', () => {
+      const moments = vaeEncode(new Scope(this.folder.vaeSource()), input('image', shape), this.folder.vaeConfig);
+      return { mean: moments.mean, logvar: moments.logvar };
+    }, { image: float32(pixels, shape) });
+    const result = { mean: float32(floats(mean), mean.shape.slice(1)), logvar: float32(floats(logvar), logvar.shape.slice(1)) };
+    if (cache) this.moments.set(key, result, floats(mean).byteLength * 2);
+    return result;
+  }
+
+  /** uint8 [H, W, 3] of latents [C, h, w] that are multiplied by the scaling factor. */
+  async decode(executor: Executor, latents: HostTensor): Promise<HostTensor> {
+    const shape = [1, ...latents.shape];
+    const unscaled = floats(latents).map((v) => v / this.folder.vaeConfig.scaling_factor);
+    const { image } = await executor.run('decode_image', 'base', () => ({
+      image: vaeDecode(new Scope(this.folder.vaeSource()), input('latents', shape), this.folder.vaeConfig),
+    }), { latents: float32(unscaled, shape) });
+    return toPixels(image);
+  }
+
+  /** Pictures uint8 [H, W, 3], one per prompt; equal seeds give equal start noise. */
+  async *sample(executor: Executor, request: SampleRequest): AsyncGenerator<HostTensor> {
+    const { prompts, seeds } = request;
+    if (seeds.length !== prompts.length) throw new UserError(`sample: ${seeds.length} seeds for ${prompts.length} prompts; give one seed per prompt`);
+    const total = prompts.length * request.steps;
+    for (const [i, prompt] of prompts.entries()) {
+      const negative = Array.isArray(request.negative_prompt) ? request.negative_prompt[i] : (request.negative_prompt ?? '');
+      const done = (step: number): void => request.onStep?.(i * request.steps + step, total);
+      const latents = await this.denoise(executor, request, prompt, String(negative), seeds[i], done);
+      if (!latents) return;
+      yield await this.decode(executor, latents);
+    }
+  }
+
+  /** Final latents, or undefined when the signal stopped it. */
+  private async denoise(executor: Executor, request: SampleRequest, prompt: string, negative: string, seed: number, done: (step: number) => void): Promise<HostTensor | undefined> {
+    const { height, width, guidance_scale: guidance, weights = 'current' } = request;
+    this.checkSize(height, width);
+    const shape = [this.folder.unetConfig.in_channels, height / this.factor, width / this.factor];
+    const positive = await this.encodeText(executor, prompt, weights);
+    const text = guidance > 1 ? stack([await this.encodeText(executor, negative, weights), positive]) : stack([positive]);
+    const scheduler = schedulerFromConfig(this.folder.schedulerConfig, request.scheduler);
+    scheduler.setTimesteps(request.steps);
+    const noise = new Rng(seed).stream('latents');
+    const size = shape.reduce((a, b) => a * b, 1);
+    let latents = noise.normals(size).map((v) => v * scheduler.initNoiseSigma);
+    for (const [step, timestep] of scheduler.timesteps.entries()) {
+      if (request.signal?.aborted) return undefined;
+      const sample = float32(scheduler.scaleModelInput(latents, step), [1, ...shape]);
+      const prediction = await this.predict(executor, sample, timestep, text, guidance, weights);
+      latents = scheduler.step(prediction, step, latents, () => noise.normals(size));
+      done(Math.min(step + 1, request.steps));
+    }
+    return float32(latents, shape);
+  }
+
+  /** One U-Net evaluation; with guidance, negative and positive in one batch. */
+  async predict(executor: Executor, sample: HostTensor, timestep: number, text: HostTensor, guidance: number, weights: WeightSet): Promise<Float32Array> {
+    const [rows] = text.shape;
+    const guided = rows === 2;
+    const feeds = { sample, timestep: float32([timestep], [1]), text, ...(guided ? { guidance: scalar(guidance) } : {}) };
+    const { prediction } = await executor.run('sample_step', weights, () => {
+      const x = input('sample', sample.shape);
+      const inputs = {
+        sample: guided ? concat([x, x], 0) : x,
+        timesteps: expand(input('timestep', [1]), [rows]),
+        encoderHiddenStates: input('text', text.shape),
+      };
+      const { out } = unet(new Scope(this.sources.unet(weights)), inputs, this.folder.unetConfig);
+      return { prediction: guided ? guide(out, input('guidance', [])) : out };
+    }, feeds);
+    return floats(prediction);
+  }
+
+  private checkSize(height: number, width: number): void {
+    if (height % this.factor !== 0 || width % this.factor !== 0 || height <= 0 || width <= 0) {
+      throw new UserError(`image size: ${height} x ${width} pixels; height and width must be multiples of ${this.factor}`);
+    }
+  }
+}
+
+/** negative + scale (positive - negative); rows 0 and 1 of the batch. */
+function guide(out: Tensor, scale: Tensor): Tensor {
+  const negative = narrow(out, 0, 0, 1), positive = narrow(out, 0, 1, 2);
+  return add(negative, mul(sub(positive, negative), scale));
+}
+
+/** Equal-shaped tensors as rows of one. */
+export function stack(tensors: readonly HostTensor[]): HostTensor {
+  const [first] = tensors;
+  const size = first.data.length, data = new Float32Array(size * tensors.length);
+  tensors.forEach((t, i) => data.set(floats(t), i * size));
+  return float32(data, [tensors.length, ...first.shape]);
+}
+
+/** [1, 3, H, W] in [-1, 1] to uint8 [H, W, 3], clamped and rounded as diffusers' image processor. */
+function toPixels(image: HostTensor): HostTensor {
+  const [, , H, W] = image.shape, values = floats(image), plane = H * W;
+  const data = new Uint8Array(plane * 3);
+  for (let p = 0; p < plane; p++) for (let c = 0; c < 3; c++) {
+    data[p * 3 + c] = Math.round(Math.min(1, Math.max(0, values[c * plane + p] / 2 + 0.5)) * 255);
+  }
+  return { dtype: 'uint8', shape: [H, W, 3], data };
+}

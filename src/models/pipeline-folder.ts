@@ -1,0 +1,134 @@
+/** A diffusers pipeline folder (`model_index.json` and one folder per component), opened and checked. */
+import { createHash } from 'node:crypto';
+import { open, readFile, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { UserError } from '../errors.js';
+import type { Logger } from '../registry/tokens.js';
+import { input } from '../tensor/tensor.js';
+import { clipText, parseClipTextConfig, type ClipTextConfig } from './clip-text.js';
+import type { RawConfig } from './component-config.js';
+import { FrozenSource, olderVaeName } from './frozen-source.js';
+import { RecordingSource, Scope, type ParamSource } from './layers/scope.js';
+import { ClipTokenizer } from './tokenizer.js';
+import { unet } from './unet.js';
+import { parseUNetConfig, type UNetConfig } from './unet-config.js';
+import { vaeDecode, vaeEncode } from './vae.js';
+import { parseVaeConfig, type VaeConfig } from './vae-config.js';
+import { openWeights } from './weights/open-weights.js';
+import type { WeightFile } from './weights/weight-file.js';
+
+/** A buffer of token positions that older text encoders carry. */
+const POSITION_IDS = /(^|\.)position_ids$/;
+const NOTHING = /^\b$/;
+
+/** Builds a network's graph once, for nothing but the parameters it asks for. */
+export const recordUnet = (source: ParamSource, config: UNetConfig): void => {
+  // The deepest stage needs one pixel.
+  const side = 2 ** (config.blockOutChannels.length - 1);
+  const inputs = { sample: input('sample', [1, config.inChannels, side, side]), timesteps: input('t', [1]), encoderHiddenStates: input('text', [1, 1, config.crossAttentionDim]) };
+  unet(new Scope(source), inputs, config);
+};
+export const recordText = (source: ParamSource, config: ClipTextConfig): void =>
+  void clipText(new Scope(source), input('ids', [1, config.maxPositions], 'int32'), config);
+export const recordVae = (source: ParamSource, config: VaeConfig): void => {
+  const side = 2 ** (config.blockOutChannels.length - 1);
+  vaeEncode(new Scope(source), input('image', [1, config.inChannels, side, side]), config);
+  vaeDecode(new Scope(source), input('latents', [1, config.latentChannels, 1, 1]), config);
+};
+
+/** Names and shapes of all parameters, in the order the graph asks for them. */
+export function recorded(record: (source: ParamSource) => void): RecordingSource['shapes'] {
+  const source = new RecordingSource();
+  record(source);
+  return source.shapes;
+}
+
+export interface PipelineFolder {
+  readonly path: string;
+  readonly unetConfig: UNetConfig;
+  readonly vaeConfig: VaeConfig;
+  readonly textConfig: ClipTextConfig;
+  readonly schedulerConfig: RawConfig;
+  readonly tokenizer: ClipTokenizer;
+  readonly unet: FrozenSource;
+  readonly vae: FrozenSource;
+  readonly text: FrozenSource;
+}
+
+/**
+ * Opens configs, tokenizer and weights, and checks every tensor's name and shape against the configs.
+ * @throws UserError naming the file and what is wrong with it
+ */
+export async function openPipeline(folder: string, log?: Logger): Promise<PipelineFolder> {
+  const path = resolve(folder);
+  const index = await readJson(join(path, 'model_index.json'), 'a diffusers pipeline folder has one');
+  const component = async (name: string, library: string): Promise<string> => {
+    const entry = index[name] as [string | null, string | null] | undefined;
+    if (!entry?.[1]) throw new UserError(`${join(path, 'model_index.json')}: no "${name}"; a Stable Diffusion pipeline has one (${library})`);
+    return join(path, name);
+  };
+  const dirs = { unet: await component('unet', 'UNet2DConditionModel'), vae: await component('vae', 'AutoencoderKL'), text: await component('text_encoder', 'CLIPTextModel') };
+  const config = async (dir: string): Promise<RawConfig> => readJson(join(dir, 'config.json'), 'every component has one');
+  const unetConfig = parseUNetConfig(await config(dirs.unet), join(dirs.unet, 'config.json'));
+  const vaeConfig = parseVaeConfig(await config(dirs.vae), join(dirs.vae, 'config.json'));
+  const textConfig = parseClipTextConfig(await config(dirs.text), join(dirs.text, 'config.json'));
+  if (unetConfig.crossAttentionDim !== textConfig.hiddenSize) {
+    throw new UserError(`${path}: the U-Net takes text states of width ${unetConfig.crossAttentionDim}, the text encoder gives ${textConfig.hiddenSize}; they are of different models`);
+  }
+  const [unetSource, vaeSource, textSource] = [
+    new FrozenSource(await openWeights(dirs.unet, 'diffusion_pytorch_model', { log })),
+    new FrozenSource(await openWeights(dirs.vae, 'diffusion_pytorch_model', { log }), olderVaeName),
+    new FrozenSource(await openWeights(dirs.text, 'model', { log })),
+  ];
+  unetSource.check(recorded((s) => recordUnet(s, unetConfig)), NOTHING);
+  vaeSource.check(recorded((s) => recordVae(s, vaeConfig)), NOTHING);
+  textSource.check(recorded((s) => recordText(s, textConfig)), POSITION_IDS);
+  return {
+    path, unetConfig, vaeConfig, textConfig,
+    schedulerConfig: await readJson(join(path, 'scheduler', 'scheduler_config.json'), 'a pipeline names its noise schedule there'),
+    tokenizer: await ClipTokenizer.load(join(path, 'tokenizer')),
+    unet: unetSource, vae: vaeSource, text: textSource,
+  };
+}
+
+/** @throws UserError when the file is missing or is not a JSON object */
+export async function readJson(file: string, why: string): Promise<RawConfig> {
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new UserError(`${file}: ${error.code === 'ENOENT' ? 'missing' : `cannot be read (${error.code})`}; ${why}`, { cause: error });
+  });
+  try {
+    return JSON.parse(text) as RawConfig;
+  } catch (error) {
+    throw new UserError(`${file}: not JSON (${(error as Error).message}); download it again`, { cause: error });
+  }
+}
+
+/** Bytes hashed per probe, and probes per file: a gigabyte file costs a few milliseconds. */
+const PROBE_BYTES = 65536, PROBES = 16;
+
+/**
+ * Identifies the weights of a component: sha256 over every tensor's name, dtype and shape, and over 16 evenly spread
+ * 64 kB pieces of each file's data. Fine-tuning changes all of them; a change of single tensors between pieces can escape.
+ */
+export async function fingerprint(weights: WeightFile): Promise<string> {
+  const hash = createHash('sha256');
+  for (const name of [...weights.entries.keys()].sort()) {
+    const { dtype, shape } = weights.entries.get(name) as { dtype: string; shape: readonly number[] };
+    hash.update(`${name}:${dtype}[${shape}]\n`);
+  }
+  const buffer = Buffer.alloc(PROBE_BYTES);
+  for (const path of weights.files) {
+    const { size } = await stat(path);
+    const file = await open(path);
+    try {
+      for (let i = 0; i < PROBES; i++) {
+        const at = Math.floor(((size - PROBE_BYTES) * i) / (PROBES - 1));
+        const { bytesRead } = await file.read(buffer, 0, PROBE_BYTES, Math.max(0, at));
+        hash.update(buffer.subarray(0, bytesRead));
+      }
+    } finally {
+      await file.close();
+    }
+  }
+  return hash.digest('hex');
+}
