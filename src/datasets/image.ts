@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import sharp from 'sharp';
 import { UserError } from '../errors.js';
 import type { HostTensor } from '../tensor/host.js';
-import { writeFileAtomic } from './atomic-file.js';
+import { writeFileAtomic } from '../atomic-file.js';
 
 /** An RGB picture: uint8, shape [H, W, 3], row-major. */
 export interface Image extends HostTensor {

@@ -26,7 +26,7 @@ export class EulerAncestralDiscreteScheduler extends Scheduler {
   }
 
   setTimesteps(steps: number): void {
-    const plan = sigmaPlan(spacedTimesteps(steps, this.opts, true), this.trained, false);
+    const plan = sigmaPlan(spacedTimesteps(steps, this.opts, true), this.trained);
     this.timesteps = plan.timesteps;
     this.sigmas = [...plan.sigmas, 0];
     this.initNoiseSigma = startSigma(this.sigmas, this.opts.timestep_spacing);

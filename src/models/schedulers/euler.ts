@@ -3,7 +3,7 @@ import { SCHEDULERS } from '../../registry/registries.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import { commonProperties, Scheduler, scheduleOf, spacedTimesteps, spacing } from './scheduler.js';
-import { scaleBySigma, sigmaPlan, slope, startSigma, trainedSigmas } from './sigmas.js';
+import { karrasPlan, scaleBySigma, sigmaPlan, slope, startSigma, trainedSigmas } from './sigmas.js';
 
 /** Karras et al., arXiv 2206.00364, algorithm 2 without churn. */
 @SCHEDULERS.register()
@@ -27,7 +27,8 @@ export class EulerDiscreteScheduler extends Scheduler {
   }
 
   setTimesteps(steps: number): void {
-    const plan = sigmaPlan(spacedTimesteps(steps, this.opts, true), this.trained, this.opts.use_karras_sigmas);
+    const spaced = sigmaPlan(spacedTimesteps(steps, this.opts, true), this.trained);
+    const plan = this.opts.use_karras_sigmas ? karrasPlan(steps, spaced.sigmas[0], spaced.sigmas[steps - 1], this.trained) : spaced;
     this.timesteps = plan.timesteps;
     this.sigmas = [...plan.sigmas, 0];
     this.initNoiseSigma = startSigma(this.sigmas, this.opts.timestep_spacing);

@@ -6,12 +6,17 @@ const RHO = 7; // Karras et al., equation 5
 /** Of every training timestep, rising. */
 export const trainedSigmas = ({ alphasCumprod }: NoiseSchedule): number[] => Array.from(alphasCumprod, (a) => Math.sqrt((1 - a) / a));
 
-/** Noise levels of the timesteps (which may lie between whole ones), or Karras' levels and the timesteps nearest to them. */
-export function sigmaPlan(timesteps: readonly number[], trained: readonly number[], karras: boolean): { timesteps: number[]; sigmas: number[] } {
-  const sigmas = timesteps.map((t) => interpolate(trained, t)).map(Math.fround);
-  if (!karras) return { timesteps: [...timesteps], sigmas };
-  const n = sigmas.length, [high, low] = [sigmas[0] ** (1 / RHO), sigmas[n - 1] ** (1 / RHO)];
-  const spread = sigmas.map((_, i) => (high + (n === 1 ? 0 : i / (n - 1)) * (low - high)) ** RHO).map(Math.fround);
+export interface SigmaPlan { readonly timesteps: number[]; readonly sigmas: number[] }
+
+/** Noise levels of the timesteps, which may lie between whole ones. */
+export function sigmaPlan(timesteps: readonly number[], trained: readonly number[]): SigmaPlan {
+  return { timesteps: [...timesteps], sigmas: timesteps.map((t) => Math.fround(interpolate(trained, t))) };
+}
+
+/** n levels from `top` to `bottom` by Karras' rule, and the timesteps nearest to them. */
+export function karrasPlan(n: number, top: number, bottom: number, trained: readonly number[]): SigmaPlan {
+  const [high, low] = [top ** (1 / RHO), bottom ** (1 / RHO)];
+  const spread = Array.from({ length: n }, (_, i) => Math.fround((high + (n === 1 ? 0 : i / (n - 1)) * (low - high)) ** RHO));
   return { timesteps: spread.map((s) => timestepOf(s, trained)), sigmas: spread };
 }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { UserError } from '../errors.js';
+import { UserError } from './errors.js';
 
 /**
  * Writes a file so that readers see either nothing, the old content or all of the new content, even after a kill or a
