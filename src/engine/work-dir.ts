@@ -1,7 +1,7 @@
 /** The folder of one run: log, merged config, checkpoints, pictures. One process at a time writes to it. */
 import { access, constants, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { writeFileAtomic } from '../datasets/atomic-file.js';
+import { writeFileAtomic } from '../atomic-file.js';
 import { UserError } from '../errors.js';
 import { acquireLock, type Lock } from './work-dir-lock.js';
 

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { ByteLru } from '../../src/datasets/byte-lru.js';
+import { ByteLru } from '../../src/byte-lru.js';
 import { Dataset, type Sample } from '../../src/datasets/dataset.js';
 import { InfiniteSampler } from '../../src/datasets/infinite-sampler.js';
 import { DataLoader } from '../../src/datasets/loader.js';

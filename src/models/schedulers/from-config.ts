@@ -1,13 +1,13 @@
 /** A sampler from a pipeline's scheduler_config.json. */
 import { closest } from 'fastest-levenshtein';
 import { UserError } from '../../errors.js';
+import { refuse } from './scheduler-options.js';
 import type { Scheduler } from './scheduler.js';
 import { DDIMScheduler } from './ddim.js';
 import { DDPMScheduler } from './ddpm.js';
 import { DPMSolverMultistepScheduler } from './dpm-solver-multistep.js';
 import { EulerAncestralDiscreteScheduler } from './euler-ancestral.js';
 import { EulerDiscreteScheduler } from './euler.js';
-import { NoiseSchedule } from './noise-schedule.js';
 import { PNDMScheduler } from './pndm.js';
 
 const CLASSES = { DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler, EulerDiscreteScheduler, PNDMScheduler };
@@ -20,7 +20,7 @@ const CLASSES = { DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, Eul
 export function schedulerFromConfig(config: Readonly<Record<string, unknown>>, className = String(config['_class_name'] ?? 'PNDMScheduler')): Scheduler {
   const Class = CLASSES[className as keyof typeof CLASSES];
   if (!Class) throw new UserError(`scheduler: "${className}" is not known; did you mean "${closest(className, Object.keys(CLASSES))}"?`);
-  new NoiseSchedule(config); // refuses what changes the maths for every class
+  refuse(config, ['clip_sample', 'thresholding', 'rescale_betas_zero_snr', 'trained_betas']);
   const options: Record<string, unknown> = {};
   for (const [key, schema] of Object.entries(Class.options.properties as Record<string, { default: unknown; enum?: readonly unknown[]; const?: unknown }>)) {
     const value = config[key] ?? schema.default;
