@@ -14,7 +14,7 @@ export class NoiseSchedule {
 
   /** @param config a diffusers scheduler_config.json @throws UserError on a value we cannot honour */
   constructor(config: SchedulerConfig) {
-    refuse(config, ['rescale_betas_zero_snr']);
+    refuse(config, ['rescale_betas_zero_snr', 'trained_betas']);
     this.predictionType = choiceOption(config, 'prediction_type', PREDICTION_TYPES, 'epsilon');
     this.betas = betasOf(config);
     this.numTrainTimesteps = this.betas.length;
@@ -50,10 +50,6 @@ export class NoiseSchedule {
 }
 
 function betasOf(config: SchedulerConfig): Float32Array {
-  const trained = config.trained_betas;
-  if (Array.isArray(trained) && trained.every((b) => typeof b === 'number')) return Float32Array.from(trained);
-  if (trained != null) throw new UserError('scheduler_config.json: trained_betas is not a list of numbers; leave it out or list one beta for each timestep');
-
   const n = numberOption(config, 'num_train_timesteps', 1000);
   if (!Number.isInteger(n) || n < 1) throw new UserError(`scheduler_config.json: num_train_timesteps is ${n}; it must be a whole number from 1`);
   const start = numberOption(config, 'beta_start', 1e-4), end = numberOption(config, 'beta_end', 0.02);

@@ -11,13 +11,6 @@ export function numberOption(config: SchedulerConfig, key: string, fallback: num
   return value;
 }
 
-/** @throws UserError when present and not true or false */
-export function booleanOption(config: SchedulerConfig, key: string, fallback: boolean): boolean {
-  const value = config[key] ?? fallback;
-  if (typeof value !== 'boolean') throw new UserError(`${WHERE}: ${key} is ${JSON.stringify(value)}; it must be true or false`);
-  return value;
-}
-
 /** @throws UserError when present and none of `choices` */
 export function choiceOption<T extends string>(config: SchedulerConfig, key: string, choices: readonly T[], fallback: T): T {
   const value = config[key] ?? fallback;

@@ -1,0 +1,23 @@
+import type { RandomStream } from '../../random/rng.js';
+import { NOISE } from '../../registry/registries.js';
+import type { OptionsSchema } from '../../registry/schema.js';
+import { sizeOf, type Shape } from '../../tensor/host.js';
+import { Noise } from './noise.js';
+
+@NOISE.register()
+export class WhiteNoise extends Noise {
+  static readonly options = {
+    description: 'Independent standard normals.',
+    type: 'object',
+    additionalProperties: false,
+    properties: {},
+  } as const satisfies OptionsSchema;
+
+  sample(shape: Shape, stream: RandomStream): Float32Array {
+    return stream.normals(sizeOf(shape));
+  }
+}
+
+declare module '../../registry/kinds.js' {
+  interface NoiseMap { WhiteNoise: typeof WhiteNoise }
+}

@@ -1,0 +1,30 @@
+import { inject } from 'inversify';
+import type { RandomStream } from '../../random/rng.js';
+import { TIMESTEPS } from '../../registry/registries.js';
+import type { OptionsSchema, Output } from '../../registry/schema.js';
+import { OPTIONS } from '../../registry/tokens.js';
+import { biasedTimestep, biasProperties } from './biased.js';
+import { Timesteps } from './timesteps.js';
+
+@TIMESTEPS.register()
+export class LaterTimeSteps extends Timesteps {
+  static readonly options = {
+    description: 'Prefers much noise: the last part of the timesteps is likelier.',
+    type: 'object',
+    additionalProperties: false,
+    properties: biasProperties,
+  } as const satisfies OptionsSchema;
+
+  constructor(@inject(OPTIONS) private readonly opts: Output<typeof LaterTimeSteps.options>) {
+    super();
+  }
+
+  sample(total: number, stream: RandomStream): number {
+    const { bias_multiplier, bias_portion } = this.opts;
+    return biasedTimestep(total, total - Math.floor(bias_portion * total), total, bias_multiplier, stream);
+  }
+}
+
+declare module '../../registry/kinds.js' {
+  interface TimestepsMap { LaterTimeSteps: typeof LaterTimeSteps }
+}
