@@ -42,7 +42,7 @@ export class DiffusionPipeline {
     private readonly textIsFrozen: boolean,
     private readonly log: Logger,
   ) {
-    this.factor = 2 ** (folder.vaeConfig.block_out_channels.length - 1);
+    this.factor = 2 ** (folder.vaeConfig.blockOutChannels.length - 1);
   }
 
   /** Token ids [77] int32; warns once per prompt that is cut. */
@@ -81,7 +81,7 @@ export class DiffusionPipeline {
     this.checkSize(H, W);
     const shape = [1, 3, H, W];
     const { mean, logvar } = await executor.run('encode_image', 'base', () => {
-      const moments = vaeEncode(new Scope(this.folder.vaeSource()), input('image', shape), this.folder.vaeConfig);
+      const moments = vaeEncode(new Scope(this.folder.vae), input('image', shape), this.folder.vaeConfig);
       return { mean: moments.mean, logvar: moments.logvar };
     }, { image: float32(pixels, shape) });
     const result = { mean: float32(floats(mean), mean.shape.slice(1)), logvar: float32(floats(logvar), logvar.shape.slice(1)) };
@@ -92,9 +92,9 @@ export class DiffusionPipeline {
   /** uint8 [H, W, 3] of latents [C, h, w] that are multiplied by the scaling factor. */
   async decode(executor: Executor, latents: HostTensor): Promise<HostTensor> {
     const shape = [1, ...latents.shape];
-    const unscaled = floats(latents).map((v) => v / this.folder.vaeConfig.scaling_factor);
+    const unscaled = floats(latents).map((v) => v / this.folder.vaeConfig.scalingFactor);
     const { image } = await executor.run('decode_image', 'base', () => ({
-      image: vaeDecode(new Scope(this.folder.vaeSource()), input('latents', shape), this.folder.vaeConfig),
+      image: vaeDecode(new Scope(this.folder.vae), input('latents', shape), this.folder.vaeConfig),
     }), { latents: float32(unscaled, shape) });
     return toPixels(image);
   }
@@ -117,14 +117,14 @@ export class DiffusionPipeline {
   private async denoise(executor: Executor, request: SampleRequest, prompt: string, negative: string, seed: number, done: (step: number) => void): Promise<HostTensor | undefined> {
     const { height, width, guidance_scale: guidance, weights = 'current' } = request;
     this.checkSize(height, width);
-    const shape = [this.folder.unetConfig.in_channels, height / this.factor, width / this.factor];
+    const shape = [this.folder.unetConfig.inChannels, height / this.factor, width / this.factor];
     const positive = await this.encodeText(executor, prompt, weights);
     const text = guidance > 1 ? stack([await this.encodeText(executor, negative, weights), positive]) : stack([positive]);
     const scheduler = schedulerFromConfig(this.folder.schedulerConfig, request.scheduler);
     scheduler.setTimesteps(request.steps);
     const noise = new Rng(seed).stream('latents');
     const size = shape.reduce((a, b) => a * b, 1);
-    let latents = noise.normals(size).map((v) => v * scheduler.initNoiseSigma);
+    let latents: Float32Array = noise.normals(size).map((v) => v * scheduler.initNoiseSigma);
     for (const [step, timestep] of scheduler.timesteps.entries()) {
       if (request.signal?.aborted) return undefined;
       const sample = float32(scheduler.scaleModelInput(latents, step), [1, ...shape]);

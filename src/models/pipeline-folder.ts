@@ -132,3 +132,10 @@ export async function fingerprint(weights: WeightFile): Promise<string> {
   }
   return hash.digest('hex');
 }
+
+/** Identifies the three networks of a pipeline together. */
+export async function pipelineFingerprint({ unet: u, vae, text }: PipelineFolder): Promise<string> {
+  const hash = createHash('sha256');
+  for (const { weights } of [u, vae, text]) hash.update(await fingerprint(weights));
+  return hash.digest('hex');
+}

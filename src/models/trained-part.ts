@@ -1,0 +1,76 @@
+/** One network of a pipeline during training: frozen, adapted by LoRA, or trained whole. */
+import { copyFile, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Rng } from '../random/rng.js';
+import { sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
+import { parameter } from '../tensor/tensor.js';
+import type { FrozenSource } from './frozen-source.js';
+import type { ParamSource } from './layers/scope.js';
+import { adapterShapes, initialAdapter, trainableSource } from './lora/lora-adapter.js';
+import { adaptableModules, resolvePairs, type LoraConfig, type LoraPair } from './lora/lora-config.js';
+import { savePeft, type BaseRecord } from './lora/peft.js';
+import type { WeightSet } from './model.js';
+import { writeSafetensors } from './weights/safetensors.js';
+
+export type PartName = 'unet' | 'text_encoder';
+export type Training = { readonly kind: 'frozen' } | { readonly kind: 'whole' } | { readonly kind: 'lora'; readonly config: LoraConfig };
+
+export class TrainedPart {
+  /** Trainable parameters, named `<part>.<module>...`. */
+  readonly parameters: ReadonlyMap<string, Shape>;
+  private readonly pairs: ReadonlyMap<string, LoraPair> = new Map();
+  private readonly trained: ParamSource;
+
+  /** @param shapes the network's own parameters @param configFile its config.json @throws UserError when a LoRA target names no module */
+  constructor(
+    readonly name: PartName, private readonly frozenSource: FrozenSource, private readonly shapes: ReadonlyMap<string, Shape>,
+    private readonly training: Training, private readonly configFile: string,
+  ) {
+    if (training.kind === 'lora') {
+      this.pairs = resolvePairs(training.config, adaptableModules(shapes), `model.${name}_lora_config`);
+      this.parameters = adapterShapes(name, this.pairs);
+      this.trained = trainableSource(frozenSource, name, this.pairs);
+    } else if (training.kind === 'whole') {
+      this.parameters = new Map([...shapes].map(([key, shape]) => [`${name}.${key}`, shape]));
+      const leaves = new Map([...shapes].map(([key, shape]) => [key, parameter(`${name}.${key}`, shape)]));
+      this.trained = { get: (key, shape) => leaves.get(key) ?? frozenSource.get(key, shape) };
+    } else {
+      this.parameters = new Map();
+      this.trained = frozenSource;
+    }
+  }
+
+  get frozen(): boolean {
+    return this.training.kind === 'frozen';
+  }
+
+  /** Number of values that training does not change. */
+  get frozenCount(): number {
+    return this.training.kind === 'whole' ? 0 : [...this.shapes.values()].reduce((n, s) => n + sizeOf(s), 0);
+  }
+
+  source(weights: WeightSet): ParamSource {
+    return weights === 'base' ? this.frozenSource : this.trained;
+  }
+
+  async initialValues(rng: Rng): Promise<Record<string, HostTensor>> {
+    if (this.training.kind === 'lora') return initialAdapter(this.name, this.pairs, rng, this.training.config.init_lora_weights);
+    const values: Record<string, HostTensor> = {};
+    if (this.training.kind === 'whole') for (const [key, shape] of this.shapes) {
+      values[`${this.name}.${key}`] = { ...(await this.frozenSource.weights.readFloat32(this.frozenSource.storedName(key))), shape };
+    }
+    return values;
+  }
+
+  /** Writes what was trained below `folder`: a PEFT adapter, or the component with its config.json. */
+  async save(folder: string, values: Readonly<Record<string, HostTensor>>, base: BaseRecord): Promise<void> {
+    const target = join(folder, this.name);
+    if (this.training.kind === 'lora') await savePeft(target, this.name, this.training.config, this.pairs, values, base);
+    if (this.training.kind !== 'whole') return;
+    await mkdir(target, { recursive: true });
+    const stem = this.name === 'unet' ? 'diffusion_pytorch_model' : 'model';
+    const tensors = Object.fromEntries([...this.shapes.keys()].map((key) => [key, values[`${this.name}.${key}`]]));
+    await writeSafetensors(join(target, `${stem}.safetensors`), tensors, { format: 'pt', base_model: base.model, base_fingerprint: base.fingerprint });
+    await copyFile(this.configFile, join(target, 'config.json'));
+  }
+}
