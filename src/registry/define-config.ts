@@ -1,0 +1,57 @@
+/** Types of a config written in TypeScript. Everything is optional here: a config may inherit the rest. */
+import type { ExtendedJSONSchema } from 'json-schema-to-ts';
+import type { Kinds } from './kinds.js';
+import type { Ref } from './ref.js';
+import type { Input, OptionsSchema, SchemaExtension } from './schema.js';
+
+/** What a value may be in a config that inherits: the value, a part of it, a ref, or null to remove it. */
+type Loose<T> = T extends readonly unknown[] ? T | Ref | null : T extends object ? ({ [K in keyof T]?: Loose<T[K]> } & { _delete_?: boolean }) | Ref | null : T | Ref | null;
+
+type OptionsOf<C> = C extends { readonly options: infer S extends OptionsSchema & ExtendedJSONSchema<SchemaExtension> } ? Input<S> : object;
+/** `{ type: 'X', ...options of X }` for every registered X of a kind; `type` may be inherited. */
+type ComponentInput<K extends keyof Kinds> = { [Name in keyof Kinds[K]]: { type?: Name; _delete_?: boolean } & LooseOptions<OptionsOf<Kinds[K][Name]>> }[keyof Kinds[K]];
+type LooseOptions<T> = { [Key in keyof T]?: Loose<T[Key]> };
+
+export interface ConfigInput {
+  /** Configs to inherit from: imported modules in TypeScript, paths in YAML. */
+  _base_?: readonly (ConfigInput | string)[] | ConfigInput | string;
+  model?: ComponentInput<'MODELS'>;
+  train_dataloader?: {
+    batch_size?: number | Ref;
+    num_workers?: number | Ref;
+    drop_last?: boolean | Ref;
+    dataset?: ComponentInput<'DATASETS'>;
+    sampler?: ComponentInput<'SAMPLERS'>;
+    _delete_?: boolean;
+  };
+  optim_wrapper?: {
+    optimizer?: ComponentInput<'OPTIMIZERS'>;
+    clip_grad?: { max_norm: number | Ref } | null;
+    accumulative_counts?: number | Ref;
+    _delete_?: boolean;
+  };
+  param_scheduler?: ComponentInput<'LR_SCHEDULES'> | readonly ComponentInput<'LR_SCHEDULES'>[] | null;
+  train_cfg?: { type?: 'IterBasedTrainLoop'; max_iters?: number | Ref };
+  default_hooks?: Record<string, ComponentInput<'HOOKS'> | null>;
+  custom_hooks?: Record<string, ComponentInput<'HOOKS'> | null>;
+  backend?: ComponentInput<'BACKENDS'>;
+  randomness?: { seed?: number | Ref };
+  work_dir?: string;
+  cache_dir?: string;
+  custom_imports?: readonly string[];
+}
+
+/** config object -> URL of the file that defined it; for error messages and `describe --explain` */
+const definedIn = new WeakMap<object, string>();
+export const definitionOf = (config: object): string | undefined => definedIn.get(config);
+
+/**
+ * Gives a config its type; nothing else changes.
+ * `export default defineConfig({ _base_: [smallSdLora, dogDreambooth], train_cfg: { max_iters: 500 } })`
+ */
+export function defineConfig(config: ConfigInput): ConfigInput {
+  const caller = new Error().stack?.split('\n')[2] ?? '';
+  const url = /(file:\/\/[^\s)]+?):\d+:\d+\)?$/.exec(caller)?.[1];
+  if (url !== undefined) definedIn.set(config, url);
+  return config;
+}
