@@ -9,24 +9,27 @@ const ROUNDS = 10;
 
 /** One block of four 32-bit words. `counter` and the result are four words, `key` two. */
 export function philox(counter: Uint32Array, key: readonly [number, number], out: Uint32Array): void {
-  let [c0, c1, c2, c3] = counter;
-  let [k0, k1] = key;
+  let c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
+  let k0 = key[0], k1 = key[1];
   for (let r = 0; r < ROUNDS; r++) {
-    const lo0 = Math.imul(MUL0, c0) >>> 0, hi0 = mulHigh(MUL0, c0);
-    const lo1 = Math.imul(MUL1, c2) >>> 0, hi1 = mulHigh(MUL1, c2);
-    [c0, c1, c2, c3] = [(hi1 ^ c1 ^ k0) >>> 0, lo1, (hi0 ^ c3 ^ k1) >>> 0, lo0];
-    k0 = (k0 + WEYL0) >>> 0;
-    k1 = (k1 + WEYL1) >>> 0;
+    const high0 = mulHigh(MUL0, c0), high1 = mulHigh(MUL1, c2);
+    const low0 = Math.imul(MUL0, c0), low1 = Math.imul(MUL1, c2);
+    c0 = high1 ^ c1 ^ k0;
+    c1 = low1;
+    c2 = high0 ^ c3 ^ k1;
+    c3 = low0;
+    k0 = (k0 + WEYL0) | 0;
+    k1 = (k1 + WEYL1) | 0;
   }
   out[0] = c0; out[1] = c1; out[2] = c2; out[3] = c3;
 }
 
-/** High 32 bits of an unsigned 32x32 product, by 16-bit halves. */
+/** High 32 bits of an unsigned 32x32 product, by 16-bit halves; integer operations only, which V8 keeps in registers. */
 function mulHigh(a: number, b: number): number {
   const a0 = a & 0xffff, a1 = a >>> 16, b0 = b & 0xffff, b1 = b >>> 16;
-  const mid = a1 * b0 + ((a0 * b0) >>> 16);
-  const mid2 = a0 * b1 + (mid % 0x10000);
-  return (a1 * b1 + Math.floor(mid / 0x10000) + Math.floor(mid2 / 0x10000)) >>> 0;
+  const middle = (Math.imul(a1, b0) + (Math.imul(a0, b0) >>> 16)) | 0;
+  const carry = (Math.imul(a0, b1) + (middle & 0xffff)) | 0;
+  return (Math.imul(a1, b1) + (middle >>> 16) + (carry >>> 16)) | 0;
 }
 
 /** The run's source of randomness. Streams with different names or counters are independent. */
@@ -63,7 +66,7 @@ export class RandomStream {
   uint32(): number {
     if (this.used === 4) {
       philox(this.counter, this.key, this.block);
-      if (++this.counter[0] === 0) this.counter[1]++;
+      if (this.counter[0]++ === 0xffffffff) this.counter[1]++;
       this.used = 0;
     }
     return this.block[this.used++];
@@ -92,9 +95,11 @@ export class RandomStream {
     return radius * Math.cos(angle);
   }
 
-  /** `length` standard normals in float32. */
+  /** `length` standard normals in float32: the same values as that many calls of `normal`. */
   normals(length: number): Float32Array {
-    return Float32Array.from({ length }, () => this.normal());
+    const out = new Float32Array(length);
+    for (let i = 0; i < length; i++) out[i] = this.normal();
+    return out;
   }
 
   /** A shuffled 0..n-1 (Fisher-Yates). */
