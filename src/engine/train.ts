@@ -1,57 +1,53 @@
-/** A whole training run from a merged config: work dir, log, device, signals, and what is said at the end. */
+/** A whole training run from a merged config: work dir, log, device, signals. */
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import type { Backend } from '../backends/backend.js';
-import type { DatasetServices } from '../datasets/dataset.js';
-import { ConsoleLogger } from '../loggers/console-logger.js';
+import type { ConsoleLogger } from '../loggers/console-logger.js';
+import { resolveDataset } from '../models/weights/hub.js';
 import { Rng } from '../random/rng.js';
-import type { Build, Logger } from '../registry/tokens.js';
+import { createBuild } from '../registry/container.js';
+import { dumpConfig } from '../registry/dump.js';
+import type { Tree } from '../registry/merge.js';
+import { BACKEND, CACHE_DIR, LOGGER, RNG, WORK_DIR } from '../registry/tokens.js';
+import { buildBackend } from './build-backend.js';
 import { buildRun, type RunConfig } from './build-run.js';
 import { Interrupt } from './interrupt.js';
 import { Runner, type Resume, type TrainResult } from './runner.js';
 import { readable, WorkDir } from './work-dir.js';
 
-/** What components may be given; `build` hands it out. */
-export interface ComponentServices {
-  readonly logger: Logger;
-  readonly workDir: WorkDir;
-  readonly rng: Rng;
-  readonly cacheDir: string;
-}
-
 export interface TrainOptions {
-  /** merged and validated */
-  readonly config: RunConfig & { readonly randomness?: { readonly seed?: number } };
-  /** the config as it is written to the work dir */
-  readonly yaml: string;
+  /** merged and validated; components must be loaded */
+  readonly config: Tree;
   readonly workDir: string;
   readonly resume?: Resume;
   readonly log: ConsoleLogger;
-  readonly cacheDir: string;
-  readonly resolveDataset: DatasetServices['resolveDataset'];
-  /** Builds the device and then, with it, everything else. */
-  readonly components: (services: ComponentServices) => { backend: Backend; build: Build };
 }
 
-export interface TrainOutcome extends TrainResult {
-  readonly workDir: string;
+/** Places of a config that are read here. */
+interface RunPlaces {
+  readonly backend?: object;
+  readonly randomness?: { readonly seed?: number };
+  readonly cache_dir?: string;
 }
 
 /**
- * @throws Interrupted after a signal, with `exitCode` for the process; UserError for what the user can mend
+ * @throws Interrupted after a signal, with `process.exitCode` set; UserError for what the user can mend
  */
-export async function train({ config, yaml, workDir: path, resume, log, cacheDir, resolveDataset, components }: TrainOptions): Promise<TrainOutcome> {
+export async function train({ config: tree, workDir: path, resume, log }: TrainOptions): Promise<TrainResult> {
+  const config = tree as unknown as RunConfig & RunPlaces; // validateConfig has seen it
   const workDir = await WorkDir.open(path);
   const interrupt = new Interrupt(log);
-  const seed = config.randomness?.seed ?? 0;
   let backend: Backend | undefined;
   try {
     log.writeTo(workDir.file(`${timestamp(new Date())}.log`));
-    await workDir.write('config.yaml', yaml);
-    const rng = new Rng(seed);
-    const built = components({ logger: log, workDir, rng, cacheDir });
-    backend = built.backend;
+    await workDir.write('config.yaml', dumpConfig(tree));
     log.info(`work dir   ${workDir.path}`);
-    const parts = buildRun(config, { ...built, workDir, rng, log, signal: interrupt.signal, datasetServices: { cacheDir, resolveDataset } });
-    return { ...await new Runner(parts).train(resume), workDir: workDir.path };
+    const rng = new Rng(config.randomness?.seed ?? 0), cacheDir = config.cache_dir ?? userCache();
+    backend = buildBackend(config.backend, log);
+    const build = createBuild([[LOGGER, log], [WORK_DIR, workDir], [RNG, rng], [BACKEND, backend], [CACHE_DIR, cacheDir]]);
+    const datasetServices = { cacheDir, resolveDataset: (idOrPath: string) => resolveDataset(idOrPath, { log }) };
+    const runner = new Runner(buildRun(config, { build, backend, workDir, rng, log, signal: interrupt.signal, datasetServices }));
+    return await runner.train(resume);
   } catch (error) {
     if (interrupt.exitCode !== 0) process.exitCode = interrupt.exitCode;
     log.debug(error instanceof Error ? String(error.stack) : String(error)); // for the log file; the caller shows the message
@@ -66,6 +62,11 @@ export async function train({ config, yaml, workDir: path, resume, log, cacheDir
 /** Whatever was being written, by whichever hook. */
 function isFull(error: unknown): error is NodeJS.ErrnoException {
   return ['ENOSPC', 'EDQUOT', 'EROFS'].includes((error as NodeJS.ErrnoException)?.code ?? '');
+}
+
+/** For files that later runs reuse, such as class pictures. */
+function userCache(): string {
+  return process.env['DIFFENGINE_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'diffengine');
 }
 
 /** 20240131_235959, as mmengine names its logs. */

@@ -1,0 +1,96 @@
+/** Pictures from a pipeline, as it is or with what a run trained. */
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Backend } from '../backends/backend.js';
+import { Executor } from '../backends/executor.js';
+import { UserError } from '../errors.js';
+import { DiffusionPipeline } from '../models/diffusion-pipeline.js';
+import { FrozenSource } from '../models/frozen-source.js';
+import type { ParamSource } from '../models/layers/scope.js';
+import { loadAdapter } from '../models/lora/load-adapter.js';
+import { adaptedSource, type AdapterValues } from '../models/lora/lora-adapter.js';
+import type { SampleRequest } from '../models/model.js';
+import { openPipeline, pipelineFingerprint, recorded, recordText, recordUnet, type PipelineFolder } from '../models/pipeline-folder.js';
+import { resolveModel } from '../models/weights/hub.js';
+import { openWeights } from '../models/weights/open-weights.js';
+import type { Logger } from '../registry/tokens.js';
+import type { HostTensor } from '../tensor/host.js';
+import { lastCheckpoint } from './checkpoint.js';
+
+export interface Trained {
+  /** checkpoint, adapter folder or file, as `loadAdapter` takes it */
+  readonly path: string;
+  /** multiplies the adapter; 1 as trained */
+  readonly scale: number;
+}
+
+/** Renders; opens models once for all prompts. */
+export class Renderer {
+  private constructor(private readonly pipeline: DiffusionPipeline, private readonly executor: Executor, private readonly folder: PipelineFolder) {}
+
+  /**
+   * @param model pipeline folder or hub id
+   * @throws UserError when the model is incomplete, or the adapter is for another one
+   */
+  static async open(model: string, trained: Trained | undefined, backend: Backend, log: Logger): Promise<Renderer> {
+    const folder = await openPipeline(await resolveModel(model, { log }), log);
+    const { unet, text } = trained ? await trainedSources(folder, model, trained) : folder;
+    const pipeline = new DiffusionPipeline(folder, { unet: () => unet, text: () => text }, true, log);
+    return new Renderer(pipeline, new Executor(backend, (outputs) => [...outputs]), folder);
+  }
+
+  /** Side of the pictures that the model was made for, in pixels. */
+  get defaultSize(): number {
+    return this.folder.unetConfig.sampleSize * this.pipeline.factor;
+  }
+
+  render(request: SampleRequest): AsyncGenerator<HostTensor> {
+    return this.pipeline.sample(this.executor, request);
+  }
+
+  async dispose(): Promise<void> {
+    await this.executor.dispose();
+  }
+}
+
+async function trainedSources(folder: PipelineFolder, model: string, { path, scale }: Trained): Promise<{ unet: ParamSource; text: ParamSource }> {
+  const shapes = { unet: recorded((s) => recordUnet(s, folder.unetConfig)), text_encoder: recorded((s) => recordText(s, folder.textConfig)) };
+  const whole = {
+    unet: await wholePart(join(path, 'unet'), 'diffusion_pytorch_model', shapes.unet),
+    text: await wholePart(join(path, 'text_encoder'), 'model', shapes.text_encoder),
+  };
+  if (whole.unet ?? whole.text) return { unet: whole.unet ?? folder.unet, text: whole.text ?? folder.text };
+  const values = await loadAdapter(path, shapes, { model, fingerprint: await pipelineFingerprint(folder) });
+  const adapted = (base: ParamSource, pairs: AdapterValues | undefined): ParamSource => (pairs ? adaptedSource(base, pairs, scale) : base);
+  return { unet: adapted(folder.unet, values.unet), text: adapted(folder.text, values.text_encoder) };
+}
+
+/** A network that was trained whole, in place of the pipeline's own. */
+async function wholePart(folder: string, stem: string, shapes: ReturnType<typeof recorded>): Promise<FrozenSource | undefined> {
+  if (!existsSync(join(folder, `${stem}.safetensors`))) return undefined;
+  const source = new FrozenSource(await openWeights(folder, stem));
+  source.check(shapes, /^$/);
+  return source;
+}
+
+/** A checkpoint; of a work dir, its last one. */
+export async function checkpointFolder(path: string): Promise<string> {
+  return (await lastCheckpoint(path)) ?? resolve(path);
+}
+
+/**
+ * The base model that a checkpoint or adapter says it was trained on.
+ * @throws UserError when it does not say
+ */
+export async function recordedBase(path: string): Promise<string> {
+  const read = async (file: string): Promise<Record<string, unknown>> =>
+    JSON.parse(await readFile(join(path, file), 'utf8').catch(() => '{}')) as Record<string, unknown>;
+  for (const file of ['adapter_config.json', 'unet/adapter_config.json', 'text_encoder/adapter_config.json']) {
+    const base = (await read(file))['base_model_name_or_path'];
+    if (typeof base === 'string' && base !== '') return base;
+  }
+  const config = (await read('run.json'))['config'] as { model?: { model?: unknown } } | undefined;
+  if (typeof config?.model?.model === 'string') return config.model.model;
+  throw new UserError(`${path}: does not say which model it was trained on; give it with --sdmodel`);
+}

@@ -1,0 +1,85 @@
+/** Options and work that `demo` and `demo_lora` share. */
+import { extname } from 'node:path';
+import { InvalidArgumentError, type Command } from 'commander';
+import type { Trained } from '../src/engine/render.js';
+
+export interface DemoOptions {
+  readonly out: string;
+  readonly steps: number;
+  readonly guidance: number;
+  readonly height?: number;
+  readonly width?: number;
+  readonly seed: number;
+  readonly n: number;
+  readonly scheduler?: string;
+  readonly negativePrompt: string;
+  readonly backend?: string;
+}
+
+export function addDemoOptions(command: Command): Command {
+  return command
+    .option('--out <file>', 'PNG to write; with --n, a sheet of all, and file-0.png, file-1.png, ...', 'demo.png')
+    .option('--steps <n>', 'denoising steps', whole(1), 50)
+    .option('--guidance <x>', 'classifier-free guidance; 1 or less runs without, twice as fast', number, 7.5)
+    .option('--height <px>', "a multiple of 8 (default: the model's own)", multipleOf8)
+    .option('--width <px>', "a multiple of 8 (default: the model's own)", multipleOf8)
+    .option('--seed <n>', 'picture k starts from the noise of seed + k', whole(0), 0)
+    .option('--n <count>', 'number of pictures', whole(1), 1)
+    .option('--scheduler <name>', "sampler, such as DDIMScheduler or DPMSolverMultistepScheduler (default: the model's own)")
+    .option('--negative-prompt <text>', 'what should not be in the picture', '')
+    .option('--backend <name>', 'what runs the model, e.g. OnnxRuntimeBackend');
+}
+
+export async function demo(prompt: string, model: string, trained: Trained | undefined, options: DemoOptions): Promise<void> {
+  const { contactSheet, writePng } = await import('../src/datasets/image.js');
+  const { Renderer } = await import('../src/engine/render.js');
+  const { ConsoleLogger } = await import('../src/loggers/console-logger.js');
+  const { buildBackend } = await import('../src/engine/build-backend.js');
+  const { loadComponents } = await import('../src/components.js');
+  await loadComponents();
+  const log = new ConsoleLogger();
+  const backend = buildBackend(options.backend, log);
+  try {
+    const renderer = await Renderer.open(model, trained, backend, log);
+    const { steps, seed, n, scheduler } = options;
+    const bar = log.progress(n * steps, 0);
+    const request = {
+      prompts: Array<string>(n).fill(prompt), negative_prompt: options.negativePrompt, seeds: Array.from({ length: n }, (_, k) => seed + k),
+      steps, guidance_scale: options.guidance, height: options.height ?? renderer.defaultSize, width: options.width ?? renderer.defaultSize,
+      ...(scheduler === undefined ? {} : { scheduler }), onStep: (done: number) => bar?.update(done, 'denoising'),
+    };
+    const pictures = [];
+    try {
+      for await (const picture of renderer.render(request)) pictures.push(picture);
+    } finally {
+      bar?.stop();
+    }
+    if (n > 1) for (const [k, picture] of pictures.entries()) await writePng(numbered(options.out, k), picture);
+    await writePng(options.out, n > 1 ? contactSheet(pictures) : pictures[0]);
+    log.info(`wrote ${options.out}`);
+    await renderer.dispose();
+  } finally {
+    await backend.dispose();
+  }
+}
+
+/** a/demo.png, 2 -> a/demo-2.png */
+const numbered = (path: string, k: number): string => `${path.slice(0, path.length - extname(path).length)}-${k}${extname(path)}`;
+
+export function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('not a number.');
+  return value;
+}
+
+export const whole = (minimum: number) => (text: string): number => {
+  const value = number(text);
+  if (!Number.isSafeInteger(value) || value < minimum) throw new InvalidArgumentError(`not a whole number from ${minimum}.`);
+  return value;
+};
+
+function multipleOf8(text: string): number {
+  const value = whole(8)(text);
+  if (value % 8 !== 0) throw new InvalidArgumentError('not a multiple of 8.');
+  return value;
+}
