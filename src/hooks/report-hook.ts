@@ -21,7 +21,7 @@ export class ReportHook extends Hook {
       jsonl: { type: 'string', minLength: 1, default: 'log.jsonl', description: "the LoggerHook's file in the work dir" },
     },
   } as const satisfies OptionsSchema;
-  /** Register it after VisualizationHook, so that the report shows the latest pictures. */
+  /** After VisualizationHook, so that the report shows the latest pictures. */
   override readonly priority = 'LOWEST';
 
   constructor(@inject(OPTIONS) private readonly opts: Output<typeof ReportHook.options>, @inject(LOGGER) private readonly log: Logger) { super(); }

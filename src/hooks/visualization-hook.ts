@@ -30,8 +30,8 @@ export class VisualizationHook extends Hook {
       seed: { type: 'integer', minimum: 0, default: 0, description: 'picture k starts from the noise of seed + k' },
     },
   } as const satisfies OptionsSchema;
-  /** After checkpoints: rendering takes long, and what is trained should be safe by then. */
-  override readonly priority = 'LOWEST';
+  /** After CheckpointHook, which default_hooks hold: rendering takes long, and what is trained should be safe by then. */
+  override readonly priority = 'VERY_LOW';
   private lastRendered: string | undefined;
 
   constructor(@inject(OPTIONS) private readonly opts: Output<typeof VisualizationHook.options>, @inject(LOGGER) private readonly log: Logger) { super(); }

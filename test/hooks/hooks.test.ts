@@ -84,7 +84,7 @@ void t.test('EMAHook: the average is a copy up to begin_iter, then follows with 
 
 void t.test('ReportHook: one HTML file with the loss curve, the pictures and the config inside', async (t) => {
   const path = t.testdir(), log = new Lines();
-  await linearRun(path, { maxIters: 8, hooks: [visualization({}), new ReportHook({ interval: 4, jsonl: 'log.jsonl' }, log)] });
+  await linearRun(path, { maxIters: 8, hooks: [new ReportHook({ interval: 4, jsonl: 'log.jsonl' }, log), visualization({})] });
   const html = readFileSync(join(path, 'report.html'), 'utf8');
   t.match(html, /Iteration 8 of 8/);
   t.match(html, /<polyline points="60\.0,/);
