@@ -17,7 +17,8 @@ export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<num
   let worst = 0, scale = 0;
   for (let i = 0; i < expected.length; i++) {
     const difference = Math.abs(actual[i] - expected[i]);
-    worst = difference <= worst ? worst : difference; // NaN passes through
+    if (Number.isNaN(difference)) return NaN; // fails every comparison
+    worst = Math.max(worst, difference);
     scale = Math.max(scale, Math.abs(expected[i]));
   }
   return scale === 0 ? worst : worst / scale;

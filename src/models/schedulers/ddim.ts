@@ -3,7 +3,7 @@ import { SCHEDULERS } from '../../registry/registries.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import type { NoiseSchedule } from './noise-schedule.js';
-import { commonProperties, Scheduler, scheduleOf, spacedTimesteps, spacing, splitPrediction } from './scheduler.js';
+import { clipper, clipping, commonProperties, Scheduler, scheduleOf, spacedTimesteps, spacing, splitPrediction } from './scheduler.js';
 
 /** Song et al., arXiv 2010.02502, equation 12. */
 @SCHEDULERS.register()
@@ -15,6 +15,7 @@ export class DDIMScheduler extends Scheduler {
     properties: {
       ...commonProperties,
       ...spacing('leading'),
+      ...clipping,
       set_alpha_to_one: { type: 'boolean', default: true, description: 'the step below timestep 0 is noise-free; false: it has the noise of timestep 0' },
       eta: { type: 'number', minimum: 0, default: 0, description: 'share of fresh noise; 0 is deterministic, 1 like DDPM' },
     },
@@ -38,9 +39,10 @@ export class DDIMScheduler extends Scheduler {
     const sigma = eta * Math.sqrt(((1 - previous) / (1 - a)) * (1 - a / previous));
     const fresh = eta > 0 ? noise() : undefined;
     const [forX0, forNoise] = [Math.sqrt(previous), Math.sqrt(1 - previous - sigma * sigma)];
+    const clip = clipper(this.opts);
     return sample.map((x, i) => {
       const [x0, eps] = splitPrediction(output[i], x, a, this.opts.prediction_type === 'v_prediction');
-      return forX0 * x0 + forNoise * eps + (fresh ? sigma * fresh[i] : 0);
+      return forX0 * clip(x0) + forNoise * eps + (fresh ? sigma * fresh[i] : 0);
     });
   }
 }

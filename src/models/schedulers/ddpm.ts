@@ -3,7 +3,7 @@ import { SCHEDULERS } from '../../registry/registries.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import type { NoiseSchedule } from './noise-schedule.js';
-import { commonProperties, Scheduler, scheduleOf, spacedTimesteps, spacing, splitPrediction } from './scheduler.js';
+import { clipper, clipping, commonProperties, Scheduler, scheduleOf, spacedTimesteps, spacing, splitPrediction } from './scheduler.js';
 
 /** Ho et al., arXiv 2006.11239, equations 6 and 7, with the smaller of the two fixed variances. */
 @SCHEDULERS.register()
@@ -15,6 +15,7 @@ export class DDPMScheduler extends Scheduler {
     properties: {
       ...commonProperties,
       ...spacing('leading'),
+      ...clipping,
       variance_type: { type: 'string', enum: ['fixed_small'], default: 'fixed_small', description: 'variance of the fresh noise' },
     },
   } as const satisfies OptionsSchema;
@@ -37,9 +38,10 @@ export class DDPMScheduler extends Scheduler {
     const forX0 = (Math.sqrt(previous) * (1 - current)) / (1 - a), forX = (Math.sqrt(current) * (1 - previous)) / (1 - a);
     const deviation = Math.sqrt(Math.max(((1 - previous) / (1 - a)) * (1 - current), 1e-20)); // the clamp is diffusers'
     const fresh = t > 0 ? noise() : undefined;
+    const clip = clipper(this.opts);
     return sample.map((x, i) => {
       const [x0] = splitPrediction(output[i], x, a, this.opts.prediction_type === 'v_prediction');
-      return forX0 * x0 + forX * x + (fresh ? deviation * fresh[i] : 0);
+      return forX0 * clip(x0) + forX * x + (fresh ? deviation * fresh[i] : 0);
     });
   }
 }

@@ -15,6 +15,8 @@ export class EulerDiscreteScheduler extends Scheduler {
     properties: {
       ...commonProperties,
       ...spacing('linspace'),
+      interpolation_type: { type: 'string', enum: ['linear'], default: 'linear', description: 'how noise levels between whole timesteps are found' },
+      timestep_type: { type: 'string', enum: ['discrete'], default: 'discrete', description: 'what the U-Net is told' },
       use_karras_sigmas: { type: 'boolean', default: false, description: 'noise levels of Karras et al., equation 5' },
     },
   } as const satisfies OptionsSchema;

@@ -1,32 +1,28 @@
 /** A sampler from a pipeline's scheduler_config.json. */
-import { closest } from 'fastest-levenshtein';
-import { UserError } from '../../errors.js';
-import { refuse } from './scheduler-options.js';
+import { SCHEDULERS } from '../../registry/registries.js';
+import { validateComponent } from '../../registry/validate.js';
+import { refuse, type SchedulerConfig } from './scheduler-options.js';
 import type { Scheduler } from './scheduler.js';
-import { DDIMScheduler } from './ddim.js';
-import { DDPMScheduler } from './ddpm.js';
-import { DPMSolverMultistepScheduler } from './dpm-solver-multistep.js';
-import { EulerAncestralDiscreteScheduler } from './euler-ancestral.js';
-import { EulerDiscreteScheduler } from './euler.js';
-import { PNDMScheduler } from './pndm.js';
+import './ddim.js';
+import './ddpm.js';
+import './dpm-solver-multistep.js';
+import './euler-ancestral.js';
+import './euler.js';
+import './pndm.js';
 
-const CLASSES = { DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler, EulerDiscreteScheduler, PNDMScheduler };
+/** Fields that would change the numbers of some class, and that none of ours follows. */
+const UNSUPPORTED = ['thresholding', 'rescale_betas_zero_snr', 'trained_betas', 'use_lu_lambdas', 'use_exponential_sigmas', 'use_beta_sigmas', 'use_flow_sigmas', 'sigma_min', 'sigma_max'];
 
 /**
- * @param config fields another class wrote are left out, as diffusers' `from_config`; missing ones take the class's defaults
- * @param className default the config's own `_class_name`
- * @throws UserError for an unknown class or an unsupported value
+ * @param config fields that only another class knows are left out, as by diffusers' `from_config`; missing ones take the class's defaults
+ * @param className a registered scheduler; by default the config's own `_class_name`
+ * @throws UserError for an unknown class or an unsupported value, naming the nearest that is known
  */
-export function schedulerFromConfig(config: Readonly<Record<string, unknown>>, className = String(config['_class_name'] ?? 'PNDMScheduler')): Scheduler {
-  const Class = CLASSES[className as keyof typeof CLASSES];
-  if (!Class) throw new UserError(`scheduler: "${className}" is not known; did you mean "${closest(className, Object.keys(CLASSES))}"?`);
-  refuse(config, ['clip_sample', 'thresholding', 'rescale_betas_zero_snr', 'trained_betas']);
-  const options: Record<string, unknown> = {};
-  for (const [key, schema] of Object.entries(Class.options.properties as Record<string, { default: unknown; enum?: readonly unknown[]; const?: unknown }>)) {
-    const value = config[key] ?? schema.default;
-    const allowed = schema.enum ?? (schema.const === undefined ? undefined : [schema.const]);
-    if (allowed && !allowed.includes(value)) throw new UserError(`scheduler_config.json: ${key} = ${JSON.stringify(value)} is not supported by ${className}; one of ${allowed.join(', ')}`);
-    options[key] = value;
-  }
-  return new Class(options as never); // every option is present: given, or the schema's default
+export function schedulerFromConfig(config: SchedulerConfig, className = String(config['_class_name'] ?? 'PNDMScheduler')): Scheduler {
+  refuse(config, UNSUPPORTED);
+  const Class = SCHEDULERS.get(className);
+  const known = Class && 'properties' in Class.options ? Object.keys(Class.options.properties as object) : [];
+  const given = Object.fromEntries(known.filter((key) => config[key] != null).map((key) => [key, config[key]]));
+  const options = validateComponent(SCHEDULERS, { ...given, type: className }, 'scheduler');
+  return new (Class as unknown as new (options: object) => Scheduler)(options);
 }

@@ -33,6 +33,12 @@ export const spacing = (fallback: 'leading' | 'linspace') => ({
   timestep_spacing: { type: 'string', enum: ['leading', 'linspace', 'trailing'], default: fallback, description: 'how the steps are spread; Lin et al., arXiv 2305.08891, table 2' },
 }) as const;
 
+/** Limits of the predicted picture. Off unless a config says otherwise: Stable Diffusion's pipelines never clip latents. */
+export const clipping = {
+  clip_sample: { type: 'boolean', default: false, description: 'limit the predicted picture; for models of pixels, not of latents' },
+  clip_sample_range: { type: 'number', exclusiveMinimum: 0, default: 1, description: 'the limit, on both sides of 0' },
+} as const;
+
 export interface CommonOptions {
   readonly num_train_timesteps: number;
   readonly beta_start: number;
@@ -44,6 +50,11 @@ export interface CommonOptions {
 }
 
 export const scheduleOf = (options: CommonOptions): NoiseSchedule => new NoiseSchedule({ ...options });
+
+/** Limits values as `clipping` asks. */
+export function clipper({ clip_sample, clip_sample_range: limit }: { clip_sample: boolean; clip_sample_range: number }): (x0: number) => number {
+  return clip_sample ? (x0) => Math.min(limit, Math.max(-limit, x0)) : (x0) => x0;
+}
 
 /** NumPy's rounding: halves to even. */
 export function roundHalfEven(x: number): number {
