@@ -23,6 +23,8 @@ export interface ClassImageRequest {
   /** one picture per seed */
   readonly seeds: readonly number[];
   readonly size: { readonly height: number; readonly width: number };
+  readonly steps: number;
+  readonly guidance: number;
   /** Called as each picture is done, with the seed's place in `seeds`. */
   readonly onImage: (index: number, image: Image) => Promise<void>;
 }

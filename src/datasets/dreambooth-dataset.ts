@@ -26,6 +26,8 @@ export class DreamBoothDataset extends Dataset {
           num_images: { type: 'integer', minimum: 1, default: 200, description: 'how many to make; made once and kept in the cache' },
           data_dir: { type: ['string', 'null'], default: null, description: 'folder of your own class pictures, used instead; nothing is written there' },
           size: { ...sizeOption, default: 512, description: 'pixels of those made: a side of a square, or [height, width]' },
+          num_inference_steps: { type: 'integer', minimum: 1, default: 50, description: 'denoising steps of each' },
+          guidance_scale: { type: 'number', default: 7.5, description: 'classifier-free guidance; 1 or less is without' },
           seed: { type: ['integer', 'null'], minimum: 0, default: null, description: 'seed of the first one; null: the seed of the run' },
         },
       },
@@ -64,14 +66,14 @@ export class DreamBoothDataset extends Dataset {
   }
 
   private async classSources(prompt: string, services: DatasetServices): Promise<Source[]> {
-    const { model, num_images, data_dir, size, seed } = this.opts.class_image;
+    const { model, num_images, data_dir, size, seed, num_inference_steps: steps, guidance_scale: guidance } = this.opts.class_image;
     if (data_dir !== null) {
       const own = await folderSources(data_dir);
       await this.check(own, prompt);
       return own;
     }
     const [height, width] = heightWidth(size);
-    return cachedClassImages({ model: model ?? undefined, prompt, seed: seed ?? services.seed, count: num_images, height, width }, services);
+    return cachedClassImages({ model: model ?? undefined, prompt, seed: seed ?? services.seed, count: num_images, height, width, steps, guidance }, services);
   }
 
   /** Runs every picture through the pipeline; what chance draws here is thrown away, what it cannot change is kept. */

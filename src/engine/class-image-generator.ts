@@ -5,9 +5,6 @@ import type { ClassImageRequest } from '../datasets/dataset.js';
 import { asImage } from '../datasets/image.js';
 import type { Model } from '../models/model.js';
 
-/** Defaults of diffusers' StableDiffusionPipeline, with which DiffEngine makes its class pictures. */
-const STEPS = 50, GUIDANCE_SCALE = 7.5;
-
 interface Makers {
   readonly model: Model;
   readonly otherModel: (idOrPath: string) => Model | undefined;
@@ -17,11 +14,11 @@ interface Makers {
 
 /** Ends early, with fewer pictures, when the signal is aborted. */
 export function classImageGenerator({ model: own, otherModel, backend, signal }: Makers) {
-  return async ({ model: id, prompt, seeds, size, onImage }: ClassImageRequest): Promise<void> => {
+  return async ({ model: id, prompt, seeds, size, steps, guidance, onImage }: ClassImageRequest): Promise<void> => {
     const second = id === undefined ? undefined : otherModel(id);
     const model = second ? await ready(second, backend) : own;
     let index = 0;
-    const pictures = model.sample({ prompts: seeds.map(() => prompt), seeds, steps: STEPS, guidance_scale: GUIDANCE_SCALE, ...size, weights: 'base', signal });
+    const pictures = model.sample({ prompts: seeds.map(() => prompt), seeds, steps, guidance_scale: guidance, ...size, weights: 'base', signal });
     for await (const picture of pictures) await onImage(index++, asImage(picture));
     if (second) await model.executor.dispose();
   };

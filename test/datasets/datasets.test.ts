@@ -48,11 +48,11 @@ function painter(stopAfter = Infinity) {
   return { requests, generateClassImages };
 }
 
-type ClassImage = Partial<{ model: string | null; num_images: number; data_dir: string | null; size: number; seed: number | null }>;
+type ClassImage = Partial<{ model: string | null; num_images: number; data_dir: string | null; size: number; num_inference_steps: number; guidance_scale: number; seed: number | null }>;
 const dreambooth = (dataset: string, class_prompt: string | null = null, class_image: ClassImage = {}, pipeline: readonly Record<string, unknown>[] = PIPELINE) =>
   new DreamBoothDataset({
     dataset, instance_prompt: 'a photo of sks dog', class_prompt,
-    class_image: { model: null, num_images: 4, data_dir: null, size: 8, seed: null, ...class_image },
+    class_image: { model: null, num_images: 4, data_dir: null, size: 8, num_inference_steps: 50, guidance_scale: 7.5, seed: null, ...class_image },
     pipeline: [...pipeline],
   }, build);
 
