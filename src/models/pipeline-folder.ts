@@ -97,7 +97,8 @@ export async function readJson(file: string, why: string): Promise<RawConfig> {
     throw new UserError(`${file}: ${error.code === 'ENOENT' ? 'missing' : `cannot be read (${error.code})`}; ${why}`, { cause: error });
   });
   try {
-    return JSON.parse(text) as RawConfig;
+    // Python writes what JSON lacks, e.g. `"lambda_min_clipped": -Infinity` of DPM-Solver.
+    return JSON.parse(text.replace(/(:\s*)(-?Infinity|NaN)(?=\s*[,}])/g, '$1null')) as RawConfig;
   } catch (error) {
     throw new UserError(`${file}: not JSON (${(error as Error).message}); download it again`, { cause: error });
   }

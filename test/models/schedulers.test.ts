@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import t from 'tap';
+import { readJson } from '../../src/models/pipeline-folder.js';
 import { schedulerFromConfig } from '../../src/models/schedulers/from-config.js';
 import { NoiseSchedule } from '../../src/models/schedulers/noise-schedule.js';
 import type { Scheduler } from '../../src/models/schedulers/scheduler.js';
@@ -71,7 +71,7 @@ function trajectory(scheduler: Scheduler, steps: number, model: (x: Float32Array
 
 void t.test('schedulers: every trajectory of diffusers', { skip: skipGolden }, async (t) => {
   const { names, read } = await reader('scheduler_trajectories.safetensors');
-  const index = JSON.parse((await readFile(golden('reference', 'index.json'), 'utf8')).replaceAll('-Infinity', 'null')) as Record<string, { meta: { fake_model: string; runs: Record<string, Run> } }>;
+  const index = await readJson(golden('reference', 'index.json'), 'it lists the runs') as Record<string, { meta: { fake_model: string; runs: Record<string, Run> } }>;
   const { fake_model, runs } = index['scheduler_trajectories.safetensors'].meta;
   const model = fakeModel(fake_model);
   t.ok(Object.keys(runs).length > 0);
@@ -152,6 +152,12 @@ void t.test('schedulers: what we cannot follow is refused by name', async (t) =>
   t.throws(build({ skip_prk_steps: false }, 'PNDMScheduler'), { name: 'UserError', message: /scheduler\.skip_prk_steps: false must be true/ });
   t.doesNotThrow(build({ skip_prk_steps: false, solver_order: 3, trained_betas: null }), 'fields of other classes do not matter');
   for (const steps of [0, 1.5, 1001]) t.throws(() => timestepsOf({}, steps, 'DDIMScheduler'), { name: 'UserError', message: /the number of sampling steps is a whole number from 1 to 1000/ });
+});
+
+void t.test("schedulers: Python's -Infinity in a scheduler_config.json reads as not given", async (t) => {
+  const folder = t.testdir({ 'scheduler_config.json': '{"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": -Infinity, "solver_order": 1}' });
+  const scheduler = schedulerFromConfig(await readJson(`${folder}/scheduler_config.json`, ''));
+  t.equal(scheduler.constructor.name, 'DPMSolverMultistepScheduler');
 });
 
 void t.test('noise schedule: other betas, and values it cannot follow', async (t) => {
