@@ -74,9 +74,11 @@ async function wholePart(folder: string, stem: string, shapes: ReturnType<typeof
   return source;
 }
 
-/** A checkpoint; of a work dir, its last one. */
-export async function checkpointFolder(path: string): Promise<string> {
-  return (await lastCheckpoint(path)) ?? resolve(path);
+/** A checkpoint or adapter; of a work dir, its last checkpoint. @throws UserError when there is nothing at that path */
+export async function checkpointPath(path: string): Promise<string> {
+  const found = (await lastCheckpoint(path)) ?? resolve(path);
+  if (!existsSync(found)) throw new UserError(`${path}: no such checkpoint or adapter; give a folder such as work_dirs/my_run/step999, or a .safetensors file`);
+  return found;
 }
 
 /**
