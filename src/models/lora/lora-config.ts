@@ -13,10 +13,12 @@ export const loraSchema = {
     r: { type: 'integer', minimum: 1, default: 8, description: 'rank of the update' },
     lora_alpha: { type: 'number', default: 8, description: 'the update is scaled by lora_alpha / r' },
     target_modules: { type: ['array', 'string'], items: { type: 'string' }, default: ['to_q', 'to_k', 'to_v', 'to_out.0'], description: 'ends of module names, or one regular expression for whole names' },
+    lora_dropout: { enum: [0], default: 0, description: 'must be 0: a step depends on its seed and data only' },
+    bias: { enum: ['none'], default: 'none', description: 'must be none: biases are not trained' },
     use_rslora: { type: 'boolean', default: false, description: 'scale by lora_alpha / sqrt(r)' },
     init_lora_weights: { enum: [true, 'gaussian'], default: true, description: 'start of A: uniform as torch.nn.Linear, or normal with deviation 1 / r; B starts at zero' },
-    rank_pattern: { type: 'object', additionalProperties: { type: 'integer', minimum: 1 }, default: {}, description: 'r for modules whose name ends so' },
-    alpha_pattern: { type: 'object', additionalProperties: { type: 'number' }, default: {}, description: 'lora_alpha for modules whose name ends so' },
+    rank_pattern: { type: 'object', additionalProperties: { type: 'integer', minimum: 1 }, default: {}, description: 'r for modules whose name ends so (regular expressions)' },
+    alpha_pattern: { type: 'object', additionalProperties: { type: 'number' }, default: {}, description: 'lora_alpha for modules whose name ends so (regular expressions)' },
   },
 } as const;
 
@@ -38,11 +40,15 @@ export interface LoraPair {
   readonly scale: number;
 }
 
+const WEIGHT = '.weight';
+/** Looked up by row, not multiplied. */
+const TABLE = /(^|\.)(token|position)_embedding\.weight$/;
+
 /** Modules that can be adapted: linear layers and convolutions, by the shapes of a model's parameters. */
 export function adaptableModules(parameters: ReadonlyMap<string, Shape>): Map<string, Shape> {
   const modules = new Map<string, Shape>();
   for (const [name, shape] of parameters) {
-    if (name.endsWith('.weight') && (shape.length === 2 || shape.length === 4) && !name.includes('embedding.')) modules.set(name.slice(0, -'.weight'.length), shape);
+    if (name.endsWith(WEIGHT) && (shape.length === 2 || shape.length === 4) && !TABLE.test(name)) modules.set(name.slice(0, -WEIGHT.length), shape);
   }
   return modules;
 }
@@ -53,19 +59,28 @@ export function adaptableModules(parameters: ReadonlyMap<string, Shape>): Map<st
  * @throws UserError when a target names no module
  */
 export function resolvePairs(config: LoraConfig, modules: ReadonlyMap<string, Shape>, where: string): Map<string, LoraPair> {
-  const names = [...modules.keys()];
-  const { target_modules: targets } = config;
-  const chosen = typeof targets === 'string' ? names.filter((n) => new RegExp(`^(?:${targets})$`).test(n)) : names.filter((n) => targets.some((t) => endsWith(n, t)));
+  const { target_modules: targets } = config, names = [...modules.keys()];
+  const chosen = names.filter((name) => isTarget(config, name, where));
   const unused = typeof targets === 'string' ? (chosen.length === 0 ? targets : undefined) : targets.find((t) => !names.some((n) => endsWith(n, t)));
   if (unused !== undefined || chosen.length === 0) {
     const tails = [...new Set(names.flatMap((n) => [n.split('.').slice(-1)[0], n.split('.').slice(-2).join('.')]))];
     throw new UserError(`${where}.target_modules: "${unused ?? ''}" names no linear or convolution module; did you mean "${closest(unused ?? '', tails)}"?`);
   }
-  return new Map(chosen.map((module) => {
-    const rank = Number(byPattern(config.rank_pattern, module) ?? config.r), alpha = Number(byPattern(config.alpha_pattern, module) ?? config.lora_alpha);
-    const scale = alpha / (config.use_rslora ? Math.sqrt(rank) : rank);
-    return [module, pairOf(module, modules.get(module) as Shape, rank, scale)];
-  }));
+  return new Map(chosen.map((module) => [module, configuredPair(config, module, modules.get(module) as Shape, where)]));
+}
+
+/** As PEFT: a list holds ends of names, at a dot; a string is a regular expression for the whole name. */
+export function isTarget({ target_modules: targets }: LoraConfig, module: string, where: string): boolean {
+  return typeof targets === 'string' ? pattern(`^(?:${targets})$`, where, 'target_modules').test(module) : targets.some((t) => endsWith(module, t));
+}
+
+/** The pair that the config gives a module, whether or not it is a target. @param weight shape of the module's weight */
+export function configuredPair(config: LoraConfig, module: string, weight: Shape, where: string): LoraPair {
+  // PEFT's get_pattern_key: the first expression that fits the end of the name, at a dot.
+  const own = (key: 'rank_pattern' | 'alpha_pattern'): unknown =>
+    Object.entries(config[key] ?? {}).find(([end]) => pattern(`^(?:.*\\.)?(?:${end})$`, where, key).test(module))?.[1];
+  const rank = Number(own('rank_pattern') ?? config.r), alpha = Number(own('alpha_pattern') ?? config.lora_alpha);
+  return pairOf(module, weight, rank, alpha / (config.use_rslora ? Math.sqrt(rank) : rank));
 }
 
 export function pairOf(module: string, [out, ...rest]: Shape, rank: number, scale: number): LoraPair {
@@ -73,4 +88,11 @@ export function pairOf(module: string, [out, ...rest]: Shape, rank: number, scal
 }
 
 const endsWith = (name: string, tail: string): boolean => name === tail || name.endsWith(`.${tail}`);
-const byPattern = (patterns: Readonly<Record<string, unknown>> | undefined, name: string): unknown => Object.entries(patterns ?? {}).find(([tail]) => endsWith(name, tail))?.[1];
+
+function pattern(source: string, where: string, key: string): RegExp {
+  try {
+    return new RegExp(source);
+  } catch (error) {
+    throw new UserError(`${where}.${key}: ${(error as Error).message}; a list of module names needs no regular expression`, { cause: error });
+  }
+}

@@ -1,0 +1,47 @@
+/** Finds out in which format a LoRA is stored, and loads it. */
+import { readdir, stat } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { UserError } from '../../errors.js';
+import { readJson } from '../pipeline-folder.js';
+import { loadPeft, type BaseRecord } from './peft.js';
+import { loadSingleFile, type Part, type PartParameters, type PartValues } from './single-file.js';
+
+const PARTS: readonly Part[] = ['unet', 'text_encoder'];
+/** Of PEFT's `auto_mapping`. */
+const CLASSES: Readonly<Record<string, Part>> = { UNet2DConditionModel: 'unet', CLIPTextModel: 'text_encoder' };
+
+/**
+ * @param path a PEFT folder, a folder with PEFT folders `unet` and `text_encoder` (a checkpoint of a run), a safetensors file
+ * of diffusers or kohya, or a folder with one such file
+ * @param parameters names and shapes of the base model's parameters
+ * @param base what it must have been trained on, if it says so
+ * @throws UserError when nothing is found there or it does not fit the base model
+ */
+export async function loadAdapter(path: string, parameters: PartParameters, base?: BaseRecord): Promise<PartValues> {
+  const where = resolve(path);
+  const info = await stat(where).catch((error: NodeJS.ErrnoException) => {
+    throw new UserError(`${where}: cannot be read (${error.code}); give an adapter folder or a .safetensors file`, { cause: error });
+  });
+  if (info.isFile()) return loadSingleFile(where, parameters, base);
+  const names = await readdir(where);
+  if (names.includes('adapter_config.json')) {
+    const part = await partOf(where);
+    return { [part]: await loadPeft(where, parameters[part], base) };
+  }
+  const found: PartValues = {};
+  for (const part of PARTS) {
+    const inside = names.includes(part) ? await readdir(join(where, part)) : [];
+    if (inside.includes('adapter_config.json')) found[part] = await loadPeft(join(where, part), parameters[part], base);
+  }
+  if (found.unet || found.text_encoder) return found;
+  const files = names.filter((n) => n.endsWith('.safetensors'));
+  if (files.length === 1) return loadSingleFile(join(where, files[0]), parameters, base);
+  throw new UserError(`${where}: no adapter; looked for adapter_config.json (also in unet, text_encoder) and one .safetensors file, found ${names.join(', ') || 'nothing'}`);
+}
+
+/** Which network a single PEFT folder is for: by the class it names, else by the folder's name. */
+async function partOf(folder: string): Promise<Part> {
+  const { auto_mapping: mapping } = await readJson(join(folder, 'adapter_config.json'), 'a PEFT adapter folder has one');
+  const named = CLASSES[(mapping as { base_model_class?: string } | null | undefined)?.base_model_class ?? ''];
+  return named ?? PARTS.find((part) => part === basename(folder)) ?? 'unet';
+}
