@@ -1,0 +1,36 @@
+#!/usr/bin/env node
+/** The command line. One file per command in `commands/`; each loads what it needs only when it runs. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+
+const folder = new URL('./commands/', import.meta.url);
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
+
+const program = new Command('diffengine')
+  .description('Train and personalise small, distilled Stable Diffusion models. No Python.')
+  .version(version)
+  .showHelpAfterError('(add --help for the options and examples)')
+  .addHelpText('after', `
+Examples:
+  diffengine train tiny_random_sd_dreambooth_lora_dog        train the built-in default
+  diffengine list-cfg                                        what else is built in
+  diffengine copy-cfg small_sd_dreambooth_lora_dog .         start a config of your own
+  diffengine describe DreamBoothDataset                      options of a component
+  diffengine <command> --help                                options and examples of a command`);
+
+for (const file of readdirSync(folder).filter((name) => name.endsWith('.js')).sort()) {
+  const command = (await import(new URL(file, folder).href)) as { register(program: Command): void };
+  command.register(program);
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  const { UserError } = await import('../src/errors.js');
+  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  const debug = process.argv.includes('--debug');
+  process.stderr.write(`${debug ? stack : `diffengine: ${message}`}\n`);
+  if (!debug && !(error instanceof UserError)) process.stderr.write(`This looks like a defect of diffengine (${fileURLToPath(import.meta.url)}); --debug shows where it happened.\n`);
+  process.exitCode ||= 1;
+}

@@ -1,0 +1,30 @@
+import { Option, type Command } from 'commander';
+import type { BlockRemoval } from '../../src/models/block-removal.js';
+
+export function register(program: Command): void {
+  program.command('compress')
+    .description('make a smaller pipeline by removing blocks of the U-Net; distillation then teaches it what it lost')
+    .argument('<teacher>', 'pipeline of SD 1.x or 2.x: a folder, or an id of the hub')
+    .addOption(new Option('--preset <layout>', 'base and small: the layout of segmind/small-sd; bk_small: without its mid block; tiny: that of segmind/tiny-sd')
+      .choices(['base', 'small', 'bk_small', 'tiny']).default('small'))
+    .requiredOption('--out <folder>', 'new folder for the pipeline')
+    .addHelpText('after', `
+Example:
+  diffengine compress runwayml/stable-diffusion-v1-5 --preset tiny --out my-tiny-sd`)
+    .action(compress);
+}
+
+async function compress(model: string, { preset, out }: { preset: BlockRemoval; out: string }): Promise<void> {
+  const { BLOCK_REMOVALS, compressPipeline } = await import('../../src/models/block-removal.js');
+  const { openPipeline, recorded, recordUnet } = await import('../../src/models/pipeline-folder.js');
+  const { resolveModel } = await import('../../src/models/weights/hub.js');
+  const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
+  const { sizeOf } = await import('../../src/tensor/host.js');
+  const log = new ConsoleLogger();
+  const count = (folder: Awaited<ReturnType<typeof openPipeline>>): number =>
+    [...recorded((s) => recordUnet(s, folder.unetConfig)).values()].reduce((n, shape) => n + sizeOf(shape), 0);
+  const teacher = await openPipeline(await resolveModel(model, { log }), log);
+  await compressPipeline(teacher, preset, out);
+  const student = await openPipeline(out, log); // every tensor is there and fits its config
+  log.info(`${out}: ${BLOCK_REMOVALS[preset].summary}; U-Net ${count(student).toLocaleString('en')} parameters, the teacher's ${count(teacher).toLocaleString('en')}`);
+}

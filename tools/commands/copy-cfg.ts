@@ -1,0 +1,30 @@
+import type { Command } from 'commander';
+
+export function register(program: Command): void {
+  program.command('copy-cfg')
+    .description('copy the source of a built-in config, to change it')
+    .argument('<name>', 'a built-in config (see list-cfg)')
+    .argument('[dest]', 'file or folder', '.')
+    .option('--force', 'replace a file that is there')
+    .addHelpText('after', '\nExample:\n  diffengine copy-cfg small_sd_dreambooth_lora_dog my_dog.ts && diffengine train my_dog.ts')
+    .action(copy);
+}
+
+async function copy(name: string, dest: string, { force }: { force?: boolean }): Promise<void> {
+  const { constants, copyFile, stat } = await import('node:fs/promises');
+  const { basename, join } = await import('node:path');
+  const { builtInConfigs, displayName } = await import('../../src/registry/load-config.js');
+  const { packageRoot } = await import('../../src/registry/package-path.js');
+  const { suggestion } = await import('../../src/registry/validate.js');
+  const { UserError } = await import('../../src/errors.js');
+  const configs = await builtInConfigs();
+  const found = configs.get(name);
+  if (!found) throw new UserError(`${name}: no built-in config of that name${suggestion(name, [...configs.keys()])}`);
+  const source = join(packageRoot, displayName(found));
+  const isFolder = await stat(dest).then((s) => s.isDirectory(), () => false);
+  const target = isFolder ? join(dest, basename(source)) : dest;
+  await copyFile(source, target, force ? 0 : constants.COPYFILE_EXCL).catch((error: NodeJS.ErrnoException) => {
+    throw error.code === 'EEXIST' ? new UserError(`${target}: is there already; choose another name, or add --force`) : new UserError(`${target}: cannot be written (${error.code}); check the folder`, { cause: error });
+  });
+  console.log(`${target}\nnext: diffengine train ${target}`);
+}

@@ -1,0 +1,31 @@
+import type { Command } from 'commander';
+import { number } from '../demo-options.js';
+
+export function register(program: Command): void {
+  program.command('merge-lora')
+    .description('write a pipeline that has an adapter in its weights, for tools that know no LoRA')
+    .argument('<pipeline>', 'base model of the adapter: a folder, or an id of the hub')
+    .argument('<adapter>', 'checkpoint or work dir of a run, or an adapter of PEFT, diffusers or kohya')
+    .requiredOption('--out <folder>', 'new folder for the pipeline')
+    .option('--lora-scale <x>', 'strength of the adapter, 1 as trained', number, 1)
+    .addHelpText('after', `
+Example:
+  diffengine merge-lora segmind/small-sd work_dirs/small_sd_dreambooth_lora_dog/step999 --out my-dog-sd`)
+    .action(mergeLora);
+}
+
+async function mergeLora(model: string, adapter: string, { out, loraScale }: { out: string; loraScale: number }): Promise<void> {
+  const { checkpointPath } = await import('../../src/engine/render.js');
+  const { loadAdapter } = await import('../../src/models/lora/load-adapter.js');
+  const { mergePipeline } = await import('../../src/models/lora/merge.js');
+  const { openPipeline, pipelineFingerprint, recorded, recordText, recordUnet } = await import('../../src/models/pipeline-folder.js');
+  const { resolveModel } = await import('../../src/models/weights/hub.js');
+  const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
+  const log = new ConsoleLogger();
+  const base = await openPipeline(await resolveModel(model, { log }), log);
+  const parameters = { unet: recorded((s) => recordUnet(s, base.unetConfig)), text_encoder: recorded((s) => recordText(s, base.textConfig)) };
+  const values = await loadAdapter(await checkpointPath(adapter), parameters, { model, fingerprint: await pipelineFingerprint(base) });
+  await mergePipeline(base, values, out, loraScale);
+  const parts = [values.unet && `${values.unet.size} modules of the U-Net`, values.text_encoder && `${values.text_encoder.size} of the text encoder`].filter(Boolean);
+  log.info(`${out}: merged ${parts.join(' and ')}`);
+}
