@@ -7,7 +7,17 @@ import { UserError } from '../errors.js';
 /** CLIP's text encoders have 77 positions; newer files say "no limit" with a number like 1e30. */
 const CLIP_LENGTH = 77;
 /** Words of CLIP: English contractions, letters, single digits, other symbols; as transformers' conversion of CLIPTokenizer. */
-const WORDS = String.raw`'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+`;
+const WORDS = String.raw`'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\p{White_Space}\p{L}\p{N}]+`;
+/**
+ * As transformers' conversion, said so that JavaScript does the same as the Rust library: its `\s` would take U+FEFF
+ * (a text file's byte-order mark) for a space, and its lower case of a capital sigma depends on the neighbours.
+ */
+const NORMALIZERS = [
+  { type: 'NFC' },
+  { type: 'Replace', pattern: { Regex: String.raw`\p{White_Space}+` }, content: ' ' },
+  { type: 'Replace', pattern: { String: 'Σ' }, content: 'σ' },
+  { type: 'Lowercase' },
+];
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -27,23 +37,25 @@ export class ClipTokenizer {
       readJson(join(folder, 'tokenizer_config.json'), {}),
       readJson(join(folder, 'special_tokens_map.json'), {}),
     ]);
-    const name = (key: string, fallback: string): string => contentOf(config[key]) ?? contentOf(map[key]) ?? fallback;
+    // Folders written before transformers 4.34 lack this field, and there the map wins: so Stable Diffusion 2 pads with "!".
+    const sources = 'added_tokens_decoder' in config ? [config, map] : [map, config];
+    const name = (key: string, fallback: string): string => contentOf(sources[0][key]) ?? contentOf(sources[1][key]) ?? fallback;
     const start = name('bos_token', '<|startoftext|>'), end = name('eos_token', '<|endoftext|>');
     const pad = name('pad_token', end), unknown = name('unk_token', end);
     const idOf = (token: string): number => {
       const id = vocab[token];
-      if (typeof id !== 'number') throw new UserError(`${join(folder, 'vocab.json')}: no token "${token}"; tokenizer_config.json names it as a special token`);
+      if (typeof id !== 'number') throw new UserError(`${join(folder, 'vocab.json')}: no token "${token}"; tokenizer_config.json or special_tokens_map.json names it as a special token`);
       return id;
     };
     const added = [...new Set([start, end, pad, unknown])].map((content) => ({ id: idOf(content), content, special: true, normalized: true, single_word: false, lstrip: false, rstrip: false }));
     const tokenizer = new Tokenizer({
       added_tokens: added,
-      normalizer: { type: 'Sequence', normalizers: [{ type: 'NFC' }, { type: 'Replace', pattern: { Regex: String.raw`\s+` }, content: ' ' }, { type: 'Lowercase' }] },
+      normalizer: { type: 'Sequence', normalizers: NORMALIZERS },
       pre_tokenizer: {
         type: 'Sequence',
         pretokenizers: [
           { type: 'Split', pattern: { Regex: WORDS }, behavior: 'Removed', invert: true },
-          { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
+          { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false },
         ],
       },
       model: { type: 'BPE', unk_token: unknown, continuing_subword_prefix: '', end_of_word_suffix: '</w>', vocab, merges: parseMerges(merges) },
