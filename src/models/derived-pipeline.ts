@@ -1,0 +1,40 @@
+/** A pipeline folder made from another one: some components get new weights, everything else is copied. */
+import { cp, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { UserError } from '../errors.js';
+import { readJson } from './pipeline-folder.js';
+
+/** Writes weights (and config, when it changes) of a component into a folder that has the component's other files. */
+export type WriteComponent = (folder: string) => Promise<void>;
+
+const WEIGHTS = /\.(safetensors|bin|ckpt|pt|msgpack|onnx)$|\.index(\.[\w-]+)?\.json$/;
+
+/**
+ * Copies `model_index.json` and the components it names, those of `replace` without their weights. The folder appears
+ * whole or not at all; files beside the components (single-file checkpoints) hold the old weights and are left behind.
+ * @throws UserError when `source` is no pipeline, lacks a component of `replace`, or `out` has content
+ */
+export async function derivePipeline(source: string, out: string, replace: Readonly<Record<string, WriteComponent>>): Promise<void> {
+  const from = resolve(source), to = resolve(out), aside = `${to}.${process.pid}.tmp`;
+  const index = await readJson(join(from, 'model_index.json'), 'a diffusers pipeline folder has one');
+  const names = Object.entries(index).filter(([, entry]) => Array.isArray(entry) && entry[1] !== null).map(([name]) => name);
+  const absent = Object.keys(replace).find((name) => !names.includes(name));
+  if (absent !== undefined) throw new UserError(`${join(from, 'model_index.json')}: no "${absent}"; it names ${names.join(', ')}`);
+  const existing = await readdir(to).catch(() => undefined);
+  if (existing && existing.length > 0) throw new UserError(`${to}: exists and is not empty; choose another folder or remove it`);
+  try {
+    await mkdir(aside, { recursive: true });
+    await cp(join(from, 'model_index.json'), join(aside, 'model_index.json'), { dereference: true });
+    for (const name of names) {
+      const keep = (file: string): boolean => !(name in replace) || !WEIGHTS.test(file);
+      await cp(join(from, name), join(aside, name), { recursive: true, dereference: true, filter: keep });
+      await replace[name]?.(join(aside, name));
+    }
+    if (existing) await rmdir(to); // empty
+    await rename(aside, to);
+  } catch (error) {
+    await rm(aside, { recursive: true, force: true });
+    if (error instanceof UserError || (error as NodeJS.ErrnoException).code === undefined) throw error;
+    throw new UserError(`${to}: cannot be written (${(error as Error).message}); is there space, and is the pipeline complete?`, { cause: error });
+  }
+}
