@@ -1,56 +1,124 @@
 /** Finds the weights of a component folder as the hub publishes them. */
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { UserError } from '../../errors.js';
 import type { Logger } from '../../registry/tokens.js';
 import { openSafetensors, SafetensorsFile } from './safetensors.js';
 import { convertedBin } from './torch-bin-cache.js';
+import { openTorchBins } from './torch-bin.js';
 import type { TensorEntry, WeightFile } from './weight-file.js';
 
 export interface OpenWeightsOptions {
   /** e.g. `fp16` reads `<stem>.fp16.safetensors` */
   readonly variant?: string;
+  /** where converted `.bin` files go; by default `defaultCacheDir()` */
+  readonly cacheDir?: string;
   readonly log?: Logger;
 }
 
+/** Weights of a component on disk, before anything is read. */
+export interface FoundWeights {
+  readonly format: 'safetensors' | 'bin';
+  /** one file name, or the name of an index of shards */
+  readonly name: string;
+  readonly variant: string | undefined;
+}
+
 /**
- * Opens `<stem>.safetensors`, its shards, or `<stem>.bin` / `pytorch_model.bin` (converted once into the cache).
+ * Opens `<stem>.safetensors`, its shards, or `<stem>.bin` / `pytorch_model.bin` / their shards, converted once into the
+ * cache. With no plain file but exactly one variant (`<stem>.fp16.safetensors`), that is taken.
  * @param stem `diffusion_pytorch_model` or `model`
  * @throws UserError listing what was looked for and what is there
  */
-export async function openWeights(folder: string, stem: string, { variant, log }: OpenWeightsOptions = {}): Promise<WeightFile> {
+export async function openWeights(folder: string, stem: string, { variant, cacheDir, log }: OpenWeightsOptions = {}): Promise<WeightFile> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     throw new UserError(`${folder}: cannot be read (${error.code}); a diffusers pipeline has this folder`, { cause: error });
   });
-  const base = variant ? `${stem}.${variant}` : stem;
-  const single = `${base}.safetensors`, index = `${stem}.safetensors.index${variant ? `.${variant}` : ''}.json`;
-  if (names.includes(single)) return openSafetensors(join(folder, single));
-  if (names.includes(index)) return openShards(folder, index);
-  const bins = [`${base}.bin`, ...(stem === 'model' ? [variant ? `pytorch_model.${variant}.bin` : 'pytorch_model.bin'] : [])];
-  const bin = bins.find((name) => names.includes(name));
-  if (bin) return openSafetensors(await convertedBin(join(folder, bin), log));
-  throw new UserError(`${folder}: no weights; looked for ${[single, index, ...bins].join(', ')}, found ${names.join(', ') || 'nothing'}`);
+  const found = findWeights(names, stem, variant);
+  if (!found) {
+    const looked = candidates(stem, variant).map((c) => c.name).join(', ');
+    throw new UserError(`${folder}: no weights; looked for ${looked}; found ${names.sort().join(', ') || 'nothing'}`);
+  }
+  if (variant === undefined && found.variant !== undefined) log?.info(`${folder}: reading the only weights there, ${found.name}`);
+  if (found.format === 'safetensors') return isIndex(found.name) ? openShards(folder, found.name) : openSafetensors(join(folder, found.name));
+  return openSafetensors(await convertedBin(await binFiles(folder, found.name), { cacheDir, log }));
+}
+
+/** The weights to read among the files of a folder. */
+export function findWeights(names: readonly string[], stem: string, variant?: string): FoundWeights | undefined {
+  const direct = candidates(stem, variant).find((c) => names.includes(c.name));
+  if (direct || variant !== undefined) return direct;
+  const variants = new Set(names.flatMap((name) => variantOf(name, stem) ?? []));
+  return variants.size === 1 ? findWeights(names, stem, [...variants][0]) : undefined;
+}
+
+/** Files that may hold a component's weights, best first. transformers called its `.bin` files `pytorch_model`. */
+function candidates(stem: string, variant: string | undefined): FoundWeights[] {
+  const dot = variant === undefined ? '' : `.${variant}`;
+  const files = (format: FoundWeights['format'], name: string): FoundWeights[] => [
+    { format, name: `${name}${dot}.${format}`, variant }, { format, name: `${name}.${format}.index${dot}.json`, variant },
+  ];
+  return [...files('safetensors', stem), ...files('bin', stem), ...(stem === 'model' ? files('bin', 'pytorch_model') : [])];
+}
+
+function variantOf(name: string, stem: string): string | undefined {
+  for (const prefix of stem === 'model' ? ['model.', 'pytorch_model.'] : [`${stem}.`]) {
+    const rest = name.startsWith(prefix) ? /^([\w-]+)\.(?:safetensors|bin)$/.exec(name.slice(prefix.length)) : null;
+    if (rest) return rest[1];
+  }
+  return undefined;
+}
+
+const isIndex = (name: string): boolean => name.endsWith('.json');
+
+/** The paths of a `.bin` file or of all shards of an index, checked against it. */
+export async function binFiles(folder: string, name: string): Promise<string[]> {
+  if (!isIndex(name)) return [join(folder, name)];
+  const index = await readIndex(folder, name);
+  const paths = [...new Set(index.values())].map((file) => join(folder, file));
+  for (const path of paths) {
+    const bin = await openTorchBins([path]);
+    checkShard(join(folder, name), index, basename(path), new Set(bin.specs.map((s) => s.name)));
+  }
+  return paths;
 }
 
 /** Several files and an index that says which tensor is in which. */
-async function openShards(folder: string, index: string): Promise<WeightFile> {
-  const path = join(folder, index);
-  const map = parseIndex(path, await readFile(path, 'utf8'));
-  const shards = new Map<string, WeightFile>();
-  for (const file of new Set(Object.values(map))) shards.set(file, await openSafetensors(join(folder, file)));
-  const entries = new Map<string, TensorEntry>();
-  for (const [name, file] of Object.entries(map)) {
-    const entry = shards.get(file)?.entries.get(name);
-    if (!entry) throw new UserError(`${path}: says "${name}" is in ${file}, where it is not; download the folder again`);
-    entries.set(name, entry);
+async function openShards(folder: string, name: string): Promise<WeightFile> {
+  const index = await readIndex(folder, name);
+  const entries = new Map<string, TensorEntry>(), files: string[] = [];
+  for (const file of new Set(index.values())) {
+    const shard = await openSafetensors(join(folder, file));
+    checkShard(join(folder, name), index, file, shard.entries);
+    files.push(...shard.files);
+    for (const [tensor, entry] of shard.entries) entries.set(tensor, entry);
   }
-  return new SafetensorsFile([...shards.values()].flatMap((s) => s.files), entries, {});
+  return new SafetensorsFile(files, entries, {});
 }
 
-function parseIndex(path: string, text: string): Record<string, string> {
+function checkShard(path: string, index: ReadonlyMap<string, string>, file: string, held: { has(name: string): boolean; keys(): Iterable<string> }): void {
+  for (const [tensor, where] of index) {
+    if (where === file && !held.has(tensor)) throw new UserError(`${path}: says "${tensor}" is in ${file}, where it is not; download the folder again`);
+  }
+  for (const tensor of held.keys()) {
+    if (index.get(tensor) !== file) throw new UserError(`${path}: ${file} has "${tensor}", which it does not list there; download the folder again`);
+  }
+}
+
+/** Tensor name → file name. */
+async function readIndex(folder: string, name: string): Promise<Map<string, string>> {
+  const path = join(folder, name);
+  const map = parseIndex(path, await readFile(path, 'utf8'));
+  for (const [tensor, file] of map) {
+    if (typeof file !== 'string' || basename(file) !== file) throw new UserError(`${path}: says "${tensor}" is in ${JSON.stringify(file)}, which is not a file name; download the folder again`);
+  }
+  return map;
+}
+
+function parseIndex(path: string, text: string): Map<string, string> {
   try {
     const { weight_map: map } = JSON.parse(text) as { weight_map?: Record<string, string> };
-    if (map && typeof map === 'object') return map;
+    if (map && typeof map === 'object') return new Map(Object.entries(map));
   } catch (error) {
     throw new UserError(`${path}: not JSON (${(error as Error).message}); download it again`, { cause: error });
   }
