@@ -147,11 +147,23 @@ void t.test('schedulers: what we cannot follow is refused by name', async (t) =>
   t.throws(build({ beta_schedule: 'sigmoid' }), { name: 'UserError', message: /scheduler\.beta_schedule: "sigmoid" is not one of/ });
   t.throws(build({ rescale_betas_zero_snr: true }), { name: 'UserError', message: /rescale_betas_zero_snr true is not supported/ });
   t.throws(build({ trained_betas: [0.1] }), { name: 'UserError', message: /trained_betas \[0\.1\] is not supported/ });
+  t.throws(build({ lambda_min_clipped: -5.1 }, 'DPMSolverMultistepScheduler'), { name: 'UserError', message: /lambda_min_clipped -5\.1 is not supported/ });
   t.throws(build({ steps_offset: '1' }), { name: 'UserError', message: 'scheduler.steps_offset: expected integer, got "1"' });
   t.throws(build({ solver_order: 3 }, 'DPMSolverMultistepScheduler'), { name: 'UserError', message: /scheduler\.solver_order: 3 must be <= 2/ });
   t.throws(build({ skip_prk_steps: false }, 'PNDMScheduler'), { name: 'UserError', message: /scheduler\.skip_prk_steps: false must be true/ });
+  t.doesNotThrow(build({ lambda_min_clipped: -Infinity }, 'DPMSolverMultistepScheduler'), 'no limit');
   t.doesNotThrow(build({ skip_prk_steps: false, solver_order: 3, trained_betas: null }), 'fields of other classes do not matter');
   for (const steps of [0, 1.5, 1001]) t.throws(() => timestepsOf({}, steps, 'DDIMScheduler'), { name: 'UserError', message: /the number of sampling steps is a whole number from 1 to 1000/ });
+});
+
+void t.test('schedulers: as many steps as timesteps, where that is possible', async (t) => {
+  t.strictSame(timestepsOf({}, 1000, 'DDPMScheduler').slice(0, 2), [999, 998]);
+  t.strictSame(timestepsOf({ steps_offset: 1 }, 999, 'DDPMScheduler').slice(0, 2), [999, 998]);
+  for (const name of ['DDIMScheduler', 'DDPMScheduler', 'PNDMScheduler']) {
+    t.throws(() => timestepsOf({ steps_offset: 1 }, 1000, name), { name: 'UserError', message: 'steps: with steps_offset 1 the first would be timestep 1000, but 999 is the last of training; use fewer steps' });
+  }
+  t.throws(() => timestepsOf({}, 1000, 'DPMSolverMultistepScheduler'), { name: 'UserError', message: 'steps: 1000; the number of sampling steps is a whole number from 1 to 999' });
+  t.equal(timestepsOf({ timestep_spacing: 'trailing' }, 1000, 'DPMSolverMultistepScheduler')[0], 999);
 });
 
 void t.test("schedulers: Python's -Infinity in a scheduler_config.json reads as not given", async (t) => {

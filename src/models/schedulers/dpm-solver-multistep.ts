@@ -2,7 +2,7 @@ import { inject } from 'inversify';
 import { SCHEDULERS } from '../../registry/registries.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
-import { commonProperties, roundHalfEven, Scheduler, scheduleOf, spacedTimesteps, spacing } from './scheduler.js';
+import { checkSteps, commonProperties, roundHalfEven, Scheduler, scheduleOf, spacedTimesteps, spacing } from './scheduler.js';
 import { karrasPlan, sigmaPlan, trainedSigmas } from './sigmas.js';
 
 /** Lu et al., arXiv 2211.01095, algorithm 2. */
@@ -36,7 +36,9 @@ export class DPMSolverMultistepScheduler extends Scheduler {
   setTimesteps(steps: number): void {
     const { timestep_spacing: kind, use_karras_sigmas: karras, final_sigmas_type: final } = this.opts;
     // "linspace" and "leading" spread one point more and leave out the cleanest.
-    const spread = kind === 'trailing' ? spacedTimesteps(steps, this.opts) : spacedTimesteps(steps + 1, this.opts).slice(0, -1);
+    const more = kind === 'trailing' ? 0 : 1;
+    checkSteps(steps, this.opts.num_train_timesteps - more);
+    const spread = spacedTimesteps(steps + more, this.opts).slice(0, steps);
     // diffusers spans Karras' levels over all of training here, over the chosen timesteps in its Euler sampler.
     const plan = karras ? karrasPlan(steps, this.trained[this.trained.length - 1], this.trained[0], this.trained) : sigmaPlan(spread, this.trained);
     this.timesteps = plan.timesteps.map(roundHalfEven);

@@ -11,7 +11,7 @@ import './euler.js';
 import './pndm.js';
 
 /** Fields that would change the numbers of some class, and that none of ours follows. */
-const UNSUPPORTED = ['thresholding', 'rescale_betas_zero_snr', 'trained_betas', 'use_lu_lambdas', 'use_exponential_sigmas', 'use_beta_sigmas', 'use_flow_sigmas', 'sigma_min', 'sigma_max'];
+const UNSUPPORTED = ['thresholding', 'rescale_betas_zero_snr', 'trained_betas', 'use_lu_lambdas', 'use_exponential_sigmas', 'use_beta_sigmas', 'use_flow_sigmas', 'sigma_min', 'sigma_max', 'lambda_min_clipped'];
 
 /**
  * @param config fields that only another class knows are left out, as by diffusers' `from_config`; missing ones take the class's defaults

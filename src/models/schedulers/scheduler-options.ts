@@ -19,10 +19,10 @@ export function choiceOption<T extends string>(config: SchedulerConfig, key: str
   return found;
 }
 
-/** @throws UserError when one of these options, which we cannot honour, is on */
+/** @throws UserError when one of these options, which we cannot honour, is on; -Infinity is how diffusers says "no limit" */
 export function refuse(config: SchedulerConfig, keys: readonly string[]): void {
   for (const key of keys) {
-    if (config[key]) throw new UserError(`${WHERE}: ${key} ${JSON.stringify(config[key])} is not supported; set it to false or leave it out`);
+    if (config[key] && config[key] !== -Infinity) throw new UserError(`${WHERE}: ${key} ${JSON.stringify(config[key])} is not supported; set it to false or leave it out`);
   }
 }
 

@@ -63,9 +63,17 @@ export function roundHalfEven(x: number): number {
   return floor % 2 === 0 ? floor : floor + 1;
 }
 
-/** n timesteps from the noisiest, whole numbers (not rounded for `linspace` when `exact`). */
+/** @throws UserError unless `steps` is a whole number from 1 to `most` */
+export function checkSteps(steps: number, most: number): void {
+  if (!Number.isInteger(steps) || steps < 1 || steps > most) throw new UserError(`steps: ${steps}; the number of sampling steps is a whole number from 1 to ${most}`);
+}
+
+/**
+ * n timesteps from the noisiest, whole numbers (not rounded for `linspace` when `exact`).
+ * @throws UserError when n is not from 1 to num_train_timesteps, or steps_offset pushes the first beyond the last that was trained
+ */
 export function spacedTimesteps(n: number, { num_train_timesteps: total, steps_offset: offset, timestep_spacing: kind }: CommonOptions, exact = false): number[] {
-  if (!Number.isInteger(n) || n < 1 || n > total) throw new UserError(`steps: ${n}; the number of sampling steps is a whole number from 1 to ${total}`);
+  checkSteps(n, total);
   const at = (i: number): number => {
     if (kind === 'linspace') {
       const value = n === 1 ? 0 : (i * (total - 1)) / (n - 1);
@@ -73,7 +81,11 @@ export function spacedTimesteps(n: number, { num_train_timesteps: total, steps_o
     }
     return kind === 'leading' ? i * Math.floor(total / n) + offset : roundHalfEven(total - (n - 1 - i) * (total / n)) - 1;
   };
-  return Array.from({ length: n }, (_, i) => at(n - 1 - i));
+  const timesteps = Array.from({ length: n }, (_, i) => at(n - 1 - i));
+  if (timesteps[0] >= total) {
+    throw new UserError(`steps: with steps_offset ${offset} the first would be timestep ${timesteps[0]}, but ${total - 1} is the last of training; use fewer steps`);
+  }
+  return timesteps;
 }
 
 /** x0 and noise from a prediction, a = alphas_cumprod of the timestep; DDIM equation 12 (Song et al., arXiv 2010.02502). */
