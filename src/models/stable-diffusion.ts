@@ -134,7 +134,7 @@ export class StableDiffusion extends Model {
   }
 
   async save(folder: string, values: Readonly<Record<string, HostTensor>>): Promise<void> {
-    const base = { model: this.opts.model, fingerprint: this.fingerprint };
+    const base = { model: this.opts.model, fingerprint: this.fingerprint, config: JSON.stringify(this.opts) };
     await this.unetPart.save(folder, values, base);
     await this.textPart.save(folder, values, base);
   }

@@ -8,7 +8,7 @@ import type { FrozenSource } from './frozen-source.js';
 import type { ParamSource } from './layers/scope.js';
 import { adapterShapes, initialAdapter, trainableSource } from './lora/lora-adapter.js';
 import { adaptableModules, resolvePairs, type LoraConfig, type LoraPair } from './lora/lora-config.js';
-import { savePeft, type BaseRecord } from './lora/peft.js';
+import { architectureHash, savePeft, type BaseRecord } from './lora/peft.js';
 import type { WeightSet } from './model.js';
 import { writeSafetensors } from './weights/safetensors.js';
 
@@ -65,7 +65,7 @@ export class TrainedPart {
   /** Writes what was trained below `folder`: a PEFT adapter, or the component with its config.json. */
   async save(folder: string, values: Readonly<Record<string, HostTensor>>, base: BaseRecord): Promise<void> {
     const target = join(folder, this.name);
-    if (this.training.kind === 'lora') await savePeft(target, this.name, this.training.config, this.pairs, values, base);
+    if (this.training.kind === 'lora') await savePeft(target, this.name, this.training.config, this.pairs, values, { ...base, architecture: architectureHash(this.shapes) });
     if (this.training.kind !== 'whole') return;
     await mkdir(target, { recursive: true });
     const stem = this.name === 'unet' ? 'diffusion_pytorch_model' : 'model';

@@ -10,7 +10,7 @@ export function register(program: Command): void {
     .requiredOption('--out <folder>', 'new folder for the pipeline')
     .addHelpText('after', `
 Example:
-  diffengine compress runwayml/stable-diffusion-v1-5 --preset tiny --out my-tiny-sd`)
+  diffengine compress CompVis/stable-diffusion-v1-4 --preset tiny --out my-tiny-sd`)
     .action(compress);
 }
 

@@ -16,15 +16,14 @@ Example:
 
 async function mergeLora(model: string, adapter: string, { out, loraScale }: { out: string; loraScale: number }): Promise<void> {
   const { checkpointPath } = await import('../../src/engine/render.js');
-  const { loadAdapter } = await import('../../src/models/lora/load-adapter.js');
+  const { loadAdapterFor } = await import('../../src/models/lora/load-adapter.js');
   const { mergePipeline } = await import('../../src/models/lora/merge.js');
-  const { openPipeline, pipelineFingerprint, recorded, recordText, recordUnet } = await import('../../src/models/pipeline-folder.js');
+  const { openPipeline } = await import('../../src/models/pipeline-folder.js');
   const { resolveModel } = await import('../../src/models/weights/hub.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
   const log = new ConsoleLogger();
   const base = await openPipeline(await resolveModel(model, { log }), log);
-  const parameters = { unet: recorded((s) => recordUnet(s, base.unetConfig)), text_encoder: recorded((s) => recordText(s, base.textConfig)) };
-  const values = await loadAdapter(await checkpointPath(adapter), parameters, { model, fingerprint: await pipelineFingerprint(base) });
+  const { values } = await loadAdapterFor(base, model, await checkpointPath(adapter));
   await mergePipeline(base, values, out, loraScale);
   const parts = [values.unet && `${values.unet.size} modules of the U-Net`, values.text_encoder && `${values.text_encoder.size} of the text encoder`].filter(Boolean);
   log.info(`${out}: merged ${parts.join(' and ')}`);

@@ -2,7 +2,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { UserError } from '../../errors.js';
-import { readJson } from '../pipeline-folder.js';
+import { pipelineFingerprint, readJson, recorded, recordText, recordUnet, type PipelineFolder } from '../pipeline-folder.js';
 import { loadPeft, type BaseRecord } from './peft.js';
 import { loadSingleFile, type Part, type PartParameters, type PartValues } from './single-file.js';
 
@@ -37,6 +37,19 @@ export async function loadAdapter(path: string, parameters: PartParameters, base
   const files = names.filter((n) => n.endsWith('.safetensors'));
   if (files.length === 1) return loadSingleFile(join(where, files[0]), parameters, base);
   throw new UserError(`${where}: no adapter; looked for adapter_config.json (also in unet, text_encoder) and one .safetensors file, found ${names.join(', ') || 'nothing'}`);
+}
+
+export interface FittedAdapter {
+  readonly values: PartValues;
+  readonly parameters: PartParameters;
+  readonly base: BaseRecord;
+}
+
+/** `loadAdapter` for an open pipeline. @param model how its user calls it, for errors and records */
+export async function loadAdapterFor(pipeline: PipelineFolder, model: string, path: string): Promise<FittedAdapter> {
+  const parameters = { unet: recorded((s) => recordUnet(s, pipeline.unetConfig)), text_encoder: recorded((s) => recordText(s, pipeline.textConfig)) };
+  const base = { model, fingerprint: await pipelineFingerprint(pipeline) };
+  return { values: await loadAdapter(path, parameters, base), parameters, base };
 }
 
 /** Which network a single PEFT folder is for: by the class it names, else by the folder's name. */

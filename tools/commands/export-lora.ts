@@ -1,0 +1,29 @@
+import { Option, type Command } from 'commander';
+import type { ExportFormat } from '../../src/models/lora/export.js';
+
+export function register(program: Command): void {
+  program.command('export-lora')
+    .description('write an adapter in the format of another tool')
+    .argument('<pipeline>', 'base model of the adapter: a folder, or an id of the hub')
+    .argument('<adapter>', 'checkpoint or work dir of a run, or an adapter of PEFT, diffusers or kohya')
+    .addOption(new Option('--format <format>', 'peft: a folder; diffusers: a file for load_lora_weights; kohya: a file for A1111 and ComfyUI')
+      .choices(['peft', 'diffusers', 'kohya']).default('kohya'))
+    .requiredOption('--out <path>', 'the file (.safetensors), or the folder for peft')
+    .addHelpText('after', `
+Example:
+  diffengine export-lora segmind/small-sd work_dirs/small_sd_dreambooth_lora_dog/step999 --format kohya --out dog.safetensors`)
+    .action(exportLora);
+}
+
+async function exportLora(model: string, adapter: string, { format, out }: { format: ExportFormat; out: string }): Promise<void> {
+  const { checkpointPath } = await import('../../src/engine/render.js');
+  const { exportAdapter, EXPORTS } = await import('../../src/models/lora/export.js');
+  const { loadAdapterFor } = await import('../../src/models/lora/load-adapter.js');
+  const { openPipeline } = await import('../../src/models/pipeline-folder.js');
+  const { resolveModel } = await import('../../src/models/weights/hub.js');
+  const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
+  const log = new ConsoleLogger();
+  const base = await openPipeline(await resolveModel(model, { log }), log);
+  await exportAdapter(await loadAdapterFor(base, model, await checkpointPath(adapter)), format, out);
+  log.info(`wrote ${out}: ${EXPORTS[format]}`);
+}
