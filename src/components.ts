@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { loadModule } from './registry/load-config.js';
+import { loadModule } from './registry/load-module.js';
 
 const FOLDERS = ['backends', 'datasets', 'engine', 'hooks', 'models'];
 

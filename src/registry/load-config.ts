@@ -1,15 +1,15 @@
 /** Finds a config, loads it and its bases, and merges them into one plain object. */
-import { access, readdir, readFile } from 'node:fs/promises';
-import { register } from 'node:module';
+import { access, readdir } from 'node:fs/promises';
 import { basename, dirname, extname, join as joinPath, relative, resolve } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-import { parseDocument } from 'yaml';
+import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
 import { UserError } from '../errors.js';
 import { applyCfgOptions } from './cfg-options.js';
 import { definitionOf } from './define-config.js';
-import { isTree, leaves, merge, type Origins, type Tree } from './merge.js';
+import { loadModule, loadYaml } from './load-module.js';
+import { isBranch, isTree, join, merge, type Origins, type Tree } from './merge.js';
 import { packageRoot } from './package-path.js';
-import { isRef, ref, resolveRefs } from './ref.js';
+import { isRef, resolveRefs } from './ref.js';
 import { suggestion } from './validate.js';
 
 export interface LoadedConfig {
@@ -53,95 +53,109 @@ export async function builtInConfigs(): Promise<Map<string, string>> {
 async function findConfig(nameOrPath: string): Promise<string> {
   if (ENDINGS.includes(extname(nameOrPath))) {
     const path = resolve(nameOrPath);
-    const exists = await access(path).then(() => true, () => false);
-    if (exists) return path;
-    const neighbours = (await readdir(dirname(path)).catch(() => [])).filter((n) => ENDINGS.includes(extname(n)));
-    throw new UserError(`${nameOrPath}: no such config file${neighbours.length > 0 ? suggestion(basename(path), neighbours) : `; ${dirname(path)} has none`}`);
+    if (await exists(path)) return path;
+    throw new UserError(`${nameOrPath}: no such config file${await nearestFile(path)}`);
   }
   const builtIn = await builtInConfigs();
   const found = builtIn.get(nameOrPath);
-  if (!found) throw new UserError(`${nameOrPath}: no built-in config of that name${suggestion(nameOrPath, [...builtIn.keys()])}; files need their ending, e.g. ./${nameOrPath}.ts`);
-  return found;
+  if (found !== undefined) return found;
+  for (const ending of ENDINGS) if (await exists(nameOrPath + ending)) throw new UserError(`${nameOrPath}: no built-in config of that name; did you mean the file ${nameOrPath}${ending}?`);
+  throw new UserError(`${nameOrPath}: no built-in config of that name${suggestion(nameOrPath, [...builtIn.keys()])}`);
 }
 
-let loaderIsOn = false;
+const exists = (path: string): Promise<boolean> => access(path).then(() => true, () => false);
+
+async function nearestFile(path: string): Promise<string> {
+  const name = basename(path, extname(path));
+  if ((await builtInConfigs()).has(name)) return `; did you mean the built-in config, "${name}" without folder and ending?`;
+  const neighbours = (await readdir(dirname(path)).catch(() => [])).filter((n) => ENDINGS.includes(extname(n)));
+  return neighbours.length > 0 ? suggestion(basename(path), neighbours) : `; no config is in ${dirname(path)}`;
+}
 
 async function loadFile(file: string): Promise<Tree> {
-  const ending = extname(file);
-  const content = ending === '.yaml' || ending === '.yml' ? await loadYaml(file) : await loadModule(file);
-  if (!isTree(content)) throw new UserError(`${file}: does not give a config object; ${ending.startsWith('.y') ? 'the top level must be a mapping' : 'write export default defineConfig({ ... })'}`);
+  const isYaml = /\.ya?ml$/.test(file);
+  const content = isYaml ? await loadYaml(file) : await loadModule(file);
+  if (!isTree(content)) throw new UserError(`${file}: does not give a config object; ${isYaml ? 'the top level must be a mapping' : 'write export default defineConfig({ ... })'}`);
   return content;
 }
 
-/** Imports a module; the user's TypeScript goes through ts-node, which only strips types. */
-export async function loadModule(file: string): Promise<unknown> {
-  if (/\.m?ts$/.test(file) && !loaderIsOn) {
-    process.env['TS_NODE_TRANSPILE_ONLY'] ??= 'true';
-    process.env['TS_NODE_COMPILER_OPTIONS'] ??= JSON.stringify({ module: 'esnext', moduleResolution: 'bundler', target: 'es2022', experimentalDecorators: true });
-    process.env['TS_NODE_SKIP_PROJECT'] ??= 'true';
-    register('ts-node/esm/transpile-only', import.meta.url);
-    loaderIsOn = true;
-  }
-  try {
-    const module = (await import(pathToFileURL(file).href)) as { default?: unknown };
-    return module.default;
-  } catch (error) {
-    throw readableImportError(error, file);
-  }
-}
-
-function readableImportError(error: unknown, file: string): unknown {
-  const problem = error as NodeJS.ErrnoException & { diagnosticText?: string };
-  if (problem.diagnosticText !== undefined) return new UserError(`${file}: ${problem.diagnosticText.trim()}; mend the syntax`, { cause: error });
-  if (error instanceof SyntaxError) return new UserError(`${/^file:\/\/\S+/.exec(error.stack ?? '')?.[0] ?? file}: ${error.message}; mend the syntax`, { cause: error });
-  if (problem.code === 'ERR_MODULE_NOT_FOUND') return new UserError(`${file}: ${problem.message.split('\n')[0]}; check the import`, { cause: error });
-  return error;
-}
-
-async function loadYaml(file: string): Promise<unknown> {
-  const document = parseDocument(await readFile(file, 'utf8'), { customTags: [{ tag: '!ref', resolve: (path: string) => ref(path) }] });
-  const [problem] = document.errors;
-  if (problem) throw new UserError(`${file}:${problem.linePos?.[0].line ?? 1}: ${problem.message.split('\n')[0]}; mend the YAML`);
-  return document.toJS() as unknown;
-}
-
-/** Bases first, in their order; then the config itself over them. */
-async function resolveTree(own: Tree, file: string, origins: Origins): Promise<Tree> {
-  const bases = [own['_base_'] ?? []].flat() as unknown[];
+/** Bases first, in their order; then the config itself over them. `chain` holds the files that led here. */
+async function resolveTree(own: Tree, file: string, origins: Origins, chain: readonly string[] = [file]): Promise<Tree> {
   let merged: Tree = {};
-  for (const base of bases) {
-    const [tree, baseFile] = await openBase(base, file);
+  for (const base of [own['_base_'] ?? []].flat(Infinity)) {
+    const [tree, baseFile] = await openBase(base, file, chain);
     const baseOrigins: Origins = new Map();
-    const resolved = await resolveTree(tree, baseFile, baseOrigins);
-    refuseConflicts(merged, origins, resolved, baseOrigins);
-    merged = merge(merged, resolved, baseFile, new Map());
+    const resolved = stillOpen(await resolveTree(tree, baseFile, baseOrigins, [...chain, baseFile]), own);
+    refuseConflict(merged, origins, resolved, baseOrigins);
+    merged = merge(merged, resolved);
     for (const [path, where] of baseOrigins) origins.set(path, where);
   }
-  return merge(merged, own, displayName(file), origins);
+  return merge(merged, withAbsoluteImports(own, file), displayName(file), origins);
 }
 
-async function openBase(base: unknown, file: string): Promise<[Tree, string]> {
+async function openBase(base: unknown, file: string, chain: readonly string[]): Promise<[Tree, string]> {
   if (typeof base === 'string') {
-    const path = base.startsWith('.') || base.startsWith('/') ? resolve(dirname(file), base) : await findConfig(base);
+    const path = ENDINGS.includes(extname(base)) ? resolve(dirname(file), base) : await findBuiltInBase(base);
+    if (chain.includes(path)) throw new UserError(`${displayName(file)}: _base_ goes in a circle: ${[...chain, path].map(displayName).join(' -> ')}`);
+    if (!(await exists(path))) throw new UserError(`${displayName(file)}: _base_ "${base}": no such config file${await nearestFile(path)}`);
     return [await loadFile(path), path];
   }
-  if (!isTree(base)) throw new UserError(`${file}: _base_ holds ${JSON.stringify(base)}; give imported configs or paths`);
+  if (!isTree(base)) throw new UserError(`${displayName(file)}: _base_ holds ${JSON.stringify(base) ?? String(base)}; give imported configs or paths`);
   const url = definitionOf(base);
   return [base, url === undefined ? `${file} (inline base)` : fileURLToPath(url)];
 }
 
-/** Two bases may agree on a leaf; they may not disagree, for neither is over the other. */
-function refuseConflicts(first: Tree, firstOrigins: Origins, second: Tree, secondOrigins: Origins): void {
-  const known = new Map(leaves(first));
-  for (const [path, value] of leaves(second)) {
-    if (!known.has(path) || JSON.stringify(known.get(path)) === JSON.stringify(value)) continue;
-    const show = (v: unknown): string => (isRef(v) ? `ref("${v.$ref}")` : JSON.stringify(v));
-    throw new UserError(`${path}: set to ${show(known.get(path))} by ${firstOrigins.get(path) ?? 'one base'} and to ${show(value)} by ${secondOrigins.get(path) ?? 'another'}; set it in the config that inherits from both, or in only one of them`);
+const BUILT_IN = 'diffengine/configs/';
+
+/** `diffengine/configs/_base_/models/small_sd_lora` as in an import, or the name of a built-in config. */
+async function findBuiltInBase(base: string): Promise<string> {
+  return base.startsWith(BUILT_IN) ? joinPath(packageRoot, 'dist', 'configs', `${base.slice(BUILT_IN.length)}.js`) : findConfig(base);
+}
+
+/** What of a base the inheriting config does not replace anyway. A `type` stays, so that a change of it is noticed. */
+function stillOpen(base: Tree, own: Tree): Tree {
+  return Object.fromEntries(Object.entries(base).flatMap(([key, value]) => {
+    const decided = own[key];
+    if (decided === undefined || key === 'type') return [[key, value]];
+    return isBranch(decided) && decided['_delete_'] !== true && isBranch(value) ? [[key, stillOpen(value, decided)]] : [];
+  }));
+}
+
+/** Two bases may agree on a value; they may not disagree unless the config that inherits decides: neither is over the other. */
+function refuseConflict(first: Tree, firstOrigins: Origins, second: Tree, secondOrigins: Origins): void {
+  for (const [path, before, after] of differences(first, second)) {
+    throw new UserError(`${path}: set to ${show(before)} by ${originOf(firstOrigins, path)} and to ${show(after)} by ${originOf(secondOrigins, path)}; set it in the config that inherits from both, or in only one of them`);
   }
 }
 
-/** The source of a built-in config, not its compiled form. */
+function* differences(first: Tree, second: Tree, path = ''): Generator<[string, unknown, unknown]> {
+  for (const [key, after] of Object.entries(second)) {
+    if (!(key in first)) continue;
+    const before = first[key], at = join(path, key);
+    if (isBranch(before) && isBranch(after)) yield* differences(before, after, at);
+    else if (!isDeepStrictEqual(before, after)) yield [at, before, after];
+  }
+}
+
+const show = (value: unknown): string => (isRef(value) ? `ref("${value.$ref}")` : JSON.stringify(value));
+
+/** Where a value, or the first value below it, was set. */
+function originOf(origins: Origins, path: string): string {
+  for (const [known, where] of origins) if (known === path || known.startsWith(`${path}.`)) return where;
+  return 'a base';
+}
+
+/** `custom_imports` are relative to the file that lists them, wherever it is inherited or written to. */
+function withAbsoluteImports(own: Tree, file: string): Tree {
+  const imports = own['custom_imports'];
+  if (!Array.isArray(imports)) return own;
+  return { ...own, custom_imports: imports.map((path: unknown) => (typeof path === 'string' ? resolve(dirname(file), path) : path)) };
+}
+
+/** How a file is called in messages: the source of a built-in config, not its compiled form; below the current folder, from there. */
 export function displayName(file: string): string {
   const inside = relative(joinPath(packageRoot, 'dist'), file);
-  return inside.startsWith('..') ? file : inside.replace(/\.js$/, '.ts');
+  if (!inside.startsWith('..')) return inside.replace(/\.js$/, '.ts');
+  const near = relative('.', file);
+  return near.startsWith('..') ? file : near;
 }

@@ -6,6 +6,8 @@ export type Tree = { readonly [key: string]: unknown };
 export type Origins = Map<string, string>;
 
 export const isTree = (value: unknown): value is Tree => typeof value === 'object' && value !== null && !Array.isArray(value);
+/** What merges key by key. A ref is a value: one thing replaces another. */
+export const isBranch = (value: unknown): value is Tree => isTree(value) && !('$ref' in value);
 export const join = (path: string, key: string): string => (path === '' ? key : `${path}.${key}`);
 
 /**
@@ -22,8 +24,8 @@ export function merge(parent: Tree, child: Tree, where = 'config', origins: Orig
     if (value === null) {
       delete out[key];
       forget(origins, at);
-    } else if (isTree(value)) {
-      const replaces = value['_delete_'] === true || !isTree(before);
+    } else if (isBranch(value)) {
+      const replaces = value['_delete_'] === true || !isBranch(before);
       if (!replaces) checkType(before, value, at, where);
       if (replaces) forget(origins, at);
       out[key] = merge(replaces ? {} : before, value, where, origins, at);
@@ -49,7 +51,7 @@ function forget(origins: Origins, path: string): void {
 /** Every leaf (scalar, list or empty object) with its dotted path. */
 export function* leaves(tree: Tree, path = ''): Generator<[string, unknown]> {
   for (const [key, value] of Object.entries(tree)) {
-    if (isTree(value) && Object.keys(value).length > 0) yield* leaves(value, join(path, key));
+    if (isBranch(value) && Object.keys(value).length > 0) yield* leaves(value, join(path, key));
     else yield [join(path, key), value];
   }
 }
