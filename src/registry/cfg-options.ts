@@ -1,7 +1,7 @@
 /** `--cfg-options a.b=c`: the last word on any value. */
 import { parse } from 'yaml';
 import { UserError } from '../errors.js';
-import { merge, type Origins, type Tree } from './merge.js';
+import { checkType, merge, type Origins, type Tree } from './merge.js';
 
 /** @param options each `path.to.key=value`, the value in YAML @throws UserError for one without `=` or with broken YAML */
 export function applyCfgOptions(config: Tree, options: readonly string[], origins: Origins): Tree {
@@ -30,6 +30,7 @@ function set(node: unknown, [key, ...rest]: readonly string[], value: unknown, w
     return node.map((item, i) => (i === index ? (rest.length === 0 ? value : set(item, rest, value, where, origins, below)) : item));
   }
   const tree = typeof node === 'object' && node !== null ? (node as Tree) : {};
+  if (key === 'type' && rest.length === 0) checkType(tree, { type: value }, path, where);
   if (rest.length === 0) return merge(tree, { [key]: value }, '--cfg-options', origins, path);
   return { ...tree, [key]: set(tree[key], rest, value, where, origins, below) };
 }

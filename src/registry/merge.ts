@@ -29,6 +29,8 @@ export function merge(parent: Tree, child: Tree, where = 'config', origins: Orig
       if (!replaces) checkType(before, value, at, where);
       if (replaces) forget(origins, at);
       out[key] = merge(replaces ? {} : before, value, where, origins, at);
+      if (Object.keys(out[key] as Tree).length === 0) origins.set(at, where); // an empty object is a leaf
+      else origins.delete(at);
     } else {
       forget(origins, at);
       out[key] = value;
@@ -38,9 +40,10 @@ export function merge(parent: Tree, child: Tree, where = 'config', origins: Orig
   return out;
 }
 
-function checkType(before: Tree, after: Tree, path: string, where: string): void {
+/** @throws UserError when a component of another type would keep options of the old one */
+export function checkType(before: Tree, after: Tree, path: string, where: string): void {
   const [old, now] = [before['type'], after['type']];
-  if (now === undefined || old === undefined || now === old) return;
+  if (now === undefined || old === undefined || now === old || Object.keys(before).length === 1) return;
   throw new UserError(`${where}: ${path}.type changes from "${String(old)}" to "${String(now)}", but the other options of "${String(old)}" would stay; add _delete_: true to ${path} and list the options of "${String(now)}"`);
 }
 

@@ -13,7 +13,7 @@ export function resolveRefs(config: Tree): Tree {
   const resolve = (value: unknown, path: string, seen: readonly string[]): unknown => {
     if (isRef(value)) {
       const target = value.$ref;
-      if (seen.includes(target)) throw new UserError(`${path}: ref("${target}") goes in a circle: ${[...seen, target].join(' -> ')}`);
+      if (seen.includes(target)) throw new UserError(`${path}: ref("${target}") goes in a circle: ${[...seen, target].join(' -> ')}; give one of them a value`);
       const found = getPath(config, target);
       if (found === undefined) throw new UserError(`${path}: ref("${target}") points at nothing; check the path, or set ${target}`);
       return resolve(found, path, [...seen, target]);
