@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { OnnxRuntimeBackend } from '../../src/backends/onnxruntime/onnxruntime-backend.js';
 import { UserError } from '../../src/errors.js';
-import { clipText, parseClipTextConfig } from '../../src/models/clip-text.js';
+import { clipText, parseClipTextConfig, type ClipTextConfig } from '../../src/models/clip-text.js';
 import type { RawConfig } from '../../src/models/component-config.js';
 import { FrozenSource } from '../../src/models/frozen-source.js';
 import { Scope, type ParamSource } from '../../src/models/layers/scope.js';
@@ -16,8 +16,9 @@ import { architectureHash, savePeft } from '../../src/models/lora/peft.js';
 import { saveDiffusersLora, saveKohyaLora, type PartValues } from '../../src/models/lora/single-file.js';
 import { openPipeline, recorded, recordText, recordUnet } from '../../src/models/pipeline-folder.js';
 import { unet } from '../../src/models/unet.js';
-import { parseUNetConfig } from '../../src/models/unet-config.js';
+import { parseUNetConfig, type UNetConfig } from '../../src/models/unet-config.js';
 import { openSafetensors, writeSafetensors } from '../../src/models/weights/safetensors.js';
+import type { WeightFile } from '../../src/models/weights/weight-file.js';
 import { Rng } from '../../src/random/rng.js';
 import { float32, floats, int32, sizeOf, type HostTensor, type Shape } from '../../src/tensor/host.js';
 import { input, type Tensor } from '../../src/tensor/tensor.js';
@@ -253,27 +254,32 @@ void t.test('an adapter that does not fit is refused with what does not fit', { 
   await peft({}, /trained on "wide-sd", whose network has other parameters than that of "tiny-sd-random"/, { base_model: 'wide-sd', base_fingerprint: 'f00d', base_architecture: architectureHash(small) });
 });
 
-void t.test('adapted and merged networks give what PEFT and diffusers give', { skip: skipGolden }, async (t) => {
-  const { unetConfig, textConfig, parameters, unet: unetWeights, text: textWeights } = await base(), dir = t.testdir();
+/** Runs both golden networks on the inputs of the adapter references. */
+async function networks(t: Test) {
   const numbers = await openSafetensors(golden('reference/adapters.safetensors'));
   const backend = new OnnxRuntimeBackend({ device: 'cpu', intra_op_num_threads: 0, graph_optimization_level: 'extended', scratch_dir: null });
   t.teardown(() => backend.dispose());
-  const feeds = {
-    sample: await numbers.read('sample'), text: await numbers.read('encoder_hidden_states'),
-    timesteps: float32(Float32Array.from((await numbers.read('timesteps')).data as BigInt64Array, Number), [2]),
-    ids: int32(Int32Array.from((await numbers.read('input_ids')).data as BigInt64Array, Number), [2, 77]),
-  };
+  const whole = async (name: string): Promise<number[]> => Array.from((await numbers.read(name)).data as BigInt64Array, Number);
+  const feeds = { sample: await numbers.read('sample'), text: await numbers.read('encoder_hidden_states'), timesteps: float32(await whole('timesteps'), [2]), ids: int32(await whole('input_ids'), [2, 77]) };
   const run = async (out: Tensor, names: readonly (keyof typeof feeds)[]): Promise<Float32Array> => {
     const program = await backend.compile({ name: 'adapted', outputs: { out } });
     const fetched = await program.run(Object.fromEntries(names.map((n) => [n, feeds[n]])));
     await program.dispose();
     return floats(fetched['out']);
   };
-  const predict = (source: ParamSource): Promise<Float32Array> => {
-    const inputs = { sample: input('sample', [2, 4, 16, 16]), timesteps: input('timesteps', [2]), encoderHiddenStates: input('text', [2, 77, 32]) };
-    return run(unet(new Scope(source), inputs, unetConfig).out, ['sample', 'text', 'timesteps']);
+  return {
+    numbers,
+    predict: (source: ParamSource, config: UNetConfig): Promise<Float32Array> => {
+      const inputs = { sample: input('sample', [2, 4, 16, 16]), timesteps: input('timesteps', [2]), encoderHiddenStates: input('text', [2, 77, 32]) };
+      return run(unet(new Scope(source), inputs, config).out, ['sample', 'text', 'timesteps']);
+    },
+    encode: (source: ParamSource, config: ClipTextConfig): Promise<Float32Array> => run(clipText(new Scope(source), input('ids', [2, 77], 'int32'), config).lastHiddenState, ['ids']),
   };
-  const encode = (source: ParamSource): Promise<Float32Array> => run(clipText(new Scope(source), input('ids', [2, 77], 'int32'), textConfig).lastHiddenState, ['ids']);
+}
+
+void t.test('adapted and merged networks give what PEFT and diffusers give', { skip: skipGolden }, async (t) => {
+  const { unetConfig, textConfig, parameters, unet: unetWeights, text: textWeights } = await base(), dir = t.testdir();
+  const { numbers, predict, encode } = await networks(t);
   const close = async (actual: Float32Array, name: string): Promise<void> => {
     const error = relativeError(actual, floats(await numbers.read(name)));
     t.ok(error < 2e-5, `${name}: ${error}`);
@@ -281,14 +287,33 @@ void t.test('adapted and merged networks give what PEFT and diffusers give', { s
   const [frozenUnet, frozenText] = [new FrozenSource(unetWeights), new FrozenSource(textWeights)];
   for (const [folder, name] of [['peft_adapter_r4_a4', 'r4_a4'], ['peft_adapter_r8_a16', 'r8_a16']]) {
     const adapter = await loadAdapter(golden(folder), parameters) as Required<PartValues>;
-    await close(await predict(adaptedSource(frozenUnet, adapter.unet)), `${name}.peft/unet_out`);
-    await close(await encode(adaptedSource(frozenText, adapter.text_encoder)), `${name}.peft/text_last_hidden_state`);
-    await close(await predict(adaptedSource(frozenUnet, adapter.unet, 0)), `${name}.base/unet_out`);
+    await close(await predict(adaptedSource(frozenUnet, adapter.unet), unetConfig), `${name}.peft/unet_out`);
+    await close(await encode(adaptedSource(frozenText, adapter.text_encoder), textConfig), `${name}.peft/text_last_hidden_state`);
+    await close(await predict(adaptedSource(frozenUnet, adapter.unet, 0), unetConfig), `${name}.base/unet_out`);
     await writeMerged(join(dir, 'merged.safetensors'), unetWeights, adapter.unet);
-    await close(await predict(new FrozenSource(await openSafetensors(join(dir, 'merged.safetensors')))), `${name}.peft/unet_out`);
+    await close(await predict(new FrozenSource(await openSafetensors(join(dir, 'merged.safetensors'))), unetConfig), `${name}.peft/unet_out`);
   }
   const diffusers = await loadAdapter(golden('diffusers_lora_r4'), parameters) as Required<PartValues>;
-  await close(await predict(adaptedSource(frozenUnet, diffusers.unet)), 'r4_a4.diffusers_loaded/unet_out_scale1');
-  await close(await predict(adaptedSource(frozenUnet, diffusers.unet, 0.5)), 'r4_a4.diffusers_loaded/unet_out_scale0.5');
-  await close(await encode(adaptedSource(frozenText, diffusers.text_encoder)), 'r4_a4.diffusers_loaded/text_last_hidden_state_scale1');
+  await close(await predict(adaptedSource(frozenUnet, diffusers.unet), unetConfig), 'r4_a4.diffusers_loaded/unet_out_scale1');
+  await close(await predict(adaptedSource(frozenUnet, diffusers.unet, 0.5), unetConfig), 'r4_a4.diffusers_loaded/unet_out_scale0.5');
+  await close(await encode(adaptedSource(frozenText, diffusers.text_encoder), textConfig), 'r4_a4.diffusers_loaded/text_last_hidden_state_scale1');
+});
+
+void t.test('every linear layer and convolution of both networks applies its adapter as its merged weight does', { skip: skipGolden }, async (t) => {
+  const { unetConfig, textConfig, unet: unetWeights, text: textWeights } = await base(), file = join(t.testdir(), 'merged.safetensors');
+  const { predict, encode } = await networks(t);
+  const check = async <C>(name: string, run: (source: ParamSource, config: C) => Promise<Float32Array>, config: C, weights: WeightFile, shapes: ReadonlyMap<string, Shape>): Promise<void> => {
+    const values: AdapterValues = new Map([...resolvePairs({ ...attention, r: 2, target_modules: '.*' }, adaptableModules(shapes), name)].map(([module, { shapeA, shapeB }]) => {
+      const draw = (side: string, shape: Shape, size: number): HostTensor => float32(new Rng(3).stream(`${module} ${side}`).normals(sizeOf(shape)).map((v) => v * size), shape);
+      return [module, { lora_A: draw('A', shapeA, 0.1), lora_B: draw('B', shapeB, 0.1), scale: 1.5 }];
+    }));
+    await writeMerged(file, weights, values);
+    const adapted = await run(adaptedSource(new FrozenSource(weights), values), config);
+    const merged = await run(new FrozenSource(await openSafetensors(file)), config), before = await run(new FrozenSource(weights), config);
+    t.ok(relativeError(adapted, merged) < 2e-5, `${name}, ${values.size} modules: ${relativeError(adapted, merged)}`);
+    t.ok(relativeError(adapted, before) > 0.01, `${name} changes: ${relativeError(adapted, before)}`);
+  };
+  // SD 2.x has linear layers where SD 1.x has 1x1 convolutions.
+  for (const config of [unetConfig, { ...unetConfig, useLinearProjection: true }]) await check(`U-Net, ${config.useLinearProjection ? 'linear layers' : '1x1 convolutions'}`, predict, config, unetWeights, recorded((s) => recordUnet(s, config)));
+  await check('text encoder', encode, textConfig, textWeights, recorded((s) => recordText(s, textConfig)));
 });

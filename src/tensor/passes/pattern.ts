@@ -44,15 +44,21 @@ export function matches(pattern: Pattern, tensor: Tensor, bound: Bound = {}): Bo
 }
 
 function matchAll(patterns: readonly Pattern[], tensors: readonly Tensor[], bound: Bound): Bound | undefined {
+  if (!patterns.every((p, i) => fitsAtAll(p, tensors[i]))) return undefined; // nearly always, and without allocating
   let result: Bound | undefined = bound;
   for (let i = 0; i < patterns.length && result; i++) result = matches(patterns[i], tensors[i], result);
   return result;
 }
 
+const fitsAtAll = (pattern: Pattern, { node }: Tensor): boolean =>
+  pattern.kind === 'any' || node.op === (pattern.kind === 'op' ? pattern.op : 'constant');
+
+const uniform = new WeakMap<object, number | undefined>();
+
 /** The value of a float32 literal scalar, or of one that repeats a value (`fill`); undefined for everything else. */
 export function uniformValue({ node, dtype }: Tensor): number | undefined {
   if (node.op !== 'constant' || dtype !== 'float32') return undefined;
   const data = (node.payload as HostTensor).data as Float32Array;
-  for (let i = 1; i < data.length; i++) if (data[i] !== data[0]) return undefined;
-  return data[0];
+  if (!uniform.has(data)) uniform.set(data, data.every((v) => v === data[0]) ? data[0] : undefined);
+  return uniform.get(data);
 }
