@@ -1,6 +1,8 @@
 /** The public API: configs, and what a component of your own needs. */
 export { defineConfig, type ConfigInput } from './registry/define-config.js';
 export { ref } from './registry/ref.js';
+/** One interface per kind: `declare module 'diffengine' { interface HookMap { MyHook: typeof MyHook } }` adds a component of your own. */
+export type * from './registry/kinds.js';
 export * from './registry/registries.js';
 export { BACKEND, BUILD, CACHE_DIR, LOGGER, OPTIONS, RNG, WORK_DIR, type Build, type Logger } from './registry/tokens.js';
 export type { Input, OptionsSchema, Output } from './registry/schema.js';
