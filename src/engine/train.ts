@@ -1,8 +1,7 @@
 /** A whole training run from a merged config: work dir, log, device, signals. */
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import type { Backend } from '../backends/backend.js';
 import type { ConsoleLogger } from '../loggers/console-logger.js';
+import { defaultCacheDir } from '../models/weights/cache-dir.js';
 import { resolveDataset } from '../models/weights/hub.js';
 import { Rng } from '../random/rng.js';
 import { createBuild } from '../registry/container.js';
@@ -42,7 +41,7 @@ export async function train({ config: tree, workDir: path, resume, log }: TrainO
     log.writeTo(workDir.file(`${timestamp(new Date())}.log`));
     await workDir.write('config.yaml', dumpConfig(tree));
     log.info(`work dir   ${workDir.path}`);
-    const rng = new Rng(config.randomness?.seed ?? 0), cacheDir = config.cache_dir ?? userCache();
+    const rng = new Rng(config.randomness?.seed ?? 0), cacheDir = config.cache_dir ?? defaultCacheDir();
     backend = buildBackend(config.backend, log);
     const build = createBuild([[LOGGER, log], [WORK_DIR, workDir], [RNG, rng], [BACKEND, backend], [CACHE_DIR, cacheDir]]);
     const datasetServices = { cacheDir, resolveDataset: (idOrPath: string) => resolveDataset(idOrPath, { log }) };
@@ -62,11 +61,6 @@ export async function train({ config: tree, workDir: path, resume, log }: TrainO
 /** Whatever was being written, by whichever hook. */
 function isFull(error: unknown): error is NodeJS.ErrnoException {
   return ['ENOSPC', 'EDQUOT', 'EROFS'].includes((error as NodeJS.ErrnoException)?.code ?? '');
-}
-
-/** For files that later runs reuse, such as class pictures. */
-function userCache(): string {
-  return process.env['DIFFENGINE_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'diffengine');
 }
 
 /** 20240131_235959, as mmengine names its logs. */

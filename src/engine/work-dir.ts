@@ -1,6 +1,6 @@
 /** The folder of one run: log, merged config, checkpoints, pictures. One process at a time writes to it. */
-import { access, constants, mkdir, readdir, rename, rm } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { access, constants, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { writeFileAtomic } from '../atomic-file.js';
 import { UserError } from '../errors.js';
 import { acquireLock, type Lock } from './work-dir-lock.js';
@@ -15,7 +15,7 @@ export class WorkDir {
   static async open(path: string): Promise<WorkDir> {
     const folder = resolve(path);
     try {
-      await mkdir(folder, { recursive: true });
+      await makeFolder(folder);
       await access(folder, constants.W_OK);
       const dir = new WorkDir(folder, await acquireLock(join(folder, '.lock')));
       await dir.removeLeftovers();
@@ -50,6 +50,19 @@ export class WorkDir {
       else if (replaced !== undefined || isLeftover(name)) await rm(this.file(name), { recursive: true, force: true });
     }
   }
+}
+
+/** As `mkdir -p`. Node's own recursion never returns where a parent refuses with ENOENT, as /proc does. */
+async function makeFolder(folder: string): Promise<void> {
+  if (await access(folder).then(() => true, () => false)) {
+    if (!(await stat(folder)).isDirectory()) throw Object.assign(new Error('a file'), { code: 'EEXIST' });
+    return;
+  }
+  await makeFolder(dirname(folder));
+  await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') throw new UserError(`${folder}: cannot be written: no folder can be made there; choose another place with --work-dir`, { cause: error });
+    if (error.code !== 'EEXIST') throw error; // EEXIST: somebody else was faster
+  });
 }
 
 /** Folders being written, and folders moved out of the way of their successor. */

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import t from 'tap';
 import { readable, WorkDir } from '../../src/engine/work-dir.js';
 import { changedOptions } from '../../src/engine/config-changes.js';
-import { UserError } from '../../src/errors.js';
 
 const lockOf = (folder: string): string => join(folder, '.lock');
 
@@ -67,7 +66,11 @@ void t.test('what a killed process was writing is removed, and what it was repla
 
 void t.test('a path that leads through a file is an error the user can read', async (t) => {
   const path = join(t.testdir({ file: '' }), 'file', 'run');
-  await t.rejects(WorkDir.open(path), new UserError(`${path}: cannot be written: a part of the path is a file; choose another place with --work-dir`));
+  await t.rejects(WorkDir.open(path), { name: 'UserError', message: `${path}: cannot be written: it is a file, not a folder; choose another place with --work-dir` });
+});
+
+void t.test('a place where no folder can be made is an error the user can read', { skip: existsSync('/proc/self') ? false : 'no /proc' }, async (t) => {
+  await t.rejects(WorkDir.open('/proc/run'), { name: 'UserError', message: /^\/proc\/run: cannot be written: no folder can be made there/ });
 });
 
 void t.test('a full and a read-only disk are errors the user can read', async (t) => {
