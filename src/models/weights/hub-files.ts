@@ -1,10 +1,8 @@
 /** Which files of a hub repository are worth downloading. Pure: names in, names out. */
-import { findWeights, type FoundWeights } from './open-weights.js';
+import { findWeights, STEMS, type FoundWeights } from './open-weights.js';
 
 /** The folders of a Stable Diffusion pipeline that are used; others (safety_checker, feature_extractor, ...) stay there. */
 const COMPONENTS = new Set(['unet', 'vae', 'text_encoder', 'tokenizer', 'scheduler']);
-/** File names before `.safetensors` and `.bin`. */
-const STEMS = ['diffusion_pytorch_model', 'model', 'adapter_model', 'pytorch_lora_weights'];
 const IMAGE = /\.(?:jpe?g|png|webp)$/i, TABLE = /\.(?:csv|jsonl)$/i, PARQUET = /\.parquet$/i;
 
 /**

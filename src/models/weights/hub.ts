@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import type * as Hub from '@huggingface/hub';
 import { writeFileAtomic } from '../../atomic-file.js';
 import { UserError } from '../../errors.js';
+import { resolvePackagePath } from '../../registry/package-path.js';
 import type { Logger } from '../../registry/tokens.js';
 import { fetchIntoCache, reason, type DownloadSettings, type RemoteFile } from './hub-download.js';
 import { datasetFiles, modelFiles } from './hub-files.js';
@@ -43,7 +44,8 @@ export const resolveModel = (idOrPath: string, options: ResolveOptions = {}): Pr
 /** The local folder of a dataset: pictures with their tables, or parquet files. As `resolveModel`. */
 export const resolveDataset = (idOrPath: string, options: ResolveOptions = {}): Promise<string> => resolveRepo(idOrPath, 'dataset', datasetFiles, options);
 
-async function resolveRepo(idOrPath: string, type: Repo['type'], choose: (paths: readonly string[]) => string[], options: ResolveOptions): Promise<string> {
+async function resolveRepo(given: string, type: Repo['type'], choose: (paths: readonly string[]) => string[], options: ResolveOptions): Promise<string> {
+  const idOrPath = resolvePackagePath(given); // `package:assets/...` of the built-in configs
   const local = await stat(idOrPath).catch(() => undefined);
   if (local?.isDirectory()) return resolve(idOrPath);
   if (local) throw new UserError(`${idOrPath}: a file; give the folder of the ${type}, or an id of the hub`);

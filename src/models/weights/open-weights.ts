@@ -8,6 +8,9 @@ import { convertedBin } from './torch-bin-cache.js';
 import { openTorchBins } from './torch-bin.js';
 import type { TensorEntry, WeightFile } from './weight-file.js';
 
+/** What weights are called before `.safetensors` and `.bin`: diffusers' and transformers' models, PEFT's and diffusers' adapters. */
+export const STEMS: readonly string[] = ['diffusion_pytorch_model', 'model', 'adapter_model', 'pytorch_lora_weights'];
+
 export interface OpenWeightsOptions {
   /** e.g. `fp16` reads `<stem>.fp16.safetensors` */
   readonly variant?: string;

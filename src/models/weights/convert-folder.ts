@@ -1,0 +1,118 @@
+/** PyTorch weights of a pipeline or component folder as safetensors, in place or into a new folder. */
+import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { UserError } from '../../errors.js';
+import type { Logger } from '../../registry/tokens.js';
+import type { FloatType } from './convert.js';
+import { binFiles, findWeights, openWeights, STEMS, type FoundWeights } from './open-weights.js';
+import { openTorchBins } from './torch-bin.js';
+import { writeAs, type TensorSource } from './write-as.js';
+
+export interface ConvertOptions {
+  /** a new folder, which gets everything but other weights; by default the files are written beside the old ones */
+  readonly out?: string;
+  /** of floating-point tensors; by default as stored */
+  readonly dtype?: FloatType;
+  readonly log?: Logger;
+}
+
+/** Weights of any kind, their indices, and checkpoints of other tools. */
+const WEIGHTS = /\.(?:bin|safetensors|ckpt|pt|pth|msgpack|h5|onnx|onnx_data|pb)$|\.index(?:\.[\w-]+)?\.json$/;
+
+interface Component { readonly folder: string; readonly stem: string; readonly found: FoundWeights }
+
+/**
+ * Converts each component's weights. With `out`, all or nothing.
+ * @returns the safetensors files written
+ * @throws UserError when there are no weights, a file is refused, or `out` is not empty
+ */
+export async function convertFolder(folder: string, { out, dtype, log }: ConvertOptions = {}): Promise<string[]> {
+  const components = await findComponents(folder);
+  const bins = components.filter(({ found }) => found.format === 'bin');
+  if (components.length === 0) throw new UserError(`${folder}: no weights here or one folder down; give the folder of a diffusers pipeline or of one component`);
+  if (out !== undefined && resolve(out) !== resolve(folder)) return intoNewFolder(folder, resolve(out), components, dtype, log);
+  if (bins.length === 0 && dtype) throw new UserError(`${folder}: its weights are safetensors already; --out writes them as ${dtype} into a new folder`);
+  return convertAll(folder, folder, bins, dtype, log);
+}
+
+async function findComponents(folder: string): Promise<Component[]> {
+  const components: Component[] = [];
+  for (const inner of ['', ...await subfolders(folder)]) {
+    const names = await readdir(join(folder, inner));
+    for (const stem of STEMS) {
+      const found = findWeights(names, stem);
+      if (found) components.push({ folder: inner, stem, found });
+    }
+  }
+  return components;
+}
+
+async function subfolders(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    throw new UserError(`${folder}: cannot be opened as a folder (${error.code}); is the path right?`, { cause: error });
+  });
+  return entries.filter((e) => e.isDirectory()).map((e) => e.name).sort();
+}
+
+async function convertAll(from: string, to: string, components: readonly Component[], dtype: FloatType | undefined, log?: Logger): Promise<string[]> {
+  const written: string[] = [];
+  for (const { folder, stem, found } of components) {
+    const name = join(folder, `${stem}${found.variant === undefined ? '' : `.${found.variant}`}.safetensors`);
+    await writeAs(join(to, name), await openSource(join(from, folder), stem, found), dtype);
+    log?.info(`${join(folder, found.name)} -> ${name}`);
+    written.push(join(to, name));
+  }
+  return written;
+}
+
+async function openSource(folder: string, stem: string, found: FoundWeights): Promise<TensorSource> {
+  if (found.format === 'bin') return openTorchBins(await binFiles(folder, found.name));
+  const weights = await openWeights(folder, stem, { variant: found.variant });
+  return { specs: [...weights.entries.values()], read: (name) => weights.read(name) };
+}
+
+/** Written aside and renamed, so that `out` is complete or not there. */
+async function intoNewFolder(folder: string, out: string, components: readonly Component[], dtype: FloatType | undefined, log?: Logger): Promise<string[]> {
+  const there = await readdir(out).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw new UserError(`${out}: cannot be used (${error.code}); choose a new folder`, { cause: error });
+  });
+  if (there?.length) throw new UserError(`${out}: has ${there.length} files already; choose a new folder`);
+  const aside = `${out}.${process.pid}.tmp`, inside = await subfolders(folder);
+  try {
+    for (const inner of ['', ...inside]) await copyOthers(join(folder, inner), join(aside, inner));
+    await forgetAbsent(join(aside, 'model_index.json'), inside);
+    const written = await convertAll(folder, aside, components, dtype, log);
+    if (there) await rm(out, { recursive: true });
+    await rename(aside, out);
+    return written.map((path) => out + path.slice(aside.length));
+  } catch (error) {
+    await rm(aside, { recursive: true, force: true }).catch(() => undefined); // the first error is the one to tell
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    if (error instanceof UserError || !code || !syscall) throw error;
+    throw new UserError(`${out}: cannot be written (${code}); is there space, and may you write there?`, { cause: error });
+  }
+}
+
+/** Configs, tokenizer files and the like. */
+async function copyOthers(from: string, to: string): Promise<void> {
+  await mkdir(to, { recursive: true });
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    if (!entry.isDirectory() && !WEIGHTS.test(entry.name)) await copyFile(join(from, entry.name), join(to, entry.name));
+  }
+}
+
+/** A pipeline from the hub comes without its safety checker; left in `model_index.json`, diffusers would look for it. */
+async function forgetAbsent(path: string, folders: readonly string[]): Promise<void> {
+  const index = Object.entries(parse(path, await readFile(path, 'utf8').catch(() => '{}')));
+  const absent = ([name, entry]: [string, unknown]): boolean => Array.isArray(entry) && entry[1] !== null && !folders.includes(name);
+  if (!index.some(absent)) return;
+  await writeFile(path, `${JSON.stringify(Object.fromEntries(index.map((pair) => (absent(pair) ? [pair[0], [null, null]] : pair))), null, 2)}\n`);
+}
+
+function parse(path: string, text: string): Record<string, unknown> {
+  try {
+    return JSON.parse(text) as Record<string, unknown>;
+  } catch (error) {
+    throw new UserError(`${path}: not JSON (${(error as Error).message}); download it again`, { cause: error });
+  }
+}

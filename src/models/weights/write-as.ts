@@ -1,0 +1,30 @@
+/** Stored tensors, of any format, as one safetensors file. */
+import { UserError } from '../../errors.js';
+import { floats, type HostTensor } from '../../tensor/host.js';
+import { fromFloat32, isFloat, toFloat32, type FloatType } from './convert.js';
+import type { TensorSpec } from './safetensors-header.js';
+import { writeSafetensorsStream } from './safetensors.js';
+
+export interface TensorSource {
+  readonly specs: readonly TensorSpec[];
+  read(name: string): Promise<HostTensor>;
+}
+
+/**
+ * One tensor at a time; floats become `dtype` when it is given.
+ * @throws UserError when a value is too large for `dtype`
+ */
+export async function writeAs(path: string, source: TensorSource, dtype?: FloatType): Promise<void> {
+  const specs = source.specs.map((spec) => ({ ...spec, dtype: dtype && isFloat(spec.dtype) ? dtype : spec.dtype }));
+  await writeSafetensorsStream(path, specs, async (spec) => {
+    const tensor = await source.read(spec.name);
+    return tensor.dtype === spec.dtype ? tensor : narrowed(spec, toFloat32(tensor));
+  }, { format: 'pt' });
+}
+
+function narrowed({ name, dtype }: TensorSpec, wide: HostTensor): HostTensor {
+  // Above the last value before infinity, rounded: 65504 + half a step.
+  const tooLarge = dtype === 'float16' ? floats(wide).find((value) => Math.abs(value) >= 65520 && Number.isFinite(value)) : undefined;
+  if (tooLarge !== undefined) throw new UserError(`tensor "${name}": ${tooLarge} is too large for float16, which ends at 65504; convert to float32`);
+  return fromFloat32(wide, dtype);
+}
