@@ -31,7 +31,7 @@ export function validateConfig(config: Tree): Tree {
 /** Options of one component, defaults filled in. @throws UserError listing every mistake */
 export function validateComponent(registry: Registry, config: Tree, path = registry.noun): Tree {
   const problems: string[] = [];
-  const options = component(registry, structuredClone(config) as Tree, path, problems);
+  const options = component(registry, config, path, problems);
   fail(problems);
   return options ?? {};
 }
@@ -45,7 +45,7 @@ function check(value: Tree, schema: object, path: string): string[] {
   let validate = compiled.get(schema);
   if (!validate) compiled.set(schema, (validate = ajv.compile(schema)));
   validate(value);
-  const problems = [...new Set((validate.errors ?? []).map((e) => explain(e, value, path)).filter((text) => text !== undefined))];
+  const problems = [...new Set(withoutBranches(validate.errors ?? []).map((e) => explain(e, value, path)))];
   for (const [kind, at, found] of components(schema as SchemaNode, value, path)) component(REGISTRIES[kind], found, at, problems);
   return problems;
 }
@@ -61,8 +61,9 @@ function component(registry: Registry, config: Tree, path: string, problems: str
     problems.push(`${path}.type: unknown ${registry.noun} "${type}"${suggestion(type, registry.names())}`);
     return undefined;
   }
-  problems.push(...check(options, found.options, path));
-  return options;
+  const filled = structuredClone(options); // the config that is written to the work dir keeps its own values
+  problems.push(...check(filled, found.options, path));
+  return filled;
 }
 
 /** Where a value holds components, following the schema. */
@@ -80,7 +81,19 @@ function* components(schema: SchemaNode, value: unknown, path: string): Generato
   }
 }
 
-function explain(error: ErrorObject, root: Tree, path: string): string | undefined {
+/** Of the branches of an `anyOf`, those of the right type tell what is wrong; if there is none, their types are what is expected. */
+function withoutBranches(errors: readonly ErrorObject[]): readonly ErrorObject[] {
+  const union = errors.find(({ keyword }) => keyword === 'anyOf' || keyword === 'oneOf');
+  if (!union) return errors;
+  const inside = errors.filter((e) => e !== union && e.schemaPath.startsWith(union.schemaPath) && e.instancePath.startsWith(union.instancePath));
+  const wrongType = inside.filter((e) => e.keyword === 'type' && e.instancePath === union.instancePath);
+  const told = inside.filter((e) => !wrongType.includes(e));
+  const types = wrongType.flatMap((e) => e.params['type'] as string | string[]);
+  const rest = errors.filter((e) => e !== union && !inside.includes(e));
+  return withoutBranches([...rest, ...(told.length > 0 || types.length === 0 ? told : [{ ...union, keyword: 'type', params: { type: types } }])]);
+}
+
+function explain(error: ErrorObject, root: Tree, path: string): string {
   const inner = error.instancePath.slice(1).replaceAll('/', '.');
   const at = inner === '' ? path : join(path, inner);
   const value = inner === '' ? root : getPath(root, inner);
@@ -91,13 +104,18 @@ function explain(error: ErrorObject, root: Tree, path: string): string | undefin
       return `${join(at, String(params['additionalProperty']))}: unknown option${suggestion(String(params['additionalProperty']), known)}`;
     }
     case 'required': return `${join(at, String(params['missingProperty']))}: missing; it has no default`;
-    case 'type': return `${at}: expected ${[params['type']].flat().join(' or ')}, got ${JSON.stringify(value)}`;
-    case 'enum': return `${at}: ${JSON.stringify(value)} is not one of ${(params['allowedValues'] as unknown[]).map((v) => JSON.stringify(v)).join(', ')}`;
-    case 'const': return `${at}: ${JSON.stringify(value)} must be ${JSON.stringify(params['allowedValue'])}`;
-    case 'anyOf': case 'oneOf': return `${at}: ${JSON.stringify(value)} has none of the allowed forms`;
-    default: return `${at}: ${JSON.stringify(value)} ${error.message ?? 'is not valid'}`;
+    case 'type': return `${at}: expected ${[params['type']].flat().join(' or ')}, got ${shown(value)}`;
+    case 'enum': return `${at}: ${shown(value)} is not one of ${(params['allowedValues'] as unknown[]).map(shown).join(', ')}`;
+    case 'const': return `${at}: ${shown(value)} must be ${shown(params['allowedValue'])}`;
+    default: return `${at}: ${shown(value)} ${error.message ?? 'is not valid'}`;
   }
 }
+
+const MAX_SHOWN = 80;
+const shown = (value: unknown): string => {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}...` : text;
+};
 
 /** `; did you mean "x"?` when something is near, else the list. */
 export function suggestion(name: string, known: readonly string[]): string {

@@ -1,0 +1,156 @@
+import { inject } from 'inversify';
+import t from 'tap';
+import { loadComponents } from '../../src/components.js';
+import { Hook } from '../../src/hooks/hook.js';
+import { createBuild } from '../../src/registry/container.js';
+import { describeComponent } from '../../src/registry/describe.js';
+import type { Tree } from '../../src/registry/merge.js';
+import { HOOKS, LOSSES, REGISTRIES } from '../../src/registry/registries.js';
+import type { OptionsSchema, Output } from '../../src/registry/schema.js';
+import { BUILD, LOGGER, OPTIONS, type Build, type Logger } from '../../src/registry/tokens.js';
+import { validateComponent, validateConfig } from '../../src/registry/validate.js';
+
+await loadComponents();
+
+const silent: Logger = { info: () => undefined, warn: () => undefined, debug: () => undefined };
+
+@HOOKS.register()
+class NestingHook extends Hook {
+  static readonly options = {
+    description: 'Holds another hook.',
+    type: 'object', additionalProperties: false,
+    properties: {
+      inner: { type: ['object', 'null'], component: 'HOOKS', default: null, description: 'another hook' },
+      prompt: { anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' }, minItems: 1 }], default: 'x', description: 'one or more' },
+      nested: { type: 'object', additionalProperties: false, default: {}, properties: { depth: { type: 'integer', default: 3, description: 'levels' } }, description: 'more' },
+    },
+  } as const satisfies OptionsSchema;
+  readonly inner: Hook | undefined;
+  constructor(@inject(OPTIONS) readonly opts: Output<typeof NestingHook.options>, @inject(BUILD) build: Build, @inject(LOGGER) readonly log: Logger) {
+    super();
+    this.inner = opts.inner ? build(HOOKS, opts.inner) : undefined;
+  }
+}
+
+const valid = (): Record<string, unknown> => ({
+  model: { type: 'StableDiffusion', model: 'x' },
+  train_dataloader: { dataset: { type: 'ImageFolderDataset', dataset: 'x', pipeline: [{ type: 'ToTensor' }] } },
+  optim_wrapper: { optimizer: { type: 'AdamW', lr: 1e-4 } },
+  train_cfg: { max_iters: 10 },
+});
+
+/** The lines of the error for this config. */
+function problems(changes: Tree): string[] {
+  try {
+    validateConfig({ ...valid(), ...changes });
+    return [];
+  } catch (error) {
+    return (error as Error).message.split('\n');
+  }
+}
+
+void t.test('validate: a good config gets the defaults of its own level', async (t) => {
+  const config = validateConfig(valid());
+  t.strictSame(config['randomness'], { seed: 0 });
+  t.strictSame(config['train_cfg'], { max_iters: 10, type: 'IterBasedTrainLoop' });
+  t.strictSame(config['backend'], { type: 'OnnxRuntimeBackend' });
+});
+
+void t.test('validate: unknown options and components come with the nearest name', async (t) => {
+  t.strictSame(problems({ custom_hooks: { preview: { type: 'VisualizationHook', prompt: 'x', intervall: 5 } } }), ['custom_hooks.preview.intervall: unknown option; did you mean "interval"?']);
+  t.strictSame(problems({ model: { type: 'StableDifusion', model: 'x' } }), ['model.type: unknown model "StableDifusion"; did you mean "StableDiffusion"?']);
+  t.strictSame(problems({ trian_cfg: {} }), ['trian_cfg: unknown option; did you mean "train_cfg"?']);
+  t.match(problems({ custom_hooks: { a: { interval: 5 } } }), [/^custom_hooks\.a\.type: missing; one of CheckpointHook, /]);
+});
+
+void t.test('validate: components inside components and lists are checked too', async (t) => {
+  t.strictSame(problems({ custom_hooks: { a: { type: 'NestingHook', inner: { type: 'NestingHook', inner: { type: 'Nope' } } } } })[0]?.slice(0, 56), 'custom_hooks.a.inner.inner.type: unknown hook "Nope"; kn');
+  t.strictSame(
+    problems({ train_dataloader: { dataset: { type: 'ImageFolderDataset', dataset: 'x', pipeline: [{ type: 'ToTensor' }, { type: 'Resize', sise: 4 }] } } }),
+    ['train_dataloader.dataset.pipeline.1.size: missing; it has no default', 'train_dataloader.dataset.pipeline.1.sise: unknown option; did you mean "size"?'],
+  );
+  t.strictSame(problems({ model: { type: 'StableDiffusion', model: 'x', loss: { type: 'L2los' } } }), ['model.loss.type: unknown loss "L2los"; did you mean "L2Loss"?']);
+});
+
+void t.test('validate: wrong values are shown with what was expected', async (t) => {
+  t.strictSame(problems({ train_cfg: { max_iters: '100' } }), ['train_cfg.max_iters: expected integer, got "100"']);
+  t.strictSame(problems({ train_cfg: { max_iters: 0 } }), ['train_cfg.max_iters: 0 must be >= 1']);
+  t.strictSame(problems({ model: { type: 'StableDiffusion', model: 'x', prediction_type: 'sample' } }), ['model.prediction_type: "sample" is not one of "epsilon", "v_prediction", null']);
+  t.strictSame(problems({ param_scheduler: 5 }), ['param_scheduler: expected object or array, got 5']);
+  t.strictSame(problems({ work_dir: [...Array(99).keys()] }), [`work_dir: expected string, got ${JSON.stringify([...Array(99).keys()]).slice(0, 80)}...`]);
+});
+
+void t.test('validate: of an option with several forms, the form that was meant is judged', async (t) => {
+  const hook = (prompt: unknown) => problems({ custom_hooks: { a: { type: 'NestingHook', prompt } } });
+  t.strictSame(hook(5), ['custom_hooks.a.prompt: expected string or array, got 5']);
+  t.strictSame(hook(['a', 5]), ['custom_hooks.a.prompt.1: expected string, got 5']);
+  t.strictSame(hook([]), ['custom_hooks.a.prompt: [] must NOT have fewer than 1 items']);
+  t.strictSame(hook(['a']), []);
+});
+
+void t.test('validate: all mistakes come at once', async (t) => {
+  t.strictSame(problems({ train_cfg: { max_iters: 1.5, foo: 1 }, randomness: { seed: -1 }, custom_hooks: { a: { type: 'PeftSaveHok' } } }), [
+    'train_cfg.foo: unknown option; known: max_iters, type',
+    'train_cfg.max_iters: expected integer, got 1.5',
+    'randomness.seed: -1 must be >= 0',
+    'custom_hooks.a.type: unknown hook "PeftSaveHok"; did you mean "PeftSaveHook"?',
+  ]);
+});
+
+void t.test('validate: the config that is given stays as it is', async (t) => {
+  const config = valid();
+  validateConfig(config);
+  t.strictSame(config, valid());
+});
+
+void t.test('validateComponent: options come back with defaults, also of nested objects', async (t) => {
+  t.strictSame(validateComponent(REGISTRIES.HOOKS, { type: 'NestingHook', prompt: 'p' }), { prompt: 'p', inner: null, nested: { depth: 3 } });
+  t.throws(() => validateComponent(REGISTRIES.HOOKS, { type: 'NestingHook', nested: { depth: 'x' } }), { name: 'UserError', message: 'hook.nested.depth: expected integer, got "x"' });
+});
+
+void t.test('build: a component gets its options, services, and build for its parts', async (t) => {
+  const build = createBuild([[LOGGER, silent]]);
+  const hook = build(HOOKS, { type: 'NestingHook', inner: { type: 'NestingHook', prompt: 'inner' } });
+  t.ok(hook instanceof NestingHook);
+  const { inner, log, opts } = hook as NestingHook;
+  t.equal(log, silent);
+  t.equal(opts.prompt, 'x');
+  t.strictSame((inner as NestingHook).opts, { prompt: 'inner', inner: null, nested: { depth: 3 } });
+});
+
+void t.test('build: each call makes a new instance, and runs do not share services', async (t) => {
+  const other: Logger = { ...silent };
+  const [first, second] = [createBuild([[LOGGER, silent]]), createBuild([[LOGGER, other]])];
+  t.not(first(HOOKS, { type: 'NestingHook' }), first(HOOKS, { type: 'NestingHook' }));
+  t.equal((second(HOOKS, { type: 'NestingHook' }) as NestingHook).log, other);
+});
+
+void t.test('build: a service that is not there is named', async (t) => {
+  t.throws(() => createBuild([])(HOOKS, { type: 'NestingHook' }), { message: /diffengine\.LOGGER/ });
+});
+
+void t.test('register: a name can be taken once, or be chosen', async (t) => {
+  class Chosen extends Hook { static readonly options = NestingHook.options; }
+  HOOKS.register('AnotherName')(Chosen);
+  t.equal(HOOKS.get('AnotherName'), Chosen);
+  t.throws(() => HOOKS.register('AnotherName')(Chosen), { message: 'HOOKS: "AnotherName" is registered twice; choose another name' });
+});
+
+void t.test('every option of every component has a description, which describe prints', async (t) => {
+  for (const registry of Object.values(REGISTRIES)) {
+    for (const name of registry.names()) {
+      const { options } = registry.get(name)!;
+      t.equal(typeof options.description, 'string', `${registry.kind} ${name}`);
+      for (const [key, property] of Object.entries((options as { properties?: object }).properties ?? {})) t.match(property, { description: /\w/ }, `${registry.kind} ${name}.${key}`);
+      t.match(describeComponent(name), options.description);
+    }
+  }
+});
+
+void t.test('describe: an option with its type, default and meaning', async (t) => {
+  t.match(describeComponent('L2Loss'), /^L2Loss \(LOSSES\)\n/);
+  t.match(describeComponent('NestingHook'), /prompt .*, default "x"\n +one or more\n/);
+  t.match(describeComponent('NestingHook'), /depth +integer, default 3\n +levels/);
+  t.throws(() => describeComponent('L2Los'), { name: 'UserError', message: 'L2Los: no component or config of that name; did you mean "L2Loss"?' });
+  t.ok(LOSSES.names().includes('SNRL2Loss'));
+});
