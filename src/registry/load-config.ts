@@ -9,6 +9,7 @@ import { definitionOf } from './define-config.js';
 import { loadModule, loadYaml } from './load-module.js';
 import { isBranch, isTree, join, merge, type Origins, type Tree } from './merge.js';
 import { packageRoot } from './package-path.js';
+import { requirePlain } from './plain.js';
 import { isRef, resolveRefs } from './ref.js';
 import { suggestion } from './validate.js';
 
@@ -31,6 +32,7 @@ export async function loadConfig(nameOrPath: string, options: readonly string[] 
   const file = await findConfig(nameOrPath);
   const origins: Origins = new Map();
   const merged = await resolveTree(await loadFile(file), file, origins);
+  requirePlain(merged, origins);
   const config = resolveRefs(applyCfgOptions(merged, options, origins));
   return { name: basename(file, extname(file)), file, config, origins };
 }

@@ -29,7 +29,8 @@ async function readableImportError(error: unknown, file: string): Promise<unknow
   if (error instanceof UserError) return error; // thrown by the file itself
   const { name, message, code, stack = '' } = error instanceof Error ? (error as NodeJS.ErrnoException) : { ...new Error(String(error)), name: 'Error', message: String(error) };
   const [first] = message.split('\n');
-  if (code === 'ERR_MODULE_NOT_FOUND' || code === 'ERR_PACKAGE_PATH_NOT_EXPORTED') return new UserError(`${file}: ${first}; check the import`, { cause: error });
+  // The code is lost when the error crosses from the loader's thread.
+  if (code === 'ERR_PACKAGE_PATH_NOT_EXPORTED' || /^Cannot find (module|package) /.test(first)) return new UserError(`${file}: ${first}; check the import`, { cause: error });
   if (name === 'SyntaxError') {
     const where = /^file:\/\/\S+(?=:\d+\n)/.exec(stack)?.[0];
     if (first.includes('does not provide an export')) return new UserError(`${where ? fileURLToPath(where) : file}: ${first}; check the import`, { cause: error });
