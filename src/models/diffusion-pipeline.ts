@@ -8,7 +8,7 @@ import { UserError } from '../errors.js';
 import type { Executor } from '../backends/executor.js';
 import { Rng } from '../random/rng.js';
 import type { Logger } from '../registry/tokens.js';
-import { floats, float32, int32, scalar, type HostTensor } from '../tensor/host.js';
+import { floats, float32, int32, scalar, sizeOf, type HostTensor } from '../tensor/host.js';
 import { add, concat, expand, mul, narrow, sub } from '../tensor/ops.js';
 import { input, type Tensor } from '../tensor/tensor.js';
 import { clipText } from './clip-text.js';
@@ -89,48 +89,50 @@ export class DiffusionPipeline {
     return result;
   }
 
-  /** uint8 [H, W, 3] of latents [C, h, w] that are multiplied by the scaling factor. */
+  /** The picture [3, H, W] in 0..1, clamped, of latents [C, h, w] that are multiplied by the scaling factor. */
   async decode(executor: Executor, latents: HostTensor): Promise<HostTensor> {
     const shape = [1, ...latents.shape];
     const unscaled = floats(latents).map((v) => v / this.folder.vaeConfig.scalingFactor);
     const { image } = await executor.run('decode_image', 'base', () => ({
       image: vaeDecode(new Scope(this.folder.vae), input('latents', shape), this.folder.vaeConfig),
     }), { latents: float32(unscaled, shape) });
-    return toPixels(image);
+    return float32(floats(image).map((v) => Math.min(1, Math.max(0, v / 2 + 0.5))), image.shape.slice(1));
   }
 
   /** Pictures uint8 [H, W, 3], one per prompt; equal seeds give equal start noise. */
   async *sample(executor: Executor, request: SampleRequest): AsyncGenerator<HostTensor> {
-    const { prompts, seeds } = request;
+    const { prompts, seeds, height, width, steps, signal, weights = 'current' } = request;
     if (seeds.length !== prompts.length) throw new UserError(`sample: ${seeds.length} seeds for ${prompts.length} prompts; give one seed per prompt`);
-    const total = prompts.length * request.steps;
+    this.checkSize(height, width);
+    const shape = [this.folder.unetConfig.inChannels, height / this.factor, width / this.factor], size = sizeOf(shape);
     for (const [i, prompt] of prompts.entries()) {
       const negative = Array.isArray(request.negative_prompt) ? request.negative_prompt[i] : (request.negative_prompt ?? '');
-      const done = (step: number): void => request.onStep?.(i * request.steps + step, total);
-      const latents = await this.denoise(executor, request, prompt, String(negative), seeds[i], done);
+      const noise = new Rng(seeds[i]).stream('latents');
+      const latents = await this.denoise(executor, {
+        prompt, negative: String(negative), steps, weights, signal, guidance: request.guidance_scale, scheduler: request.scheduler,
+        start: float32(noise.normals(size), shape), noise: () => noise.normals(size),
+        onStep: (done) => request.onStep?.(i * steps + Math.min(done, steps), prompts.length * steps),
+      });
       if (!latents) return;
-      yield await this.decode(executor, latents);
+      yield toPixels(await this.decode(executor, latents));
     }
   }
 
-  /** Final latents, or undefined when the signal stopped it. */
-  private async denoise(executor: Executor, request: SampleRequest, prompt: string, negative: string, seed: number, done: (step: number) => void): Promise<HostTensor | undefined> {
-    const { height, width, guidance_scale: guidance, weights = 'current' } = request;
-    this.checkSize(height, width);
-    const shape = [this.folder.unetConfig.inChannels, height / this.factor, width / this.factor];
-    const positive = await this.encodeText(executor, prompt, weights);
-    const text = guidance > 1 ? stack([await this.encodeText(executor, negative, weights), positive]) : stack([positive]);
+  /** From standard normal noise [C, h, w] to latents, or undefined when the signal stopped it. */
+  async denoise(executor: Executor, request: DenoiseRequest): Promise<HostTensor | undefined> {
+    const { guidance, weights, start, steps } = request;
+    const positive = await this.encodeText(executor, request.prompt, weights);
+    const text = guidance > 1 ? stack([await this.encodeText(executor, request.negative, weights), positive]) : stack([positive]);
     const scheduler = schedulerFromConfig(this.folder.schedulerConfig, request.scheduler);
-    scheduler.setTimesteps(request.steps);
-    const noise = new Rng(seed).stream('latents');
-    const size = shape.reduce((a, b) => a * b, 1);
-    let latents: Float32Array = noise.normals(size).map((v) => v * scheduler.initNoiseSigma);
+    scheduler.setTimesteps(steps);
+    const { shape } = start;
+    let latents: Float32Array = floats(start).map((v) => v * scheduler.initNoiseSigma);
     for (const [step, timestep] of scheduler.timesteps.entries()) {
       if (request.signal?.aborted) return undefined;
       const sample = float32(scheduler.scaleModelInput(latents, step), [1, ...shape]);
       const prediction = await this.predict(executor, sample, timestep, text, guidance, weights);
-      latents = scheduler.step(prediction, step, latents, () => noise.normals(size));
-      done(Math.min(step + 1, request.steps));
+      latents = scheduler.step(prediction, step, latents, request.noise);
+      request.onStep?.(step + 1, latents);
     }
     return float32(latents, shape);
   }
@@ -160,6 +162,23 @@ export class DiffusionPipeline {
   }
 }
 
+export interface DenoiseRequest {
+  readonly prompt: string;
+  readonly negative: string;
+  readonly steps: number;
+  /** 1 or less runs without */
+  readonly guidance: number;
+  readonly scheduler?: string | undefined;
+  readonly weights: WeightSet;
+  /** [C, h, w] standard normals */
+  readonly start: HostTensor;
+  /** fresh standard normals of that size, for samplers that want some */
+  readonly noise: () => Float32Array;
+  /** @param done steps so far, one more than asked for with PNDM */
+  readonly onStep?: (done: number, latents: Float32Array) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** negative + scale (positive - negative); rows 0 and 1 of the batch. */
 function guide(out: Tensor, scale: Tensor): Tensor {
   const negative = narrow(out, 0, 0, 1), positive = narrow(out, 0, 1, 2);
@@ -174,12 +193,10 @@ export function stack(tensors: readonly HostTensor[]): HostTensor {
   return float32(data, [tensors.length, ...first.shape]);
 }
 
-/** [1, 3, H, W] in [-1, 1] to uint8 [H, W, 3], clamped and rounded as diffusers' image processor. */
+/** [3, H, W] in 0..1 to uint8 [H, W, 3], rounded as diffusers' image processor. */
 function toPixels(image: HostTensor): HostTensor {
-  const [, , H, W] = image.shape, values = floats(image), plane = H * W;
+  const [, H, W] = image.shape, values = floats(image), plane = H * W;
   const data = new Uint8Array(plane * 3);
-  for (let p = 0; p < plane; p++) for (let c = 0; c < 3; c++) {
-    data[p * 3 + c] = Math.round(Math.min(1, Math.max(0, values[c * plane + p] / 2 + 0.5)) * 255);
-  }
+  for (let p = 0; p < plane; p++) for (let c = 0; c < 3; c++) data[p * 3 + c] = Math.round(values[c * plane + p] * 255);
   return { dtype: 'uint8', shape: [H, W, 3], data };
 }

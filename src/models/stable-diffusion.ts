@@ -70,9 +70,11 @@ export class StableDiffusion extends Model {
   }
 
   async load(): Promise<void> {
-    const folder = await openPipeline(await resolveModel(this.opts.model, { log: this.log }), this.log);
+    const opened = await openPipeline(await resolveModel(this.opts.model, { log: this.log }), this.log);
+    const { prediction_type } = this.opts;
+    const folder = prediction_type === null ? opened : { ...opened, schedulerConfig: { ...opened.schedulerConfig, prediction_type } };
     this.folder = folder;
-    this.schedule = new NoiseSchedule(this.opts.prediction_type === null ? folder.schedulerConfig : { ...folder.schedulerConfig, prediction_type: this.opts.prediction_type });
+    this.schedule = new NoiseSchedule(folder.schedulerConfig);
     this.lossContext = { predictionType: this.schedule.predictionType, snr: this.schedule.snr() };
     const { unet_lora_config: unetLora, text_encoder_lora_config: textLora, finetune_text_encoder: wholeText } = this.opts;
     this.unetPart = new TrainedPart('unet', folder.unet, recorded((s) => recordUnet(s, folder.unetConfig)), unetLora ? { kind: 'lora', config: unetLora } : { kind: 'whole' }, join(folder.path, 'unet', 'config.json'));

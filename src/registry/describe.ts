@@ -1,7 +1,6 @@
-/** What a component's options are, as text. */
-import { closest } from 'fastest-levenshtein';
-import { UserError } from '../errors.js';
+/** Components and configs as text, for `diffengine describe`. */
 import type { KindName } from './kinds.js';
+import { leaves, type Origins, type Tree } from './merge.js';
 import { REGISTRIES } from './registries.js';
 import type { ComponentClass } from './registry.js';
 
@@ -13,30 +12,57 @@ interface Property {
   readonly default?: unknown;
   readonly description?: string;
   readonly items?: Property;
+  readonly anyOf?: readonly Property[];
   readonly properties?: Readonly<Record<string, Property>>;
+  readonly required?: readonly string[];
   readonly additionalProperties?: Property | boolean;
 }
 
+export interface FoundComponent {
+  readonly name: string;
+  readonly kind: KindName;
+  readonly component: ComponentClass;
+}
+
 /** Components of that name; a name may stand in two registries. */
-export function findComponents(name: string): { kind: KindName; component: ComponentClass }[] {
+export function findComponents(name: string): FoundComponent[] {
   return (Object.keys(REGISTRIES) as KindName[]).flatMap((kind) => {
     const component = REGISTRIES[kind].get(name);
-    return component ? [{ kind, component }] : [];
+    return component ? [{ name, kind, component }] : [];
   });
 }
 
-/** @throws UserError with the nearest names when there is no such component */
-export function describeComponent(name: string): string {
-  const found = findComponents(name);
-  if (found.length === 0) {
-    const known = Object.values(REGISTRIES).flatMap((r) => r.names());
-    throw new UserError(`${name}: no component or config of that name; did you mean "${closest(name, known)}"?`);
-  }
-  return found.map(({ kind, component: { options } }) => {
-    const required = (options as { required?: readonly string[] }).required ?? [];
-    const lines = [...optionLines((options as Property).properties ?? {}, required, '  ')];
-    return `${name} (${kind})\n${options.description}\n${lines.length > 0 ? `\noptions:\n${lines.join('\n')}` : '\nno options'}`;
-  }).join('\n\n');
+/** Names of all components, of every kind. */
+export const componentNames = (): string[] => Object.values(REGISTRIES).flatMap((registry) => registry.names());
+
+/** Every component by kind, with its purpose. */
+export function componentList(): string {
+  const width = Math.max(...componentNames().map((name) => name.length));
+  return Object.values(REGISTRIES).filter((registry) => registry.names().length > 0).map((registry) => [
+    registry.kind, ...registry.names().map((name) => `  ${name.padEnd(width)}  ${registry.get(name)?.options.description}`),
+  ].join('\n')).join('\n\n');
+}
+
+/** Name, purpose, and a table of the options: type, default, meaning. */
+export function componentText({ name, kind, component: { options } }: FoundComponent): string {
+  const { properties = {}, required = [] } = options as Property;
+  const lines = [...optionLines(properties, required, '  ')];
+  return `${name} (${kind})\n${options.description}\n${lines.length > 0 ? `\noptions:\n${lines.join('\n')}` : '\nno options'}`;
+}
+
+/** Each value of a config with the file, or `--cfg-options`, that set it. */
+export function explainText(config: Tree, origins: Origins): string {
+  const rows = [...leaves(config)].map(([path, value]) => [`${path} = ${JSON.stringify(value)}`, originOf(origins, path)]);
+  const width = Math.min(MAX_COLUMN, Math.max(...rows.map(([left]) => left.length)));
+  return rows.map(([left, origin]) => `${left.padEnd(width)}  # ${origin}`).join('\n');
+}
+
+const MAX_COLUMN = 100;
+
+/** A value that came with a ref has the origin of the ref. */
+function originOf(origins: Origins, path: string): string {
+  const origin = origins.get(path), end = path.lastIndexOf('.');
+  return origin ?? (end < 0 ? 'default' : originOf(origins, path.slice(0, end)));
 }
 
 function* optionLines(properties: Readonly<Record<string, Property>>, required: readonly string[], indent: string): Generator<string> {
@@ -44,14 +70,14 @@ function* optionLines(properties: Readonly<Record<string, Property>>, required: 
   for (const [key, property] of Object.entries(properties)) {
     const fallback = required.includes(key) ? 'required' : 'default' in property ? `default ${JSON.stringify(property.default)}` : 'optional';
     yield `${indent}${key.padEnd(width)}  ${typeText(property)}, ${fallback}\n${indent}${' '.repeat(width)}  ${property.description ?? ''}`;
-    if (property.properties) yield* optionLines(property.properties, [], `${indent}  `);
+    if (property.properties) yield* optionLines(property.properties, property.required ?? [], `${indent}  `);
   }
 }
 
 function typeText(property: Property): string {
-  if (property.component) return `a component of ${property.component}`;
+  if (property.component) return `component of ${property.component}`;
+  if (property.anyOf) return property.anyOf.map(typeText).join(' | ');
   if (property.enum) return property.enum.map((v) => JSON.stringify(v)).join(' | ');
   if (property.const !== undefined) return JSON.stringify(property.const);
-  const name = [property.type ?? 'any'].flat().join(' | ');
-  return property.items ? `${name} of ${typeText(property.items)}` : name;
+  return [property.type ?? 'any'].flat().map((type) => (type === 'array' && property.items ? `list of ${typeText(property.items)}` : type)).join(' | ');
 }

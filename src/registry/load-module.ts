@@ -1,19 +1,23 @@
 /** Reads a user's file: TypeScript and JavaScript by importing it, YAML by parsing it. */
 import { readFile } from 'node:fs/promises';
 import { register } from 'node:module';
+import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseDocument } from 'yaml';
 import { UserError } from '../errors.js';
+import { packageRoot } from './package-path.js';
 import { ref } from './ref.js';
 
 let loaderIsOn = false;
+/** A built-in config is compiled, and imports what Node finds itself. */
+const isOwn = (file: string): boolean => file.startsWith(join(packageRoot, 'dist', 'configs'));
 
 /**
  * Imports a module; the user's TypeScript goes through ts-node, which only strips types.
  * @returns its default export @throws UserError naming file and line of a syntax error, or the import that is not there
  */
 export async function loadModule(file: string): Promise<unknown> {
-  if (/\.m?ts$/.test(file) && !loaderIsOn) {
+  if (!isOwn(file) && !loaderIsOn) {
     register('./ts-loader.js', import.meta.url);
     loaderIsOn = true;
   }

@@ -1,4 +1,4 @@
-/** Node's module hooks for the user's TypeScript: ts-node strips the types, nothing is checked. Runs in Node's hooks thread. */
+/** Node's module hooks for the user's files: ts-node strips types, nothing is checked. Runs in Node's hooks thread. */
 import { create, createEsmHooks, TSError, type NodeLoaderHooksAPI2 } from 'ts-node';
 
 const hooks = createEsmHooks(create({
@@ -8,7 +8,9 @@ const hooks = createEsmHooks(create({
   compilerOptions: { module: 'esnext', moduleResolution: 'bundler', target: 'es2022', experimentalDecorators: true },
 })) as NodeLoaderHooksAPI2; // what ts-node gives on Node 16.12 and later
 
-export const { resolve } = hooks;
+/** 'diffengine' is the package that runs, not a second copy beside the user's files: components must register where it looks. */
+export const resolve: NodeLoaderHooksAPI2.ResolveHook = (specifier, context, next) =>
+  /^diffengine($|\/)/.test(specifier) ? next(specifier, { ...context, parentURL: import.meta.url }) : hooks.resolve(specifier, context, next);
 
 /**
  * A .ts file is an ES module here, whatever the nearest package.json says: `npm install` in an empty folder makes one without "type".

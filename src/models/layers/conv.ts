@@ -14,7 +14,7 @@ export function conv2d(scope: Scope, x: Tensor, out: number, { kernel = 3, strid
   const shape = [out, x.shape[1], kernel, kernel];
   const y = convolve(x, scope.param('weight', shape), scope.param('bias', [out]), stride, padding);
   const adapter = scope.adapter(shape);
-  if (!adapter) return y;
+  if (!adapter) return scope.tap(y);
   const delta = convolve(convolve(x, adapter.A, undefined, stride, padding), adapter.B, undefined, 1, 0);
-  return add(y, adapter.scale === 1 ? delta : mul(delta, adapter.scale));
+  return scope.tap(add(y, adapter.scale === 1 ? delta : mul(delta, adapter.scale)));
 }

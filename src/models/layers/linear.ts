@@ -9,7 +9,7 @@ export function linear(scope: Scope, x: Tensor, outFeatures: number, { bias = tr
   const rows = x.shape.slice(0, -1).reduce((a, b) => a * b, 1);
   const flat = reshape(x, [rows, inFeatures]);
   const y = gemm(flat, scope.param('weight', shape), bias ? scope.param('bias', [outFeatures]) : undefined, false, true);
-  return reshape(withAdapter(y, flat, scope.adapter(shape)), [...x.shape.slice(0, -1), outFeatures]);
+  return scope.tap(reshape(withAdapter(y, flat, scope.adapter(shape)), [...x.shape.slice(0, -1), outFeatures]));
 }
 
 /** y + scale * (x A^T) B^T for x [rows, in]. */
@@ -28,9 +28,9 @@ export function pixelsToTokens(scope: Scope, x: Tensor, out: number, isLinear: b
   const weight = reshape(scope.param('weight', shape), [out, C]), bias = scope.param('bias', [out]);
   const adapter = scope.adapter(shape);
   // One sample: the product reads the pixels transposed, nothing is moved.
-  if (B === 1 && !adapter) return reshape(gemm(reshape(x, [C, T]), weight, bias, true, true), [1, T, out]);
+  if (B === 1 && !adapter) return scope.tap(reshape(gemm(reshape(x, [C, T]), weight, bias, true, true), [1, T, out]));
   const tokens = reshape(transpose(reshape(x, [B, C, T]), [0, 2, 1]), [B * T, C]);
-  return reshape(withAdapter(gemm(tokens, weight, bias, false, true), tokens, adapter), [B, T, out]);
+  return scope.tap(reshape(withAdapter(gemm(tokens, weight, bias, false, true), tokens, adapter), [B, T, out]));
 }
 
 /** The way back: tokens [B, h*w, D] -> [B, out, h, w]. */
@@ -39,7 +39,7 @@ export function tokensToPixels(scope: Scope, x: Tensor, out: number, [h, w]: rea
   const shape = isLinear ? [out, D] : [out, D, 1, 1];
   const weight = reshape(scope.param('weight', shape), [out, D]), bias = scope.param('bias', [out]);
   const adapter = scope.adapter(shape), tokens = reshape(x, [B * T, D]);
-  if (B === 1 && !adapter) return reshape(add(gemm(weight, tokens, undefined, false, true), reshape(bias, [out, 1])), [1, out, h, w]);
+  if (B === 1 && !adapter) return scope.tap(reshape(add(gemm(weight, tokens, undefined, false, true), reshape(bias, [out, 1])), [1, out, h, w]));
   const y = withAdapter(gemm(tokens, weight, bias, false, true), tokens, adapter);
-  return reshape(transpose(reshape(y, [B, T, out]), [0, 2, 1]), [B, out, h, w]);
+  return scope.tap(reshape(transpose(reshape(y, [B, T, out]), [0, 2, 1]), [B, out, h, w]));
 }

@@ -10,6 +10,8 @@ export interface ParamSource {
   get(name: string, shape: Shape): Tensor;
   /** The low-rank pair of a module (linear or convolution), when it has one. */
   adapter?(module: string, weightShape: Shape): Adapter | undefined;
+  /** Is shown the result of every linear layer and convolution, e.g. to distil from it. */
+  tap?(module: string, out: Tensor): void;
 }
 
 /** delta W = scale * B A; A [R, in] (or [R, C, kh, kw]), B [out, R] (or [O, R, 1, 1]). Hu et al., arXiv 2106.09685. */
@@ -29,6 +31,12 @@ export class Scope {
 
   param(name: string, shape: Shape): Tensor {
     return this.source.get(this.path ? `${this.path}.${name}` : name, shape);
+  }
+
+  /** `out` is what this module computed; gives it back. */
+  tap(out: Tensor): Tensor {
+    this.source.tap?.(this.path, out);
+    return out;
   }
 
   /** The adapter of this module, given the shape of its weight. */

@@ -1,7 +1,7 @@
 /** One file of the hub into its cache: goes on where an interrupted download stopped, and is checked before it counts. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { copyFile, mkdir, open, rename, rm, stat, symlink, truncate } from 'node:fs/promises';
+import { constants, copyFile, mkdir, open, rename, rm, stat, symlink } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../../errors.js';
@@ -43,10 +43,12 @@ export async function fetchIntoCache(storage: string, snapshot: string, file: Re
     if ((await sizeOf(pointer)) !== file.size) {
       await mkdir(dirname(blob), { recursive: true });
       await mkdir(dirname(pointer), { recursive: true });
-      if ((await sizeOf(blob)) !== file.size) return await download(blob, file, settings).then(() => point(pointer, blob));
-      await point(pointer, blob);
+      if ((await sizeOf(blob)) !== file.size) await download(blob, file, settings);
+      else settings.onBytes(file.size);
+      if ((await sizeOf(pointer)) !== file.size) await point(pointer, blob);
+    } else {
+      settings.onBytes(file.size);
     }
-    settings.onBytes(file.size);
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException;
     if (!code || !syscall || error instanceof UserError) throw error;
@@ -67,21 +69,28 @@ async function point(pointer: string, blob: string): Promise<void> {
 
 async function download(blob: string, file: RemoteFile, settings: DownloadSettings): Promise<void> {
   const incomplete = `${blob}.incomplete`;
+  try {
+    await receiveChecked(incomplete, file, settings);
+    await rename(incomplete, blob);
+  } catch (error) {
+    // Another process may have fetched the same file meanwhile and renamed the part that both wrote.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || (await sizeOf(blob)) !== file.size) throw error;
+  }
+}
+
+async function receiveChecked(incomplete: string, file: RemoteFile, settings: DownloadSettings): Promise<void> {
   let have = Math.max(0, await sizeOf(incomplete));
   if (have > file.size) have = await drop(incomplete);
   settings.onBytes(have);
   for (let damaged = 0; ; damaged++) {
     await receive(incomplete, have, file, settings);
     const actual = await checksum(incomplete, file);
-    if (actual === file.checksum?.value) break;
+    if (actual === file.checksum?.value) return;
     settings.onBytes(-file.size);
     have = await drop(incomplete);
     // A part from an earlier try may have been bad: once more, from the start.
     if (damaged > 0) throw new UserError(`${file.url}: the content does not fit its checksum (${file.checksum?.algorithm} ${actual}, expected ${file.checksum?.value}); the server or a proxy alters it, try again later or another HF_ENDPOINT`);
   }
-  await rename(incomplete, blob).catch(async (error: unknown) => {
-    if ((await sizeOf(blob)) !== file.size) throw error; // else another process finished the same file
-  });
 }
 
 async function drop(incomplete: string): Promise<0> {
@@ -113,7 +122,7 @@ async function receive(incomplete: string, have: number, file: RemoteFile, setti
 }
 
 /** fetch wraps what its sockets throw, so an error with a system call of its own is the disk's. */
-const isDiskError = (error: unknown): boolean => ['open', 'write', 'fsync', 'ftruncate', 'truncate'].includes((error as NodeJS.ErrnoException).syscall ?? '');
+const isDiskError = (error: unknown): boolean => ['open', 'write', 'fsync'].includes((error as NodeJS.ErrnoException).syscall ?? '');
 
 /** What went wrong below `fetch failed`: `ECONNREFUSED`, `ENOTFOUND`, ... */
 export function reason(error: unknown): string {
@@ -129,15 +138,20 @@ async function receiveSome(incomplete: string, at: number, file: RemoteFile, set
     const response = await fetch(file.url, { headers: { ...settings.headers, ...(at > 0 ? { Range: `bytes=${at}-` } : {}) }, signal });
     if (!response.ok || !response.body) {
       await response.body?.cancel();
-      if (response.status === 416) return await restart(incomplete, at, settings);
+      if (response.status === 416) {
+        settings.onBytes(-at);
+        await drop(incomplete); // the server's file ends before: the part is of something else
+      }
       if (REFUSALS.has(response.status)) throw new UserError(`${file.url}: the hub answers ${response.status}; is it gated or private? accept its terms there and set HF_TOKEN`);
       throw new Error(`status ${response.status}`);
     }
-    // A server that knows no ranges sends the whole file again.
-    if (at > 0 && response.status !== 206) at = await restart(incomplete, at, settings);
-    const target = await open(incomplete, at > 0 ? 'r+' : 'w');
+    if (response.status !== 206) {
+      settings.onBytes(-at); // a server that knows no ranges sends the whole file again
+      at = 0;
+    }
+    // Written by position and never cut, so that processes that fetch the same file write the same bytes to the same place.
+    const target = await open(incomplete, constants.O_WRONLY | constants.O_CREAT);
     try {
-      // Written by position, so that two processes that fetch the same file write the same bytes to the same place.
       for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
         timer.refresh();
         if (at + chunk.length > file.size) throw new UserError(`${file.url}: the server sends more than the ${file.size} bytes announced; try again later`);
@@ -153,12 +167,6 @@ async function receiveSome(incomplete: string, at: number, file: RemoteFile, set
   } finally {
     clearTimeout(timer);
   }
-}
-
-async function restart(incomplete: string, had: number, settings: DownloadSettings): Promise<0> {
-  settings.onBytes(-had);
-  await truncate(incomplete, 0);
-  return 0;
 }
 
 /** sha256 of the content, or git's sha1 of a blob: that of `blob <size>`, a zero byte and the content. */

@@ -66,8 +66,8 @@ function candidates(stem: string, variant: string | undefined): FoundWeights[] {
 
 function variantOf(name: string, stem: string): string | undefined {
   for (const prefix of stem === 'model' ? ['model.', 'pytorch_model.'] : [`${stem}.`]) {
-    const rest = name.startsWith(prefix) ? /^([\w-]+)\.(?:safetensors|bin)$/.exec(name.slice(prefix.length)) : null;
-    if (rest) return rest[1];
+    const rest = name.startsWith(prefix) ? /^(?:(\w+)\.(?:safetensors|bin)|(?:safetensors|bin)\.index\.(\w+)\.json)$/.exec(name.slice(prefix.length)) : null;
+    if (rest) return rest[1] ?? rest[2];
   }
   return undefined;
 }

@@ -1,0 +1,115 @@
+/** A folder of reference numbers, the models in it, and what was found when comparing. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Backend } from '../../src/backends/backend.js';
+import { UserError } from '../../src/errors.js';
+import { studentConfig, studentKey, type BlockRemoval } from '../../src/models/block-removal.js';
+import { parseClipTextConfig, type ClipTextConfig } from '../../src/models/clip-text.js';
+import type { RawConfig } from '../../src/models/component-config.js';
+import { FrozenSource } from '../../src/models/frozen-source.js';
+import { recorded, recordUnet } from '../../src/models/pipeline-folder.js';
+import { ClipTokenizer } from '../../src/models/tokenizer.js';
+import { parseUNetConfig, type UNetConfig } from '../../src/models/unet-config.js';
+import { parseVaeConfig, type VaeConfig } from '../../src/models/vae-config.js';
+import { openSafetensors, SafetensorsFile } from '../../src/models/weights/safetensors.js';
+import type { WeightFile } from '../../src/models/weights/weight-file.js';
+import { int32, type HostTensor, type Shape } from '../../src/tensor/host.js';
+import type { Report } from './report.js';
+
+export interface LoadedUNet { readonly config: UNetConfig; readonly source: FrozenSource; readonly shapes: ReadonlyMap<string, Shape> }
+export interface ReferenceEntry { readonly meta?: Record<string, unknown> | null; readonly tensors?: Record<string, unknown> }
+
+export class Golden {
+  readonly index: Readonly<Record<string, ReferenceEntry>>;
+  private readonly unets = new Map<string, LoadedUNet>();
+
+  /** @param fallback another such folder, for the components this one lacks */
+  constructor(readonly folder: string, private readonly fallback: string | undefined, readonly backend: Backend, readonly report: Report) {
+    this.index = readPythonJson(join(folder, 'reference', 'index.json')) as Record<string, ReferenceEntry>;
+  }
+
+  reference = (file: string): Promise<WeightFile> => openSafetensors(join(this.folder, 'reference', file));
+  meta = <T>(file: string): T => (this.index[file].meta ?? {}) as T;
+
+  /** A file or folder here, else in the fallback. */
+  find(...names: string[]): string | undefined {
+    return [this.folder, this.fallback].flatMap((f) => (f === undefined ? [] : [join(f, ...names)])).find((p) => existsSync(p));
+  }
+
+  /** The folder of a pipeline component, here or in the fallback. */
+  private component(name: string): string {
+    for (const root of [this.folder, this.fallback]) {
+      if (root === undefined) continue;
+      const owner = readdirSync(root).sort().find((d) => existsSync(join(root, d, name, MARKER[name] ?? 'config.json')));
+      if (owner !== undefined) return join(root, owner, name);
+    }
+    throw new UserError(`${this.folder}: no folder with ${name}; add --fallback with one that has it`);
+  }
+
+  tokenizer = (): Promise<ClipTokenizer> => ClipTokenizer.load(this.component('tokenizer'));
+
+  async vae(): Promise<{ config: VaeConfig; source: FrozenSource }> {
+    const dir = this.component('vae');
+    return { config: parseVaeConfig(readPythonJson(join(dir, 'config.json')), dir), source: new FrozenSource(await openSafetensors(join(dir, 'diffusion_pytorch_model.safetensors'))) };
+  }
+
+  async text(): Promise<{ config: ClipTextConfig; source: FrozenSource }> {
+    const dir = this.component('text_encoder');
+    return { config: parseClipTextConfig(readPythonJson(join(dir, 'config.json')), dir), source: new FrozenSource(await openSafetensors(join(dir, 'model.safetensors'))) };
+  }
+
+  schedulerConfig(): RawConfig {
+    return readPythonJson(join(this.component('scheduler'), 'scheduler_config.json'));
+  }
+
+  /** `base`, or a student: its own folder when there is one, else made of the base by block removal. */
+  async unet(kind: string): Promise<LoadedUNet> {
+    const known = this.unets.get(kind);
+    if (known) return known;
+    const base = this.baseUnet(), raw = kind === 'base' ? base.raw : studentConfig(base.raw, kind as BlockRemoval, base.dir);
+    const weights = await openSafetensors(join(base.dir, 'diffusion_pytorch_model.safetensors'));
+    const own = kind === 'base' ? undefined : this.unetFolders().find(({ raw: other }) => sameLayout(other, raw));
+    const file = kind === 'base' ? weights : own ? await openSafetensors(join(own.dir, 'diffusion_pytorch_model.safetensors')) : removed(weights, kind as BlockRemoval);
+    const config = parseUNetConfig(raw, base.dir);
+    const loaded = { config, source: new FrozenSource(file), shapes: recorded((s) => recordUnet(s, config)) };
+    loaded.source.check(loaded.shapes, /^\b$/);
+    this.unets.set(kind, loaded);
+    return loaded;
+  }
+
+  private unetFolders(): { dir: string; raw: RawConfig }[] {
+    return readdirSync(this.folder).sort().map((d) => join(this.folder, d, 'unet')).filter((d) => existsSync(join(d, 'config.json')) && existsSync(join(d, 'diffusion_pytorch_model.safetensors')))
+      .map((dir) => ({ dir, raw: readPythonJson(join(dir, 'config.json')) }));
+  }
+
+  /** The `*-sd-random` folder whose U-Net has a teacher's two layers per block. */
+  private baseUnet(): { dir: string; raw: RawConfig } {
+    const found = this.unetFolders().filter(({ dir, raw }) => /-sd-random[\\/]unet$/.test(dir) && Number(raw['layers_per_block'] ?? 2) === 2);
+    if (found.length !== 1) throw new UserError(`${this.folder}: ${found.length} folders *-sd-random/unet with layers_per_block 2; there must be one`);
+    return found[0];
+  }
+}
+
+/** The file that makes a folder a component; an adapter's folder has none of them. */
+const MARKER: Readonly<Record<string, string>> = { tokenizer: 'vocab.json', scheduler: 'scheduler_config.json' };
+const LAYOUT = ['layers_per_block', 'mid_block_type', 'block_out_channels', 'down_block_types'];
+const sameLayout = (a: RawConfig, b: RawConfig): boolean => LAYOUT.every((k) => JSON.stringify(a[k]) === JSON.stringify(b[k]));
+
+/** The teacher's file under the student's names: nothing is copied. */
+function removed(teacher: WeightFile, removal: BlockRemoval): WeightFile {
+  const entries = new Map([...teacher.entries].flatMap(([name, entry]) => {
+    const renamed = studentKey(name, removal);
+    return renamed === undefined ? [] : [[renamed, { ...entry, name: renamed }] as const];
+  }));
+  return new SafetensorsFile(teacher.files, entries, teacher.metadata);
+}
+
+/** JSON as Python writes it: NaN and Infinity become null. */
+export function readPythonJson(path: string): Record<string, unknown> {
+  const text = readFileSync(path, 'utf8').replace(/(?<=[:[,]\s*)-?(?:Infinity|NaN)\b/g, 'null');
+  return JSON.parse(text) as Record<string, unknown>;
+}
+
+/** int64 ids as the graphs take them. */
+export const toInt32 = (t: HostTensor): HostTensor => int32(Int32Array.from(t.data as BigInt64Array, Number), t.shape);
+export const toNumbers = (t: HostTensor): number[] => Array.from(t.data as ArrayLike<number | bigint>, Number);

@@ -1,0 +1,21 @@
+/** How near is near enough: several times the float32 rounding of the reference runs themselves. */
+export const LIMITS = {
+  /** betas, alphas, add_noise, velocity, loss weights; relative */
+  schedule: 1e-6,
+  /** whole trajectories of up to 50 steps; relative */
+  trajectory: 2e-5,
+  /** text encoder, U-Net and VAE outputs and block outputs; relative */
+  network: 2e-5,
+  /** final latents of a pipeline, relative; images in 0..1, absolute */
+  pipelineLatents: 1e-4,
+  pipelineImage: 2e-3,
+  /** gradients per tensor and all of them as one vector; relative */
+  gradient: 1e-3,
+  gradientWhole: 1e-4,
+  /** parameters after AdamW steps: largest and RMS difference, angle between the update vectors */
+  updateMax: 1e-4,
+  updateRms: 2e-6,
+  updateCosine: 1e-4,
+  /** relative */
+  loss: 1e-5,
+} as const;

@@ -1,0 +1,60 @@
+/** Compares this implementation with a folder of reference numbers; the folder's own index says what there is. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Backend } from '../../src/backends/backend.js';
+import { UserError } from '../../src/errors.js';
+import { Golden } from './context.js';
+import { checkTextEncoder, checkTimestepEmbedding, checkTokenizer, checkUnet, checkVae } from './networks.js';
+import { checkAdapters, checkBlockRemoval, checkPipeline, checkTorchBin } from './pipelines.js';
+import { Report } from './report.js';
+import { checkLossWeights, checkSchedule, checkTrajectories } from './schedules.js';
+import { checkDistillation, checkLoraGradients, checkLoraTraining, checkTextLoraGradients } from './training.js';
+
+type Check = (golden: Golden, file: string, kind: string) => Promise<void>;
+
+/** By file name; the bracket is the U-Net layout. The first that fits is taken. */
+const CHECKS: readonly (readonly [RegExp, Check])[] = [
+  [/^tokenizer\.json$/, checkTokenizer],
+  [/^text_encoder\./, checkTextEncoder],
+  [/^vae\./, checkVae],
+  [/^unet_(\w+)\.safetensors$/, checkUnet],
+  [/^timestep_embedding\./, checkTimestepEmbedding],
+  [/^scheduler_basics\./, checkSchedule],
+  [/^scheduler_trajectories\./, checkTrajectories],
+  [/^min_snr\./, checkLossWeights],
+  [/^pipeline\./, checkPipeline],
+  [/^adapters\./, checkAdapters],
+  [/^lora_grads_text_encoder/, checkTextLoraGradients],
+  [/^lora_grads_(\w+?)_r\d+/, checkLoraGradients],
+  [/^lora_train_(\w+?)_r\d+/, checkLoraTraining],
+  [/^distill\./, checkDistillation],
+];
+
+/** What lies beside `reference/`. */
+const EXTRAS: readonly (readonly [string, (golden: Golden) => Promise<void>])[] = [
+  ['block_removal.json', checkBlockRemoval],
+  [join('pytorch-bin', 'expected.safetensors'), checkTorchBin],
+];
+
+/**
+ * @param folder laid out as `reference/index.json` describes @param fallback where to look for components it lacks
+ * @throws UserError when the folder has no index or a needed component is nowhere
+ */
+export async function verify(folder: string, fallback: string | undefined, backend: Backend, onFile: (file: string) => void = () => {}): Promise<Report> {
+  if (!existsSync(join(folder, 'reference', 'index.json'))) throw new UserError(`${folder}: no reference/index.json; give a folder of reference numbers`);
+  const report = new Report(), golden = new Golden(folder, fallback, backend, report);
+  for (const file of Object.keys(golden.index)) {
+    onFile(file);
+    report.about(file);
+    const found = CHECKS.find(([pattern]) => pattern.test(file));
+    if (found) await found[1](golden, file, found[0].exec(file)?.[1] ?? 'base');
+    else report.missing('whole file');
+  }
+  for (const [file, check] of EXTRAS) {
+    if (!existsSync(join(folder, file))) continue;
+    onFile(file);
+    report.about(file);
+    await check(golden);
+  }
+  return report;
+}
