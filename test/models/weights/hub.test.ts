@@ -91,6 +91,15 @@ void t.test('a server without ranges, or with a longer part on disk than the fil
   }
 });
 
+void t.test('a part that is longer than what the server has is given up', async (t) => {
+  const { storage, options } = setUp(t);
+  await mkdir(join(storage, 'blobs'), { recursive: true });
+  await writeFile(join(storage, 'blobs', `${BLOB}.incomplete`), weights.subarray(0, 2000));
+  server.lies.set(UNET, [weights.subarray(0, 1000)]); // answers 416 to a range from 2000
+  t.ok((await readFile(join(await resolveModel('owner/small-sd', options), UNET))).equals(weights));
+  t.strictSame(server.downloads().filter((d) => d.startsWith(UNET)), [`${UNET} bytes=2000-`, UNET]);
+});
+
 void t.test('altered content is detected: a bad part is fetched anew, a bad server is refused', async (t) => {
   const { storage, options } = setUp(t), bad = Buffer.from(weights);
   bad[5] ^= 1;
@@ -110,6 +119,14 @@ void t.test('altered content is detected: a bad part is fetched anew, a bad serv
   await rm(storage, { recursive: true });
   server.lies.set(UNET, [Buffer.concat([weights, weights])]);
   await t.rejects(resolveModel('owner/small-sd', options), { name: 'UserError', message: /sends more than the 300000 bytes announced/ });
+});
+
+void t.test('two runs that need the same model at the same time both get it', async (t) => {
+  const { storage, options } = setUp(t);
+  const folders = await Promise.all(Array.from({ length: 4 }, () => resolveModel('owner/small-sd', options)));
+  t.strictSame(new Set(folders), new Set([join(storage, 'snapshots', server.commit)]));
+  for (const path of WANTED) t.ok((await readFile(join(folders[0], path))).equals(Buffer.from(PIPELINE[path])), path);
+  t.strictSame((await readdir(join(storage, 'blobs'))).filter((n) => n.includes('incomplete')), []);
 });
 
 void t.test('offline and unreachable hubs fall back to the cache, or say what to do', async (t) => {
@@ -196,6 +213,8 @@ void t.test('one set of weights per component is chosen', async (t) => {
   t.strictSame(of(`${stem}.fp16.bin`, `${stem}.fp16.safetensors`), [`${stem}.fp16.safetensors`], 'a variant when there is nothing else');
   const shards = [`${stem}-00001-of-00002.safetensors`, `${stem}-00002-of-00002.safetensors`], index = `${stem}.safetensors.index.json`;
   t.strictSame(of(...shards, index, `${stem}.fp16-00001-of-00001.safetensors`, `${stem}.safetensors.index.fp16.json`, `${stem}.bin`), [...shards, index]);
+  const variant = [`${stem}.fp16-00001-of-00001.safetensors`, `${stem}.safetensors.index.fp16.json`];
+  t.strictSame(of(...variant), variant);
   t.strictSame(modelFiles(['config.json', 'adapter_model.safetensors', 'adapter_config.json', 'x.ckpt', 'unet/config.json']), ['adapter_config.json', 'adapter_model.safetensors', 'config.json', 'unet/config.json']);
   t.strictSame(modelFiles(['model_index.json', 'text_encoder/pytorch_model.bin', 'text_encoder/flax_model.msgpack', 'feature_extractor/preprocessor_config.json']), ['model_index.json', 'text_encoder/pytorch_model.bin']);
   t.strictSame(datasetFiles(['data/train-0.parquet', 'README.md', '.hidden/a.png']), ['data/train-0.parquet']);

@@ -2,10 +2,12 @@ import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
+import { UserError } from '../../../src/errors.js';
 import { openWeights } from '../../../src/models/weights/open-weights.js';
 import { openSafetensors } from '../../../src/models/weights/safetensors.js';
 import { convertedBin } from '../../../src/models/weights/torch-bin-cache.js';
 import { openTorchBins } from '../../../src/models/weights/torch-bin.js';
+import { Rng } from '../../../src/random/rng.js';
 import { float32, int32, type HostTensor } from '../../../src/tensor/host.js';
 import { bytesOf, call, dict, global, int, orderedDict, pickle, tensor, text, torchFile, tuple, zip } from '../../fixtures/weights/torch-file.js';
 import { golden, skipGolden } from '../../golden.js';
@@ -161,6 +163,31 @@ void t.test('files that are no or damaged torch files say what is wrong', async 
   await truncate(path, 50);
   await t.rejects(bins.read('w'), { name: 'UserError', message: /ends before byte/ });
   await t.rejects(openTorchBins([join(t.testdirName, 'none.bin')]), { name: 'UserError', message: /cannot be opened \(ENOENT\)/ });
+});
+
+void t.test('no damage of a pickle or zip leads to anything but a refusal or other numbers', async (t) => {
+  const path = join(t.testdir(), 'a.bin'), random = new Rng(7).stream('damage'), pick = (n: number): number => Math.floor(random.uniform() * n);
+  const damaged = (good: Buffer): Buffer => {
+    const bad = Buffer.from(good);
+    for (let i = 0; i <= pick(3); i++) bad[pick(bad.length)] = pick(256);
+    return pick(8) === 0 ? bad.subarray(0, pick(bad.length)) : bad;
+  };
+  const value = Buffer.concat([orderedDict, text('w'), plain, Buffer.from('s'), dict({ _metadata: dict({}) }), Buffer.from('b')]);
+  await torchFile(path, value, { 0: six }, { zip64: true });
+  const file = await readFile(path), outcomes = { refused: 0, read: 0 };
+  for (let round = 0; round < 1000; round++) {
+    if (round % 2 === 0) await torchFile(path, damaged(value), { 0: six }); // with a checksum that fits, so the interpreter sees it
+    else await writeFile(path, damaged(file));
+    try {
+      const bins = await openTorchBins([path]);
+      for (const { name } of bins.specs) await bins.read(name);
+      outcomes.read++;
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      outcomes.refused++;
+    }
+  }
+  t.ok(outcomes.refused > 500 && outcomes.read > 20, JSON.stringify(outcomes));
 });
 
 void t.test('a converted file is made once and again when the source changes', async (t) => {
