@@ -4,6 +4,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 
+// A closed pipe (`| head`) ends the output, not the work.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
 const folder = new URL('./commands/', import.meta.url);
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
 
@@ -22,6 +27,9 @@ Examples:
 for (const file of readdirSync(folder).filter((name) => name.endsWith('.js')).sort()) {
   const command = (await import(new URL(file, folder).href)) as { register(program: Command): void };
   command.register(program);
+}
+for (const command of program.commands) {
+  if (!command.options.some(({ long }) => long === '--debug')) command.option('--debug', 'stack traces of errors');
 }
 
 try {

@@ -8,7 +8,7 @@ const isSchema = (value: unknown): value is Schema => typeof value === 'object' 
 
 /** Nothing is required in it, since a config may inherit the rest. Components must be loaded. */
 export function editorSchema(): Schema {
-  const definitions = Object.fromEntries(Object.entries(REGISTRIES).map(([kind, registry]) => [kind, {
+  const definitions = Object.fromEntries(Object.entries(REGISTRIES).filter(([, registry]) => registry.names().length > 0).map(([kind, registry]) => [kind, {
     anyOf: registry.names().map((name) => {
       const options = loose(registry.get(name)?.options as Schema);
       return { ...options, properties: { type: { const: name, description: options['description'] }, ...(options['properties'] as object) } };
@@ -25,9 +25,9 @@ export function editorSchema(): Schema {
 
 /** What a file that inherits may hold: parts of objects, `_delete_`, null to remove. Marked components become references. */
 function loose(schema: Schema): Schema {
-  const { component, required: _required, ...rest } = schema;
+  const { component, ...out }: Record<string, unknown> = schema;
   if (component !== undefined) return { anyOf: [{ $ref: `#/definitions/${component as KindName}` }, { type: 'null' }], description: schema['description'] };
-  const out: Record<string, unknown> = { ...rest };
+  delete out['required'];
   for (const key of ['items', 'additionalProperties']) if (isSchema(out[key])) out[key] = loose(out[key]);
   if (Array.isArray(out['anyOf'])) out['anyOf'] = out['anyOf'].map(loose);
   const { properties } = out;

@@ -1,11 +1,13 @@
+import { Ajv } from 'ajv';
 import { inject } from 'inversify';
 import t from 'tap';
 import { loadComponents } from '../../src/components.js';
 import { Hook } from '../../src/hooks/hook.js';
 import { createBuild } from '../../src/registry/container.js';
-import { describeComponent } from '../../src/registry/describe.js';
+import { componentList, componentText, explainText, findComponents } from '../../src/registry/describe.js';
+import { editorSchema } from '../../src/registry/editor-schema.js';
 import type { Tree } from '../../src/registry/merge.js';
-import { HOOKS, LOSSES, REGISTRIES } from '../../src/registry/registries.js';
+import { HOOKS, REGISTRIES } from '../../src/registry/registries.js';
 import type { OptionsSchema, Output } from '../../src/registry/schema.js';
 import { BUILD, LOGGER, OPTIONS, type Build, type Logger } from '../../src/registry/tokens.js';
 import { validateComponent, validateConfig } from '../../src/registry/validate.js';
@@ -38,6 +40,8 @@ const valid = (): Record<string, unknown> => ({
   optim_wrapper: { optimizer: { type: 'AdamW', lr: 1e-4 } },
   train_cfg: { max_iters: 10 },
 });
+
+const text = (name: string): string => findComponents(name).map(componentText).join();
 
 /** The lines of the error for this config. */
 function problems(changes: Tree): string[] {
@@ -142,15 +146,35 @@ void t.test('every option of every component has a description, which describe p
       const { options } = registry.get(name)!;
       t.equal(typeof options.description, 'string', `${registry.kind} ${name}`);
       for (const [key, property] of Object.entries((options as { properties?: object }).properties ?? {})) t.match(property, { description: /\w/ }, `${registry.kind} ${name}.${key}`);
-      t.match(describeComponent(name), options.description);
+      t.match(text(name), options.description);
     }
   }
 });
 
 void t.test('describe: an option with its type, default and meaning', async (t) => {
-  t.match(describeComponent('L2Loss'), /^L2Loss \(LOSSES\)\n/);
-  t.match(describeComponent('NestingHook'), /prompt .*, default "x"\n +one or more\n/);
-  t.match(describeComponent('NestingHook'), /depth +integer, default 3\n +levels/);
-  t.throws(() => describeComponent('L2Los'), { name: 'UserError', message: 'L2Los: no component or config of that name; did you mean "L2Loss"?' });
-  t.ok(LOSSES.names().includes('SNRL2Loss'));
+  t.match(text('L2Loss'), /^L2Loss \(LOSSES\)\n/);
+  t.match(text('NestingHook'), /prompt +string \| list of string, default "x"\n +one or more\n/);
+  t.match(text('NestingHook'), /depth +integer, default 3\n +levels/);
+  t.match(text('NestingHook'), /inner +component of HOOKS, default null\n/);
+  t.match(text('VisualizationHook'), /prompt +.*, required\n/);
+});
+
+void t.test('explain: values with the file that set them; those behind a ref have the origin of the ref', async (t) => {
+  const origins = new Map([['model.lora.r', 'base.ts'], ['text.lora', 'my.ts']]);
+  t.equal(explainText({ model: { lora: { r: 8 } }, text: { lora: { r: 8 } } }, origins), 'model.lora.r = 8  # base.ts\ntext.lora.r = 8   # my.ts');
+});
+
+void t.test('describe: all components by kind', async (t) => {
+  t.match(componentList(), /\nLOSSES\n( {2}.*\n)* {2}L2Loss +\w/);
+  t.notMatch(componentList(), /METRICS/, 'kinds without components are left out');
+});
+
+void t.test('the schema for editors accepts what a config may hold, and refuses what it may not', async (t) => {
+  const accepts = new Ajv({ strict: false }).compile(editorSchema());
+  t.ok(accepts(valid()), 'a whole config');
+  t.ok(accepts({ _base_: './x.yaml', model: { loss: { type: 'L2Loss' } }, custom_hooks: { preview: { interval: 5 }, peft: null }, optim_wrapper: { _delete_: true } }), 'a part of one');
+  t.notOk(accepts({ modle: {} }));
+  t.notOk(accepts({ custom_hooks: { preview: { intervall: 5 } } }), 'an option that no hook has');
+  t.notOk(accepts({ model: { loss: { type: 'L3Loss' } } }));
+  t.notOk(accepts({ train_cfg: { max_iters: 'many' } }));
 });

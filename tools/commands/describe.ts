@@ -9,37 +9,50 @@ interface DescribeOptions {
 export function register(program: Command): void {
   program.command('describe')
     .description('show the options of a component, or a config with everything it inherits')
-    .argument('<name>', 'a component, a built-in config, or a config file')
+    .argument('[name]', 'a component, a built-in config, or a config file (default: list the components)')
     .option('--explain', 'config: say beside each value which file set it')
-    .option('--json', "component: its JSON schema; config: JSON instead of YAML")
+    .option('--json', 'component: its JSON schema; config: JSON instead of YAML; neither: JSON schema of configs, for editors')
     .option('--cfg-options <key=value...>', 'config: replace single values first')
     .addHelpText('after', `
 Examples:
+  diffengine describe
   diffengine describe VisualizationHook
-  diffengine describe small_sd_dreambooth_lora_dog --explain`)
+  diffengine describe small_sd_dreambooth_lora_dog --explain
+  diffengine describe --json > diffengine.schema.json      then, in a YAML config: # yaml-language-server: $schema=diffengine.schema.json`)
     .action(describe);
 }
 
-async function describe(name: string, { explain, json, cfgOptions }: DescribeOptions): Promise<void> {
-  const { loadComponents, loadCustomImports } = await import('../../src/components.js');
-  const { builtInConfigs, displayName, loadConfig } = await import('../../src/registry/load-config.js');
-  const { describeComponent, findComponents } = await import('../../src/registry/describe.js');
-  const { dumpConfig } = await import('../../src/registry/dump.js');
-  const { leaves } = await import('../../src/registry/merge.js');
+async function describe(name: string | undefined, options: DescribeOptions): Promise<void> {
+  if (name === undefined) return describeAll(options);
+  const { builtInConfigs } = await import('../../src/registry/load-config.js');
+  const configs = await builtInConfigs();
+  const isConfig = /\.(m?ts|m?js|ya?ml)$/.test(name) || configs.has(name);
+  await (isConfig ? describeConfig(name, options) : describeComponent(name, options, [...configs.keys()]));
+}
+
+async function describeAll({ json }: DescribeOptions): Promise<void> {
+  const { loadComponents } = await import('../../src/components.js');
+  const { componentList } = await import('../../src/registry/describe.js');
+  const { editorSchema } = await import('../../src/registry/editor-schema.js');
   await loadComponents();
-  const isConfig = /\.(m?ts|m?js|ya?ml)$/.test(name) || (await builtInConfigs()).has(name);
-  if (!isConfig) {
-    const [found] = findComponents(name);
-    console.log(json && found ? JSON.stringify(found.component.options, null, 2) : describeComponent(name));
-    return;
-  }
-  const { config, origins, file } = await loadConfig(name, cfgOptions ?? []);
-  await loadCustomImports((config['custom_imports'] ?? []) as string[], file);
-  if (!explain) {
-    console.log(json ? JSON.stringify(config, null, 2) : dumpConfig(config).trimEnd());
-    return;
-  }
-  const rows = [...leaves(config)].map(([path, value]) => [`${path} = ${JSON.stringify(value)}`, displayName(origins.get(path) ?? '')]);
-  const width = Math.min(100, Math.max(...rows.map(([left]) => left.length)));
-  for (const [left, origin] of rows) console.log(`${left.padEnd(width)}  # ${origin}`);
+  console.log(json ? JSON.stringify(editorSchema(), null, 2) : componentList());
+}
+
+async function describeComponent(name: string, { json }: DescribeOptions, configs: readonly string[]): Promise<void> {
+  const { loadComponents } = await import('../../src/components.js');
+  const { componentNames, componentText, findComponents } = await import('../../src/registry/describe.js');
+  const { suggestion } = await import('../../src/registry/validate.js');
+  const { UserError } = await import('../../src/errors.js');
+  await loadComponents();
+  const found = findComponents(name);
+  if (found.length === 0) throw new UserError(`${name}: no component or config of that name${suggestion(name, [...configs, ...componentNames()])}`);
+  console.log(json ? JSON.stringify(found[0].component.options, null, 2) : found.map(componentText).join('\n\n'));
+}
+
+async function describeConfig(name: string, { explain, json, cfgOptions }: DescribeOptions): Promise<void> {
+  const { loadConfig } = await import('../../src/registry/load-config.js');
+  const { explainText } = await import('../../src/registry/describe.js');
+  const { dumpConfig } = await import('../../src/registry/dump.js');
+  const { config, origins } = await loadConfig(name, cfgOptions ?? []);
+  console.log(explain ? explainText(config, origins) : json ? JSON.stringify(config, null, 2) : dumpConfig(config).trimEnd());
 }
