@@ -10,7 +10,7 @@ const hooks = createEsmHooks(create({
 
 /** 'diffengine' is the package that runs, not a second copy beside the user's files: components must register where it looks. */
 export const resolve: NodeLoaderHooksAPI2.ResolveHook = (specifier, context, next) =>
-  /^diffengine($|\/)/.test(specifier) ? next(specifier, { ...context, parentURL: import.meta.url }) : hooks.resolve(specifier, context, next);
+  /^diffengine($|\/)/.test(specifier) ? next(specifier, { ...context, parentURL: import.meta.url }, next) : hooks.resolve(specifier, context, next);
 
 /**
  * A .ts file is an ES module here, whatever the nearest package.json says: `npm install` in an empty folder makes one without "type".
