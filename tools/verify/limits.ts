@@ -6,6 +6,8 @@ export const LIMITS = {
   trajectory: 2e-5,
   /** text encoder, U-Net and VAE outputs and block outputs; relative */
   network: 2e-5,
+  /** sinusoids, absolute, in units of rounding of the largest angle: torch's float32 exp may be one unit off the nearest */
+  angleUlps: 2,
   /** final latents of a pipeline, relative; images in 0..1, absolute */
   pipelineLatents: 1e-4,
   pipelineImage: 2e-3,
