@@ -1,9 +1,10 @@
 /** Components of the user's own, each in one file, in a folder beside no part of the package. */
-import { spawnSync } from 'node:child_process';
-import { copyFileSync, cpSync, mkdirSync, readFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { copyFileSync, cpSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import ts from 'typescript';
 import { packageRoot } from '../../src/registry/package-path.js';
 
 const cli = fileURLToPath(new URL('../../tools/cli.js', import.meta.url));
@@ -46,4 +47,29 @@ void t.test("options of one's own components are checked as those of the package
   const { code, err } = diffengine(project(t), 'train', 'my_config.ts', '--cfg-options', 'custom_hooks.losses.intervall=2', 'model.loss.loss_weight=much');
   t.equal(code, 1);
   t.equal(err, 'diffengine: model.loss.loss_weight: expected number, got "much"\ncustom_hooks.losses.intervall: unknown option; did you mean "interval"?\n');
+});
+
+void t.test("tsc knows the components of the package, and one's own, in a project that installed the package", async (t) => {
+  const folder = project(t), installed = join(folder, 'node_modules/diffengine');
+  mkdirSync(join(installed, 'dist'), { recursive: true });
+  symlinkSync(join(packageRoot, 'node_modules'), join(installed, 'node_modules'));
+  copyFileSync(join(packageRoot, 'package.json'), join(installed, 'package.json'));
+  for (const part of ['src', 'configs']) cpSync(join(packageRoot, 'dist', part), join(installed, 'dist', part), { recursive: true, filter: (file) => file.endsWith('.d.ts') || statSync(file).isDirectory() });
+  execFileSync(process.execPath, [resolve('scripts/link-component-types.mjs'), join(installed, 'dist')]); // the last step of a build
+  writeFileSync(join(folder, 'wrong.ts'), [
+    "import { defineConfig } from 'diffengine';",
+    "import './loss_log_hook.js';",
+    "export default defineConfig({ custom_hooks: { a: { type: 'VisualizationHok' } } });",
+    "export const own = defineConfig({ custom_hooks: { a: { type: 'LossLogHook', intervall: 1 } } });",
+  ].join('\n'));
+  const program = ts.createProgram([join(folder, 'my_config.ts'), join(folder, 'wrong.ts')], {
+    module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext, target: ts.ScriptTarget.ES2022,
+    strict: true, noEmit: true, skipLibCheck: true, experimentalDecorators: true, typeRoots: [join(packageRoot, 'node_modules/@types')], types: ['node'],
+  });
+  const errors = ts.getPreEmitDiagnostics(program).map((d) => `${d.file?.fileName.slice(folder.length + 1)}: ${ts.flattenDiagnosticMessageText(d.messageText, ' ')}`);
+  t.match(errors, [
+    /^wrong\.ts: Type '"VisualizationHok"' is not assignable to .*Did you mean '"VisualizationHook"'\?$/,
+    /^wrong\.ts: .*'intervall' does not exist.*Did you mean to write 'interval'\?$/,
+  ]);
+  t.equal(errors.length, 2);
 });
