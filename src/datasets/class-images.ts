@@ -61,7 +61,7 @@ async function generate(wanted: ClassImages, missing: readonly number[], folder:
 const fileName = (k: number): string => `${String(k).padStart(4, '0')}.png`;
 
 function keyOf({ model, prompt, seed, height, width, steps, guidance }: ClassImages, { modelFingerprint }: DatasetServices): string {
-  const maker = modelFingerprint ?? model;
+  const maker = modelFingerprint ? modelFingerprint(model) : model;
   if (maker === undefined) throw new UserError('class_image.model: not set; name the model that makes the class images');
   return createHash('sha256').update(JSON.stringify({ maker, prompt, seed, height, width, steps, guidance })).digest('hex').slice(0, 32);
 }

@@ -39,7 +39,7 @@ export interface DatasetServices {
   readonly resolveDataset: (idOrPath: string) => Promise<string>;
   readonly generateClassImages?: (request: ClassImageRequest) => Promise<void>;
   /** changes when the weights that generate class images change */
-  readonly modelFingerprint?: string;
+  readonly modelFingerprint?: (model: string | undefined) => string;
 }
 
 /** Pictures with texts, by index. Call `prepare` (when there is one) before anything else. */

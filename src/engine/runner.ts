@@ -122,7 +122,7 @@ export class Runner {
     const { model, loader, log, rng, signal, datasetServices, otherModel, backend } = this.parts;
     try {
       await loader.dataset.prepare?.({
-        ...datasetServices, logger: log, seed: rng.seed, modelFingerprint: model.fingerprint,
+        ...datasetServices, logger: log, seed: rng.seed, modelFingerprint: (id) => (id === undefined || otherModel(id) === undefined ? model.fingerprint : `other model ${id}`),
         generateClassImages: classImageGenerator({ model, otherModel, backend, signal }),
       });
     } catch (error) {

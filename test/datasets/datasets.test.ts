@@ -30,7 +30,7 @@ function services(cacheDir: string, more: Partial<DatasetServices> = {}): Datase
   const lines: string[] = [];
   const note = (line: string) => { lines.push(line); };
   return {
-    logger: { info: note, warn: note, debug: note }, cacheDir, seed: 11, modelFingerprint: 'base-1',
+    logger: { info: note, warn: note, debug: note }, cacheDir, seed: 11, modelFingerprint: (): string => 'base-1',
     resolveDataset: async (id) => id, lines, ...more,
   };
 }
@@ -137,7 +137,7 @@ void t.test('class images are generated once, kept, topped up, and chosen by cha
   const [key] = await readdir(join(cache, 'class-images'));
   t.equal((await readdir(join(cache, 'class-images', key))).length, 7, 'six pictures and the request');
 
-  await prepare({}, { modelFingerprint: 'base-2' });
+  await prepare({}, { modelFingerprint: (): string => 'base-2' });
   await prepare({}, { seed: 12 });
   await prepare({ size: 16 });
   t.equal((await readdir(join(cache, 'class-images'))).length, 4, 'another model, seed or size is another folder');
@@ -152,7 +152,7 @@ void t.test('an interrupted generation goes on where it stopped', async (t) => {
   t.strictSame(second.requests[0].seeds, [14]);
   const [key] = await readdir(join(cache, 'class-images'));
   t.equal((await readImage(join(cache, 'class-images', key, '0003.png'))).data[0], 14);
-  t.strictSame(JSON.parse(await readFile(join(cache, 'class-images', key, 'request.json'), 'utf8')), { prompt: 'a dog', seed: 11, height: 8, width: 8 });
+  t.strictSame(JSON.parse(await readFile(join(cache, 'class-images', key, 'request.json'), 'utf8')), { prompt: 'a dog', seed: 11, height: 8, width: 8, steps: 50, guidance: 7.5 });
 });
 
 void t.test('own class images are used as they are; without them and without a model the error says what to do', async (t) => {

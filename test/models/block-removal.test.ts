@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { UserError } from '../../src/errors.js';
@@ -157,4 +157,14 @@ void t.test('a derived pipeline appears whole or not at all, without the old wei
   await derivePipeline(source, out, { unet: (folder) => writeFile(join(folder, 'new.safetensors'), 'new') });
   t.same((await readdir(out, { recursive: true })).sort(), ['model_index.json', 'unet', 'unet/config.json', 'unet/new.safetensors', 'vae', 'vae/model.bin']);
   await t.rejects(derivePipeline(source, out, {}), /out: exists and is not empty/);
+});
+
+void t.test('a pipeline without its safety checker, as the hub gives it, can be compressed; the index forgets the checker', { skip: skipGolden }, async (t) => {
+  const dir = t.testdir();
+  await cp(golden('tiny-sd-random'), `${dir}/teacher`, { recursive: true });
+  const index = JSON.parse(await readFile(`${dir}/teacher/model_index.json`, 'utf8')) as Record<string, unknown>;
+  await writeFile(`${dir}/teacher/model_index.json`, JSON.stringify({ ...index, safety_checker: ['stable_diffusion', 'StableDiffusionSafetyChecker'] }));
+  await compressPipeline(await openPipeline(`${dir}/teacher`), 'tiny', `${dir}/student`);
+  const student = JSON.parse(await readFile(`${dir}/student/model_index.json`, 'utf8')) as Record<string, unknown>;
+  t.strictSame([student['safety_checker'], student['unet']], [[null, null], ['diffusers', 'UNet2DConditionModel']]);
 });

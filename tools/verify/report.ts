@@ -95,7 +95,8 @@ function differences(actual: Numbers, expected: Numbers): { abs: number; rel: nu
   let abs = 0, top = 0;
   for (let i = 0; i < expected.length; i++) {
     const d = Math.abs(actual[i] - expected[i]);
-    if (!(d <= abs)) abs = d; // also takes NaN
+    if (Number.isNaN(d)) return { abs: NaN, rel: NaN }; // fails every comparison
+    abs = Math.max(abs, d);
     top = Math.max(top, Math.abs(expected[i]));
   }
   return { abs, rel: abs / Math.max(top, 1e-30) };

@@ -30,6 +30,8 @@ export class OnnxRuntimeBackend implements Backend {
   private readonly folders = new Set<ModelFolder>();
   private nextId = 0;
   private failure: Error | undefined;
+  /** Called when the last pending request is answered. */
+  private idle: () => void = () => {};
 
   constructor(@inject(OPTIONS) private readonly opts: Output<typeof OnnxRuntimeBackend.options>) {
     this.name = `onnxruntime ${opts.device}`;
@@ -79,8 +81,10 @@ export class OnnxRuntimeBackend implements Backend {
     }
   }
 
+  /** After what is running now: a thread that is ended inside the runtime takes the process with it. */
   async dispose(): Promise<void> {
     this.failure ??= new Error(`${this.name}: the backend was disposed`);
+    if (this.pending.size > 0) await new Promise<void>((resolve) => (this.idle = resolve));
     await this.worker.terminate();
     for (const folder of [...this.folders]) await this.drop(folder);
   }
@@ -111,7 +115,10 @@ export class OnnxRuntimeBackend implements Backend {
   private settle({ id, value, error }: Reply): void {
     const waiting = this.pending.get(id);
     this.pending.delete(id);
-    if (this.pending.size === 0) this.worker.unref();
+    if (this.pending.size === 0) {
+      this.worker.unref();
+      this.idle();
+    }
     if (error !== undefined) waiting?.reject(new Error(error));
     else waiting?.resolve(value);
   }
@@ -120,6 +127,7 @@ export class OnnxRuntimeBackend implements Backend {
     this.failure ??= error;
     for (const { reject } of this.pending.values()) reject(this.failure);
     this.pending.clear();
+    this.idle();
   }
 }
 

@@ -1,9 +1,10 @@
 /** PyTorch weights of a pipeline or component folder as safetensors, in place or into a new folder. */
-import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { UserError } from '../../errors.js';
 import type { Logger } from '../../registry/tokens.js';
 import type { FloatType } from './convert.js';
+import { forgetAbsent } from './model-index.js';
 import { binFiles, findWeights, openWeights, STEMS, type FoundWeights } from './open-weights.js';
 import { openTorchBins } from './torch-bin.js';
 import { writeAs, type TensorSource } from './write-as.js';
@@ -98,21 +99,5 @@ async function copyOthers(from: string, to: string): Promise<void> {
   await mkdir(to, { recursive: true });
   for (const entry of await readdir(from, { withFileTypes: true })) {
     if (!entry.isDirectory() && !WEIGHTS.test(entry.name)) await copyFile(join(from, entry.name), join(to, entry.name));
-  }
-}
-
-/** A pipeline from the hub comes without its safety checker; left in `model_index.json`, diffusers would look for it. */
-async function forgetAbsent(path: string, folders: readonly string[]): Promise<void> {
-  const index = Object.entries(parse(path, await readFile(path, 'utf8').catch(() => '{}')));
-  const absent = ([name, entry]: [string, unknown]): boolean => Array.isArray(entry) && entry[1] !== null && !folders.includes(name);
-  if (!index.some(absent)) return;
-  await writeFile(path, `${JSON.stringify(Object.fromEntries(index.map((pair) => (absent(pair) ? [pair[0], [null, null]] : pair))), null, 2)}\n`);
-}
-
-function parse(path: string, text: string): Record<string, unknown> {
-  try {
-    return JSON.parse(text) as Record<string, unknown>;
-  } catch (error) {
-    throw new UserError(`${path}: not JSON (${(error as Error).message}); download it again`, { cause: error });
   }
 }
