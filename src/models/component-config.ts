@@ -10,16 +10,33 @@ export class ConfigReader {
   /** @param where file or folder the config came from, for errors */
   constructor(private readonly raw: RawConfig, readonly where: string) {}
 
-  /** A field, or diffusers' default where an older file lacks it. */
-  get<T>(key: string, fallback: T): T {
-    const value = this.raw[key];
-    return (value === undefined ? fallback : value) as T;
+  // Of each field: its value, or diffusers' default (`fallback`) where an older file lacks it. A field may be null only where
+  // that is the default. @throws UserError for any other type of value
+
+  /** A whole number from 1. */
+  count<F extends number | null>(key: string, fallback: F): number | F {
+    return this.checked<number | F>(key, fallback, isCount, 'a whole number from 1');
   }
 
-  /** @throws UserError when it is missing */
-  need<T>(key: string): T {
-    if (this.raw[key] === undefined || this.raw[key] === null) throw new UserError(`${this.where}: "${key}" is missing; take the config.json that belongs to the weights`);
-    return this.raw[key] as T;
+  number(key: string, fallback: number): number {
+    return this.checked(key, fallback, (v) => typeof v === 'number', 'a number');
+  }
+
+  flag(key: string, fallback: boolean): boolean {
+    return this.checked(key, fallback, (v) => typeof v === 'boolean', 'true or false');
+  }
+
+  counts(key: string, fallback: readonly number[]): readonly number[] {
+    return this.checked(key, fallback, isListOf(isCount), 'a list of whole numbers from 1');
+  }
+
+  names(key: string, fallback: readonly string[]): readonly string[] {
+    return this.checked(key, fallback, isListOf((v) => typeof v === 'string'), 'a list of names');
+  }
+
+  /** One whole number for all stages, or one per stage. */
+  countOrCounts<F extends number | null>(key: string, fallback: F): number | readonly number[] | F {
+    return this.checked<number | readonly number[] | F>(key, fallback, (v) => isCount(v) || isListOf(isCount)(v), 'a whole number from 1 or a list of them');
   }
 
   /** @throws UserError naming the first field whose value is not one of those allowed */
@@ -36,4 +53,13 @@ export class ConfigReader {
     const stranger = Object.keys(this.raw).find((key) => !known.includes(key) && !key.startsWith('_'));
     if (stranger !== undefined) throw new UserError(`${this.where}: unknown field "${stranger}" = ${JSON.stringify(this.raw[stranger])}; it may change the model, so it is not ignored`);
   }
+
+  private checked<T>(key: string, fallback: T, is: (value: unknown) => boolean, what: string): T {
+    const value = this.raw[key] === undefined ? fallback : this.raw[key];
+    if (value === fallback || is(value)) return value as T;
+    throw new UserError(`${this.where}: ${key} = ${JSON.stringify(value)} is not supported; it must be ${what}`);
+  }
 }
+
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) > 0;
+const isListOf = (is: (value: unknown) => boolean) => (value: unknown): boolean => Array.isArray(value) && value.length > 0 && value.every(is);

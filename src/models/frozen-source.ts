@@ -22,7 +22,7 @@ export class FrozenSource implements ParamSource {
     if (!entry) throw new UserError(`${this.weights.files[0]}: no tensor "${name}" [${shape}]; the weights do not belong to this config.json`);
     // A linear layer may be stored as the 1x1 convolution it equals, and the other way round.
     if (String(squeeze(entry.shape)) !== String(squeeze(shape))) {
-      throw new UserError(`${this.weights.files[0]}: tensor "${name}" has shape [${entry.shape}], the config.json asks for [${shape}]; the weights do not belong to it`);
+      throw new UserError(`${entry.file}: tensor "${name}" has shape [${entry.shape}], the config.json asks for [${shape}]; the weights do not belong to it`);
     }
     const { file, offset, bytes, dtype } = entry;
     const leaf = cast(weight({ key: name, file, offset, bytes }, { dtype, shape }), 'float32');

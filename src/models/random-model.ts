@@ -1,7 +1,7 @@
 /** Complete pipeline folders with random weights, for tests, for measuring, and for a first look: same seed, same bytes. */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../atomic-file.js';
+import { writeFolderAtomic } from '../atomic-folder.js';
 import { Rng } from '../random/rng.js';
 import { float32, sizeOf, type DType, type HostTensor, type Shape } from '../tensor/host.js';
 import { parseClipTextConfig } from './clip-text.js';
@@ -48,8 +48,14 @@ const INDEX = {
   safety_checker: [null, null], feature_extractor: [null, null], requires_safety_checker: false,
 };
 
-/** Writes a pipeline folder that diffusers can open too. @param report is told each file */
-export async function writeRandomModel(folder: string, layout: Layout, dtype: DType, seed: number, report: (file: string) => void = () => {}): Promise<void> {
+/**
+ * Writes a pipeline folder that diffusers can open too, one tensor in memory at a time; whole or not at all.
+ * @param report is told each file  @throws UserError when `out` has content
+ */
+export const writeRandomModel = (out: string, layout: Layout, dtype: DType, seed: number, report: (file: string) => void = () => {}): Promise<void> =>
+  writeFolderAtomic(out, (folder) => writeInto(folder, layout, dtype, seed, report));
+
+async function writeInto(folder: string, layout: Layout, dtype: DType, seed: number, report: (file: string) => void): Promise<void> {
   const { vocab, merges, endId } = smallTokenizer();
   const unet = { _class_name: 'UNet2DConditionModel', in_channels: 4, out_channels: 4, attention_head_dim: 8, act_fn: 'silu', norm_eps: 1e-5, flip_sin_to_cos: true, freq_shift: 0, downsample_padding: 1, center_input_sample: false, mid_block_scale_factor: 1, ...layout.unet };
   const stages = (layout.vae['block_out_channels'] as number[]).length;
@@ -78,7 +84,6 @@ export async function writeRandomModel(folder: string, layout: Layout, dtype: DT
   const rng = new Rng(seed);
   const weights = async (path: string, shapes: ReadonlyMap<string, Shape>): Promise<void> => {
     report(path);
-    await mkdir(join(folder, path, '..'), { recursive: true });
     const specs = [...shapes].map(([name, shape]) => ({ name, dtype, shape }));
     await writeSafetensorsStream(join(folder, path), specs, ({ name, shape }) => fromFloat32(randomParameter(`${path}:${name}`, name, shape, rng), dtype), { format: 'pt' });
   };

@@ -3,7 +3,7 @@ import { concat, silu } from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { conv2d } from './layers/conv.js';
 import { groupNorm } from './layers/norm.js';
-import { resnet, upsample } from './layers/resnet.js';
+import { downsample, resnet, upsample } from './layers/resnet.js';
 import type { Scope } from './layers/scope.js';
 import { timestepMlp, timestepSinusoid } from './layers/timestep-embedding.js';
 import { transformer2d } from './layers/transformer.js';
@@ -47,7 +47,7 @@ export function unet(scope: Scope, { sample, timesteps, encoderHiddenStates }: U
     const name = `down_blocks.${i}`, block = scope.child('down_blocks', i);
     const residuals: Tensor[] = [];
     for (let j = 0; j < config.layersPerBlock[i]; j++) residuals.push((x = layer(block, j, x, out, i, config.downAttention[i])));
-    if (i < channels.length - 1) residuals.push((x = conv2d(block.child('downsamplers', 0, 'conv'), x, out, { stride: 2, padding: config.downsamplePadding })));
+    if (i < channels.length - 1) residuals.push((x = downsample(block.child('downsamplers', 0), x, config.downsamplePadding)));
     residuals.forEach((r, j) => (taps[`${name}.residual${j}`] = r));
     taps[name] = x;
     skips.push(...residuals);

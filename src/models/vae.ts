@@ -1,10 +1,10 @@
 /** AutoencoderKL: pictures to latents and back (Rombach et al., arXiv 2112.10752; diffusers autoencoder_kl.py). */
-import { add, attention, maximum, minimum, narrow, pad, reshape, silu, transpose } from '../tensor/ops.js';
+import { add, attention, maximum, minimum, narrow, reshape, silu, transpose } from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { conv2d } from './layers/conv.js';
 import { linear } from './layers/linear.js';
 import { groupNorm } from './layers/norm.js';
-import { resnet, upsample } from './layers/resnet.js';
+import { downsample, resnet, upsample } from './layers/resnet.js';
 import type { Scope } from './layers/scope.js';
 import type { VaeConfig } from './vae-config.js';
 
@@ -25,8 +25,7 @@ export function vaeEncode(scope: Scope, image: Tensor, config: VaeConfig, taps: 
   channels.forEach((out, i) => {
     const block = encoder.child('down_blocks', i);
     for (let j = 0; j < config.layersPerBlock; j++) x = resnet(block.child('resnets', j), x, undefined, out, groups, EPS);
-    // One row of zeros below and one column on the right, as the first latent diffusion code padded.
-    if (i < last) x = conv2d(block.child('downsamplers', 0, 'conv'), pad(x, [0, 0, 0, 0], [0, 0, 1, 1]), out, { stride: 2, padding: 0 });
+    if (i < last) x = downsample(block.child('downsamplers', 0), x, 0);
     taps[`encoder.down_blocks.${i}`] = x;
   });
   x = taps['encoder.mid_block'] = midBlock(encoder.child('mid_block'), x, config);

@@ -1,4 +1,4 @@
-import { add, narrow, reshape, silu, upsampleNearest2x } from '../../tensor/ops.js';
+import { add, narrow, pad, reshape, silu, upsampleNearest2x } from '../../tensor/ops.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { conv2d } from './conv.js';
 import { linear } from './linear.js';
@@ -19,4 +19,10 @@ export function upsample(scope: Scope, x: Tensor, size?: readonly [number, numbe
   const twice = upsampleNearest2x(x);
   const fitted = size ? narrow(narrow(twice, 2, 0, size[0]), 3, 0, size[1]) : twice;
   return conv2d(scope.child('conv'), fitted, x.shape[1]);
+}
+
+/** 3x3 convolution of stride 2. Padding 0 stands for a row of zeros below and a column on the right, as the first latent diffusion code padded. */
+export function downsample(scope: Scope, x: Tensor, padding: number): Tensor {
+  const padded = padding === 0 ? pad(x, [0, 0, 0, 0], [0, 0, 1, 1]) : x;
+  return conv2d(scope.child('conv'), padded, x.shape[1], { stride: 2, padding });
 }
