@@ -17,7 +17,7 @@ export class FrozenSource implements ParamSource {
   /** @throws UserError when the tensor is missing or has another shape */
   get(name: string, shape: Shape): Tensor {
     const known = this.leaves.get(name);
-    if (known) return known;
+    if (known && String(known.shape) === String(shape)) return known;
     const entry = this.weights.entries.get(this.storedName(name));
     if (!entry) throw new UserError(`${this.weights.files[0]}: no tensor "${name}" [${shape}]; the weights do not belong to this config.json`);
     // A linear layer may be stored as the 1x1 convolution it equals, and the other way round.
