@@ -2,7 +2,9 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { UserError } from './errors.js';
 import { loadModule } from './registry/load-module.js';
+import type { Tree } from './registry/merge.js';
 
 const FOLDERS = ['backends', 'datasets', 'engine', 'hooks', 'models'];
 
@@ -17,7 +19,16 @@ export async function loadComponents(): Promise<void> {
   }
 }
 
-/** Imports the user's files of `custom_imports`; paths are relative to the config. */
-export async function loadCustomImports(files: readonly string[], configFile: string): Promise<void> {
-  for (const file of files) await loadModule(resolve(dirname(configFile), file));
+/**
+ * Imports the user's files of `custom_imports`; paths are relative to the config.
+ * @returns their absolute paths @throws UserError for a list that is none, and for what goes wrong in a file
+ */
+export async function loadCustomImports(config: Tree, configFile: string): Promise<string[]> {
+  const listed = config['custom_imports'] ?? [];
+  if (!Array.isArray(listed) || listed.some((path) => typeof path !== 'string')) {
+    throw new UserError(`custom_imports: expected a list of files, got ${JSON.stringify(listed)}; write custom_imports: ['./my_hook.ts']`);
+  }
+  const files = (listed as string[]).map((path) => resolve(dirname(configFile), path));
+  for (const file of files) await loadModule(file);
+  return files;
 }

@@ -10,6 +10,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 const folder = new URL('./commands/', import.meta.url);
+const packageRoot = fileURLToPath(new URL('../../', import.meta.url));
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
 
 const program = new Command('diffengine')
@@ -36,9 +37,16 @@ try {
   await program.parseAsync();
 } catch (error) {
   const { UserError } = await import('../src/errors.js');
-  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  const { message, stack = '' } = error instanceof Error ? error : new Error(String(error));
   const debug = process.argv.includes('--debug');
   process.stderr.write(`${debug ? stack : `diffengine: ${message}`}\n`);
-  if (!debug && !(error instanceof UserError)) process.stderr.write(`This looks like a defect of diffengine (${fileURLToPath(import.meta.url)}); --debug shows where it happened.\n`);
+  if (!debug && !(error instanceof UserError)) process.stderr.write(`${origin(stack)}; --debug shows where it happened.\n`);
   process.exitCode ||= 1;
+}
+
+/** Whose mistake an unexpected error is: a component of the user's may have thrown it. */
+function origin(stack: string): string {
+  const files = [...stack.matchAll(/file:\/\/[^\s)]+?(?=:\d+:\d+\)?$)/gm)].map(([url]) => fileURLToPath(url));
+  const own = files.find((file) => !file.startsWith(packageRoot));
+  return own === undefined ? `This looks like a defect of diffengine ${version} (${packageRoot})` : `It comes from ${own}`;
 }

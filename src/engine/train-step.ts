@@ -3,6 +3,7 @@
  * accumulation, a program that adds gradients to a buffer and one that applies it.
  */
 import type { Backend, Executable, Feeds } from '../backends/backend.js';
+import { UserError } from '../errors.js';
 import type { Model } from '../models/model.js';
 import { floats, float32, scalar, type HostTensor } from '../tensor/host.js';
 import { add, div, minimum, mul, narrow, reshape, sqrt, square, sum } from '../tensor/ops.js';
@@ -94,6 +95,7 @@ export class TrainStep {
   private lossAndGrads(inputs: Record<string, Tensor>): { outputs: Record<string, Tensor>; grads: Tensor[] } {
     const { model, parameters } = this.parts;
     const { loss, logs } = model.loss(inputs);
+    if (loss.shape.length > 0) throw new UserError(`model: its loss has shape [${loss.shape}], not that of one number; a loss ends with ops.mean(...) or ops.sum(...)`);
     // `parameter` leaves are equal by name: a model may have built several of the same one.
     const leaves = topo([loss]).filter((n) => n.op === 'parameter').map((n) => n.outs[0]);
     const byName = new Map<string, Tensor>();

@@ -1,6 +1,7 @@
 /** The one place that builds components: looks up, validates, injects. */
 import 'reflect-metadata';
 import { Container, type ServiceIdentifier } from 'inversify';
+import { UserError } from '../errors.js';
 import type { Tree } from './merge.js';
 import type { Registry } from './registry.js';
 import { BUILD, OPTIONS, type Build } from './tokens.js';
@@ -19,9 +20,22 @@ export function createBuild(services: Services): Build {
     if (!component) throw new Error(`${registry.kind}: "${String((config as Tree)['type'])}" passed validation but is not registered`);
     const own = new Container({ parent: scope });
     own.bind(OPTIONS).toConstantValue(options);
-    own.bind(component as unknown as new () => Base).toSelf();
-    return own.get(component as unknown as new () => Base);
+    const type = component as unknown as new () => Base;
+    return construct(() => {
+      own.bind(type).toSelf();
+      return own.get(type);
+    }, component.name);
   };
   scope.bind(BUILD).toConstantValue(build);
   return build;
+}
+
+/** @throws UserError for a constructor that cannot be given what it asks for: its author has to mend it */
+function construct<T>(get: () => T, name: string): T {
+  try {
+    return get();
+  } catch (error) {
+    if (!(error instanceof Error && error.constructor.name.startsWith('Inversify'))) throw error;
+    throw new UserError(`${name}: its constructor cannot be called (${error.message.split('\n')[0]}); every parameter needs @inject(OPTIONS), @inject(LOGGER) or another token that "diffengine" exports`, { cause: error });
+  }
 }

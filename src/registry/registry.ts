@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import { injectable } from 'inversify';
+import { UserError } from '../errors.js';
 import type { KindName } from './kinds.js';
 import type { OptionsSchema } from './schema.js';
 
@@ -17,11 +18,13 @@ export class Registry<Base extends object = object> {
   /** @param noun what error messages call one of these, e.g. `hook` */
   constructor(readonly kind: KindName, readonly noun: string) {}
 
-  /** Class decorator: `@HOOKS.register()` under the class's own name, or another. @throws Error when the name is taken */
+  /** Class decorator: `@HOOKS.register()` under the class's own name, or another. @throws UserError when the name is taken, or options are missing */
   register(name?: string): <C extends ComponentClass<Base>>(component: C) => void {
     return (component) => {
       const key = name ?? component.name;
-      if (this.classes.has(key)) throw new Error(`${this.kind}: "${key}" is registered twice; choose another name`);
+      if (this.classes.has(key)) throw new UserError(`${this.kind}: "${key}" is registered twice; choose another name`);
+      // JavaScript, and TypeScript whose types are only stripped, can leave them out.
+      if (!(component as Partial<ComponentClass>).options?.description) throw new UserError(`${this.kind}: "${key}" does not say what its options are; add static readonly options = { description: '...', type: 'object', additionalProperties: false, properties: {} }`);
       injectable()(component);
       this.classes.set(key, component);
     };

@@ -40,10 +40,19 @@ function fail(problems: readonly string[]): void {
   if (problems.length > 0) throw new UserError(problems.join('\n'));
 }
 
+/** @throws UserError for a schema that is none: the component's author has to mend it */
+function compile(schema: object, path: string): ValidateFunction {
+  try {
+    return ajv.compile(schema);
+  } catch (error) {
+    throw new UserError(`${path}: the options of this component are not a valid JSON schema (${(error as Error).message}); mend its static options`, { cause: error });
+  }
+}
+
 /** Fills defaults in place; problems of this level and of the components below it. */
 function check(value: Tree, schema: object, path: string): string[] {
   let validate = compiled.get(schema);
-  if (!validate) compiled.set(schema, (validate = ajv.compile(schema)));
+  if (!validate) compiled.set(schema, (validate = compile(schema, path)));
   validate(value);
   const problems = [...new Set(withoutBranches(validate.errors ?? []).map((e) => explain(e, value, path)))];
   for (const [kind, at, found] of components(schema as SchemaNode, value, path)) component(REGISTRIES[kind], found, at, problems);

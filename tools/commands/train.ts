@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { join, relative } from 'node:path';
 import type { Command } from 'commander';
 
 interface TrainCommandOptions {
@@ -41,8 +41,7 @@ async function trainCommand(nameOrPath: string, options: TrainCommandOptions): P
 
   const { name, file, config: merged } = await loadConfig(nameOrPath, [...(options.cfgOptions ?? []), ...shortcuts(options)]);
   await loadComponents();
-  const imports = ((merged['custom_imports'] ?? []) as string[]).map((path) => resolve(dirname(file), path)); // absolute, for the copy in the work dir
-  await loadCustomImports(imports, file);
+  const imports = await loadCustomImports(merged, file); // absolute, for the copy in the work dir
   const config = validateConfig({ ...merged, custom_imports: imports });
   const workDir = options.workDir ?? String(config['work_dir'] ?? join('work_dirs', name));
   const log = new ConsoleLogger({ debug: options.debug ?? false });
