@@ -19,7 +19,13 @@ export default tseslint.config(
   // The configuration core and the models never see a backend; one file imports each runtime.
   {
     files: ['src/registry/**', 'src/tensor/**', 'src/models/**', 'src/datasets/**', 'src/hooks/**', 'src/engine/**'],
-    rules: { 'no-restricted-imports': ['error', { patterns: [{ group: ['onnxruntime-*', '@tensorflow/*'], message: 'Only src/backends talks to a runtime.' }] }] },
+    rules: { 'no-restricted-imports': ['error', { patterns: [{ group: ['onnxruntime-*'], message: 'Only src/backends talks to a runtime.' }] }] },
+  },
+  // A primitive says how TensorFlow.js computes it, in terms of its types; what runs is handed in by the backend.
+  {
+    files: ['src/**'],
+    ignores: ['src/backends/**'],
+    rules: { '@typescript-eslint/no-restricted-imports': ['error', { patterns: [{ group: ['@tensorflow/*'], allowTypeImports: true, message: 'Only src/backends talks to a runtime.' }] }] },
   },
   { files: ['tools/**', 'bench/**', 'scripts/**'], rules: { 'no-console': 'off' } },
 );

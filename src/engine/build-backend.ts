@@ -5,6 +5,12 @@ import { LOGGER, type Logger } from '../registry/tokens.js';
 
 /** What runs programs, from `{ type, ...options }` or a name alone; components must be loaded. @throws UserError for an unknown name */
 export function buildBackend(backend: object | string | undefined, log: Logger): Backend {
-  const config = typeof backend === 'object' ? backend : { type: backend ?? 'OnnxRuntimeBackend' };
+  const config = typeof backend === 'object' ? backend : { type: backendType(backend ?? 'OnnxRuntimeBackend') };
   return createBuild([[LOGGER, log]])(BACKENDS, config);
+}
+
+/** The component that a name on the command line means: `reference` or `ReferenceBackend`; a name of none of them is left as it is. */
+export function backendType(name: string): string {
+  const wanted = name.toLowerCase();
+  return BACKENDS.names().find((type) => [type, type.replace(/Backend$/, '')].some((n) => n.toLowerCase() === wanted)) ?? name;
 }

@@ -1,7 +1,8 @@
 /**
- * A primitive is one record: its shape rule, gradient, ONNX form, slow reference and samples to test them with.
+ * A primitive is one record: its shape rule, gradient, ONNX and TensorFlow.js forms, slow reference, samples to test them with.
  * The table is filled where primitives are defined; every pass and backend looks rules up by name.
  */
+import type * as tfjs from '@tensorflow/tfjs-core';
 import { Node, type Attrs, type Tensor, type TensorType } from './tensor.js';
 import type { Shape } from './host.js';
 
@@ -35,6 +36,10 @@ export interface EmitIo<A extends Attrs> {
   readonly outTypes: readonly TensorType[];
 }
 
+/** TensorFlow.js, handed in by the backend that loaded it. */
+export type Tfjs = typeof tfjs;
+export type TfjsTensor = tfjs.Tensor;
+
 export interface VjpContext<A extends Attrs> {
   readonly attrs: A;
   readonly outs: readonly Tensor[];
@@ -58,6 +63,8 @@ export interface Primitive<A extends Attrs, N extends number> {
   readonly vjp: (cts: readonly (Tensor | undefined)[], inputs: Tuple<Tensor, N>, ctx: VjpContext<A>) => Tuple<Tensor | undefined, N>;
   /** An ONNX op of the same signature, or a rule that emits nodes. */
   readonly onnx: string | ((emit: Emitter, io: EmitIo<A>) => void);
+  /** Row-major tensors of the inputs' shapes to new ones of the results' shapes (never an input itself); runs in a `tf.tidy`. */
+  readonly tfjs: (tf: Tfjs, inputs: Tuple<TfjsTensor, N>, attrs: A, outTypes: readonly TensorType[]) => TfjsTensor | readonly TfjsTensor[];
   readonly reference: (inputs: Tuple<RefArray, N>, attrs: A, outTypes: readonly TensorType[]) => RefArray | readonly RefArray[];
   readonly samples: readonly PrimitiveSample<A>[];
 }

@@ -1,43 +1,32 @@
 import t from 'tap';
 import { OnnxRuntimeBackend } from '../../src/backends/onnxruntime/onnxruntime-backend.js';
 import { ReferenceBackend } from '../../src/backends/reference/reference-backend.js';
-import type { Program } from '../../src/backends/backend.js';
-import '../../src/tensor/ops.js';
-import { float32, floats, scalar, type HostTensor } from '../../src/tensor/host.js';
+import { TfjsBackend } from '../../src/backends/tfjs/tfjs-backend.js';
+import { float32, floats, scalar } from '../../src/tensor/host.js';
 import { add, cast, mul } from '../../src/tensor/ops.js';
-import { applyPrimitive, primitives } from '../../src/tensor/primitive.js';
-import { input, state, weight, type Tensor } from '../../src/tensor/tensor.js';
-import { relativeError, sampleInputs } from '../sample-tensors.js';
+import { primitives } from '../../src/tensor/primitive.js';
+import { input, state, weight } from '../../src/tensor/tensor.js';
+import { relativeError } from '../sample-tensors.js';
+import { valueSweep } from '../sweep-programs.js';
 
 const onnx = new OnnxRuntimeBackend({ device: 'cpu', intra_op_num_threads: 1, graph_optimization_level: 'extended', scratch_dir: null });
 const reference = new ReferenceBackend({});
+const tfjs = new TfjsBackend({ device: 'cpu' }, { info: () => undefined, warn: () => undefined, debug: () => undefined });
 t.teardown(() => onnx.dispose());
 
 void t.test('every primitive has samples, and ONNX Runtime agrees with the reference on each', async (t) => {
-  const outputs: Record<string, Tensor> = {}, feeds: Record<string, HostTensor> = {};
-  for (const [name, rule] of primitives()) {
-    t.ok(rule.samples.length > 0, `${name} has samples`);
-    rule.samples.forEach((sample, s) => {
-      const values = sampleInputs(name, sample, s);
-      const inputs = values.map((value, i) => {
-        const key = `${name}.${s}.${i}`;
-        feeds[key] = value;
-        return input(key, value.shape, value.dtype);
-      });
-      applyPrimitive(rule, inputs, sample.attrs).forEach((out, o) => (outputs[`${name}.${s}->${o}`] = out));
-    });
-  }
-  const program: Program = { name: 'sweep', outputs };
+  for (const [name, rule] of primitives()) t.ok(rule.samples.length > 0, `${name} has samples`);
+  const { program, feeds } = valueSweep();
   const [got, wanted] = [await (await onnx.compile(program)).run(feeds), await (await reference.compile(program)).run(feeds)];
-  for (const key of Object.keys(outputs)) {
+  for (const key of Object.keys(program.outputs)) {
     t.strictSame(got[key].shape, wanted[key].shape, `${key} shape`);
     const error = relativeError(got[key].data as Float32Array, wanted[key].data as Float32Array);
     t.ok(error < 1e-5, `${key}: ${error}`);
   }
 });
 
-for (const backend of [onnx, reference]) {
-  void t.test(`${backend.name}: states persist between runs and are shared by programs`, async (t) => {
+for (const [name, backend] of Object.entries({ onnx, reference, tfjs })) {
+  void t.test(`${name}: states persist between runs and are shared by programs`, async (t) => {
     const counter = state('counter', [2]);
     const step = await backend.compile({ name: 'step', outputs: { before: counter }, updates: { counter: add(counter, input('by', [])) } });
     const twice = await backend.compile({ name: 'twice', outputs: { doubled: mul(counter, 2) } });
@@ -50,7 +39,7 @@ for (const backend of [onnx, reference]) {
     await t.rejects(backend.states.read('counter'), { message: /state "counter" was never written/ });
   });
 
-  void t.test(`${backend.name}: weights are read in place from a file, at odd offsets, in 32 and 16 bits`, async (t) => {
+  void t.test(`${name}: weights are read in place from a file, at odd offsets, in 32 and 16 bits`, async (t) => {
     const file = `${t.testdir()}/weights.bin`;
     const { writeFile } = await import('node:fs/promises');
     // 3 stray bytes, two float32, 1 stray byte, float16 1.5 and -2, bfloat16 3 and -0.5
@@ -64,7 +53,7 @@ for (const backend of [onnx, reference]) {
     t.strictSame([...floats(a), ...floats(b), ...floats(c), ...floats(leaf)], [14, -16, 3, -4, 6, -1, 7, -8]);
   });
 
-  void t.test(`${backend.name}: a missing feed is named`, async (t) => {
+  void t.test(`${name}: a missing feed is named`, async (t) => {
     const program = await backend.compile({ name: 'needs x', outputs: { y: mul(input('x', []), 2) } });
     await t.rejects(program.run({}), { message: /input "x" was not fed/ });
   });

@@ -1,14 +1,14 @@
 /** Interprets programs with the primitives' reference rules in float64: slow, simple, and the oracle of the tests. */
-import { open } from 'node:fs/promises';
 import { inject } from 'inversify';
 import { BACKENDS } from '../../registry/registries.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
-import { bytesPerElement, type DType, type HostTensor, type Shape, type TypedArray } from '../../tensor/host.js';
+import type { DType, HostTensor } from '../../tensor/host.js';
 import { bfloat16ToFloat, float16ToFloat } from '../../tensor/half.js';
 import { primitive, type RefArray } from '../../tensor/primitive.js';
 import { leafName, topo, type Node, type Tensor, type WeightSource } from '../../tensor/tensor.js';
 import type { Backend, Executable, Feeds, Fetches, Program, StateStore } from '../backend.js';
+import { readWeight } from '../read-weight.js';
 
 @BACKENDS.register()
 export class ReferenceBackend implements Backend {
@@ -57,7 +57,7 @@ export class ReferenceBackend implements Backend {
   private async evaluate(node: Node, values: Map<Tensor, RefArray>, feeds: Feeds): Promise<readonly RefArray[]> {
     const [out] = node.outs;
     if (node.op === 'constant') return [toReference(node.payload as HostTensor)];
-    if (node.op === 'weight') return [toReference(await readWeight(node.payload as WeightSource, out.dtype, out.shape))];
+    if (node.op === 'weight') return [toReference(await readWeight(node.payload as WeightSource, out))];
     if (node.op === 'state') return [this.state(leafName(out)).array];
     if (node.op === 'input') {
       const fed = feeds[leafName(out)];
@@ -84,27 +84,6 @@ export function toReference({ dtype, shape, data }: HostTensor): RefArray {
 function fromReference({ shape, data }: RefArray, dtype: DType): HostTensor {
   if (dtype === 'int32') return { dtype, shape, data: Int32Array.from(data) };
   return { dtype: 'float32', shape, data: Float32Array.from(data) };
-}
-
-async function readWeight(source: WeightSource, dtype: DType, shape: Shape): Promise<HostTensor> {
-  if ('value' in source) return source.value;
-  const file = await open(source.file);
-  try {
-    const bytes = new Uint8Array(source.bytes);
-    await file.read(bytes, 0, source.bytes, source.offset);
-    return { dtype, shape, data: view(bytes, dtype) };
-  } finally {
-    await file.close();
-  }
-}
-
-/** The bytes of a tensor as numbers of its dtype. */
-function view(bytes: Uint8Array, dtype: DType): TypedArray {
-  const length = bytes.byteLength / bytesPerElement[dtype];
-  if (dtype === 'float32') return new Float32Array(bytes.buffer, 0, length);
-  if (dtype === 'int32') return new Int32Array(bytes.buffer, 0, length);
-  if (dtype === 'int64') return new BigInt64Array(bytes.buffer, 0, length);
-  return dtype === 'float16' || dtype === 'bfloat16' ? new Uint16Array(bytes.buffer, 0, length) : bytes;
 }
 
 declare module '../../registry/kinds.js' {

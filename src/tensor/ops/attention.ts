@@ -3,8 +3,8 @@
  * The gradient recomputes the probabilities block by block (Dao, arXiv 2307.08691, section 3.1.2): memory stays linear in
  * the number of queries, and a block stays in cache.
  */
-import { sizeOf } from '../host.js';
-import { check, definePrimitive, MICROSOFT, shapeText, type RefArray } from '../primitive.js';
+import { sizeOf, type Shape } from '../host.js';
+import { check, definePrimitive, MICROSOFT, shapeText, type RefArray, type TfjsTensor } from '../primitive.js';
 import type { Tensor } from '../tensor.js';
 import { add, mul, sub } from './elementwise.js';
 import { matmul } from './matmul.js';
@@ -25,6 +25,21 @@ const apply = definePrimitive<AttentionAttrs, 3>({
   },
   vjp: ([ct], [q, k, v], { attrs, outs: [o] }) => attentionVjp(ct as Tensor, q, k, v, o, attrs),
   onnx: (emit, { inputs, outputs, attrs }) => void emit.node('MultiHeadAttention', inputs, outputs, { num_heads: { i: attrs.heads }, scale: { f: attrs.scale } }, MICROSOFT),
+  tfjs: (tf, [q, k, v], { heads, scale }, [out]) => {
+    const [B, T, D] = out.shape, [, S] = k.shape as Shape, K = D / heads, BN = B * heads;
+    const split = (x: TfjsTensor, n: number): TfjsTensor => tf.reshape(tf.transpose(tf.reshape(x, [B, n, heads, K]), [0, 2, 1, 3]), [BN, n, K]);
+    const [Q, Ks, V] = [split(tf.mul(q, scale), T), split(k, S), split(v, S)];
+    // Blocks bound the memory of the probabilities, as in the gradient.
+    const block = attentionBlocks(BN, T, S);
+    const parts = range(BN, block.heads).map(([from, to]) => {
+      const [Kb, Vb] = [tf.slice(Ks, [from, 0, 0], [to - from, S, K]), tf.slice(V, [from, 0, 0], [to - from, S, K])];
+      const rows = range(T, block.rows).map(([start, end]) => tf.tidy(() =>
+        tf.matMul(tf.softmax(tf.matMul(tf.slice(Q, [from, start, 0], [to - from, end - start, K]), Kb, false, true)), Vb)));
+      return tf.concat(rows, 1);
+    });
+    const y = tf.transpose(tf.reshape(tf.concat(parts, 0), [B, heads, T, K]), [0, 2, 1, 3]);
+    return tf.reshape(y, [B, T, D]);
+  },
   reference: ([q, k, v], { heads, scale }, [out]): RefArray => {
     const [B, T, D] = q.shape, S = k.shape[1], K = D / heads;
     const data = new Float64Array(sizeOf(out.shape));

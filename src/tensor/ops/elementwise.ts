@@ -2,7 +2,7 @@
 import { sizeOf } from '../host.js';
 import type { Shape } from '../host.js';
 import { broadcastShapes, broadcastStrides, walk } from '../broadcast.js';
-import { check, definePrimitive, MICROSOFT, type RefArray } from '../primitive.js';
+import { check, definePrimitive, MICROSOFT, type Primitive, type RefArray } from '../primitive.js';
 import { constant, fill, type Tensor } from '../tensor.js';
 import { reshape } from './shape.js';
 import { sum } from './reduce.js';
@@ -17,7 +17,10 @@ function unbroadcast(ct: Tensor, shape: Shape): Tensor {
   return axes.length === 0 ? ct : reshape(sum(ct, axes), shape);
 }
 
-function binary(name: string, onnx: string, f: (a: number, b: number) => number, rule: BinaryRule, range?: readonly [number, number]) {
+type TfjsBinary = 'add' | 'sub' | 'mul' | 'div' | 'minimum' | 'maximum';
+type TfjsUnary = 'neg' | 'exp' | 'log' | 'sqrt' | 'abs' | 'sign' | 'sin' | 'cos' | 'tanh' | 'sigmoid' | 'erf';
+
+function binary(name: TfjsBinary, onnx: string, f: (a: number, b: number) => number, rule: BinaryRule, range?: readonly [number, number]) {
   const shapes = [[[2, 3], [2, 3]], [[2, 3], []], [[2, 1, 3], [4, 1]], [[3], [2, 3]]];
   const apply = definePrimitive<None, 2>({
     name,
@@ -30,6 +33,7 @@ function binary(name: string, onnx: string, f: (a: number, b: number) => number,
       return [da && unbroadcast(da, a.shape), db && unbroadcast(db, b.shape)];
     },
     onnx,
+    tfjs: (tf, [a, b]) => tf[name](a, b),
     reference: ([a, b]) => {
       const shape = broadcastShapes(a.shape, b.shape, name);
       const data = new Float64Array(sizeOf(shape));
@@ -62,6 +66,7 @@ const applyLessOrEqual = definePrimitive<None, 2>({
     const [flag] = emit.node('LessOrEqual', inputs, 1);
     emit.node('Cast', [flag], outputs, { to: { i: 1 } });
   },
+  tfjs: (tf, [a, b]) => tf.cast(tf.lessEqual(a, b), 'float32'),
   reference: ([a, b]) => {
     const shape = broadcastShapes(a.shape, b.shape, 'lessOrEqual');
     const data = new Float64Array(sizeOf(shape));
@@ -75,18 +80,19 @@ const applyLessOrEqual = definePrimitive<None, 2>({
 /** 1 where a <= b, else 0; float32. */
 export const lessOrEqual = (a: Tensor | number, b: Tensor | number): Tensor => applyLessOrEqual([lift(a), lift(b)], {})[0];
 
-function unary(
-  name: string,
-  onnx: string | { op: string; domain: string },
-  f: (x: number) => number,
-  rule: (ct: Tensor, x: Tensor, y: Tensor) => Tensor | undefined,
-  range?: readonly [number, number],
-) {
+type UnaryRule = (ct: Tensor, x: Tensor, y: Tensor) => Tensor | undefined;
+
+function unary(name: TfjsUnary, onnx: string, f: (x: number) => number, rule: UnaryRule, range?: readonly [number, number]) {
+  return unaryOf({ name, onnx, tfjs: (tf, [x]) => tf[name](x) }, f, rule, range);
+}
+
+type UnaryForms = Pick<Primitive<None, 1>, 'name' | 'onnx' | 'tfjs'>;
+
+function unaryOf(forms: UnaryForms, f: (x: number) => number, rule: UnaryRule, range?: readonly [number, number]) {
   const apply = definePrimitive<None, 1>({
-    name,
+    ...forms,
     infer: ([x]) => x,
     vjp: ([ct], [x], { outs }) => [rule(ct as Tensor, x, outs[0])],
-    onnx: typeof onnx === 'string' ? onnx : (emit, { inputs, outputs }) => void emit.node(onnx.op, inputs, outputs, {}, onnx.domain),
     reference: ([x]): RefArray => ({ shape: x.shape, data: x.data.map(f) }),
     samples: [{ shapes: [[2, 3]], attrs: {}, ...(range ? { range } : {}) }, { shapes: [[]], attrs: {}, ...(range ? { range } : {}) }],
   });
@@ -105,8 +111,13 @@ export const tanh = unary('tanh', 'Tanh', Math.tanh, (ct, _x, y) => mul(ct, sub(
 export const sigmoid = unary('sigmoid', 'Sigmoid', (x) => 1 / (1 + Math.exp(-x)), (ct, _x, y) => mul(ct, mul(y, sub(1, y))), [-4, 4]);
 export const erf = unary('erf', 'Erf', erfValue, (ct, x) => mul(mul(ct, 2 / Math.sqrt(Math.PI)), exp(neg(mul(x, x)))), [-2, 2]);
 
+const GELU: UnaryForms = {
+  name: 'gelu',
+  onnx: (emit, { inputs, outputs }) => void emit.node('Gelu', inputs, outputs, {}, MICROSOFT),
+  tfjs: (tf, [x]) => tf.mul(tf.mul(x, 0.5), tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1)),
+};
 /** Exact GELU, 0.5 x (1 + erf(x / sqrt 2)); Hendrycks and Gimpel, arXiv 1606.08415. */
-export const gelu = unary('gelu', { op: 'Gelu', domain: MICROSOFT }, (x) => 0.5 * x * (1 + erfValue(x * Math.SQRT1_2)), (ct, x) => {
+export const gelu = unaryOf(GELU, (x) => 0.5 * x * (1 + erfValue(x * Math.SQRT1_2)), (ct, x) => {
   const cdf = mul(add(erf(mul(x, Math.SQRT1_2)), 1), 0.5);
   const pdf = mul(exp(mul(mul(x, x), -0.5)), 1 / Math.sqrt(2 * Math.PI));
   return mul(ct, add(cdf, mul(x, pdf)));

@@ -11,6 +11,7 @@ const applyGather = definePrimitive<Record<never, never>, 2>({
   },
   vjp: ([ct], [table, rows], { needs }) => [needs[0] ? scatterAddRows(ct as Tensor, rows, table.shape[0]) : undefined, undefined],
   onnx: (emit, { inputs, outputs }) => void emit.node('Gather', inputs, outputs, { axis: { i: 0 } }),
+  tfjs: (tf, [table, rows]) => tf.gather(table, rows),
   reference: ([table, rows], _attrs, [out]): RefArray => {
     const width = table.shape[1], data = new Float64Array(sizeOf(out.shape));
     rows.data.forEach((row, i) => data.set(table.data.subarray(row * width, (row + 1) * width), i * width));
@@ -34,6 +35,7 @@ const applyScatter = definePrimitive<{ rows: number }, 2>({
     const [updates] = emit.node('Reshape', [values, emit.ints([count, width])], 1);
     emit.node('ScatterND', [zeros, flat, updates], outputs, { reduction: { s: 'add' } });
   },
+  tfjs: (tf, [values, rows], attrs) => tf.unsortedSegmentSum(tf.reshape(values, [-1, values.shape[values.rank - 1]]), tf.reshape(rows, [-1]), attrs.rows),
   reference: ([values, rows], _attrs, [out]): RefArray => {
     const width = out.shape[1], data = new Float64Array(sizeOf(out.shape));
     rows.data.forEach((row, i) => { for (let j = 0; j < width; j++) data[row * width + j] += values.data[i * width + j]; });

@@ -41,6 +41,7 @@ const applyMatmul = definePrimitive<Trans, 2>({
     if (transA || transB) emit.node('FusedMatMul', inputs, outputs, { transA: bit(transA), transB: bit(transB) }, MICROSOFT);
     else emit.node('MatMul', inputs, outputs);
   },
+  tfjs: (tf, [a, b], { transA, transB }) => tf.matMul(a, b, transA, transB),
   reference: ([a, b], attrs, [out]) => multiply(a, b, attrs, out.shape),
   samples: [
     { shapes: [[2, 3, 4], [2, 4, 5]], attrs: { transA: false, transB: false } },
@@ -77,6 +78,10 @@ const applyGemm = definePrimitive<Trans, number>({
     return bias ? [...grads, needs[2] ? sum(ct as Tensor, [0]) : undefined] : grads;
   },
   onnx: (emit, { inputs, outputs, attrs: { transA, transB } }) => void emit.node('Gemm', inputs, outputs, { transA: bit(transA), transB: bit(transB) }),
+  tfjs: (tf, [a, b, bias], { transA, transB }) => {
+    const y = tf.matMul(a, b, transA, transB);
+    return bias ? tf.add(y, bias) : y;
+  },
   reference: ([a, b, bias], attrs, [out]) => {
     const y = multiply(a, b, attrs, out.shape);
     if (bias) y.data.forEach((v, i) => (y.data[i] = v + bias.data[i % bias.data.length]));

@@ -16,6 +16,7 @@ const applySum = definePrimitive<{ axes: readonly number[] }, 1>({
   },
   vjp: ([ct], [x], { attrs }) => [expand(reshape(ct as Tensor, keepDims(x.shape, attrs.axes)), x.shape)],
   onnx: (emit, { inputs, outputs, attrs }) => void emit.node('ReduceSum', [inputs[0], emit.ints(attrs.axes)], outputs, { keepdims: { i: 0 } }),
+  tfjs: (tf, [x], { axes }) => tf.sum(x, [...axes]),
   reference: ([x], { axes }, [out]): RefArray => {
     const data = new Float64Array(sizeOf(out.shape));
     const steps = new Array<number>(x.shape.length).fill(0);
@@ -47,6 +48,7 @@ const applySoftmax = definePrimitive<Record<never, never>, 1>({
   infer: ([x]) => x,
   vjp: ([ct], _inputs, { outs: [y] }) => [mul(y, sub(ct as Tensor, sumLast(mul(ct as Tensor, y))))],
   onnx: (emit, { inputs, outputs }) => void emit.node('Softmax', inputs, outputs, { axis: { i: -1 } }),
+  tfjs: (tf, [x]) => tf.softmax(x),
   reference: ([x]): RefArray => {
     const width = x.shape[x.shape.length - 1];
     const data = new Float64Array(x.data.length);
