@@ -35,6 +35,8 @@ export class OnnxRuntimeBackend implements Backend {
 
   constructor(@inject(OPTIONS) private readonly opts: Output<typeof OnnxRuntimeBackend.options>) {
     this.name = `onnxruntime ${opts.device}`;
+    // ONNX Runtime 1.29 and later reports usage to its maker unless told not to. Set here: a worker's environment is a copy.
+    process.env['ORT_DISABLE_TELEMETRY'] ??= '1';
     this.worker = new Worker(new URL('./worker.js', import.meta.url));
     this.worker.unref(); // an idle backend does not keep the process alive
     this.worker.on('message', (reply: Reply) => this.settle(reply));
