@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import t from 'tap';
 import { Project, refuses, SMALL_CONFIG, type Finished } from '../fixtures/tools/cli.js';
 
-t.setTimeout(120_000);
+t.setTimeout(300_000);
 
 const train = (project: Project, ...args: string[]): Promise<Finished> => project.run(['train', 'my.yaml', ...args]);
 const option = (project: Project, ...options: string[]): Promise<Finished> => train(project, '--cfg-options', ...options);

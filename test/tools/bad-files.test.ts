@@ -5,7 +5,7 @@ import t from 'tap';
 import { golden, skipGolden } from '../golden.js';
 import { edit, Project, refuses, SMALL_CONFIG, type Finished } from '../fixtures/tools/cli.js';
 
-t.setTimeout(120_000);
+t.setTimeout(300_000);
 
 const option = (project: Project, ...options: string[]): Promise<Finished> => project.run(['train', 'my.yaml', '--cfg-options', ...options]);
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { edit, Project } from '../fixtures/tools/cli.js';
 
-t.setTimeout(120_000);
+t.setTimeout(300_000);
 
 void t.test('--help: of every command exits 0 and shows an example', async (t) => {
   const project = Project.create(t, {});

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { Project, SMALL_CONFIG } from '../fixtures/tools/cli.js';
 
-t.setTimeout(120_000);
+t.setTimeout(300_000);
 
 const hook = (body: string, options = "static readonly options = { description: 'mine', type: 'object' };"): string =>
   `import { Hook, HOOKS, inject } from 'diffengine';\n@HOOKS.register()\nexport class MyHook extends Hook {\n  ${options}\n  ${body}\n}\n`;
