@@ -60,7 +60,7 @@ export function parseUNetConfig(raw: RawConfig, where: string): UNetConfig {
   const down = perStage('down_block_types', read.names('down_block_types', [CROSS_DOWN, CROSS_DOWN, CROSS_DOWN, 'DownBlock2D']));
   const up = perStage('up_block_types', read.names('up_block_types', ['UpBlock2D', CROSS_UP, CROSS_UP, CROSS_UP]));
   const attends = (types: readonly string[], kinds: Readonly<Record<string, boolean>>): boolean[] => types.map((type) => {
-    if (kinds[type] === undefined) throw new UserError(`${where}: block type "${type}" is not supported; supported: ${Object.keys(kinds).join(', ')}`);
+    if (!Object.hasOwn(kinds, type)) throw new UserError(`${where}: block type "${type}" is not supported; supported: ${Object.keys(kinds).join(', ')}`);
     return kinds[type];
   });
   const normGroups = read.count('norm_num_groups', 32);
