@@ -27,7 +27,7 @@ export function addDemoOptions(command: Command): Command {
     .option('--n <count>', 'number of pictures', whole(1), 1)
     .option('--scheduler <name>', "sampler, such as DDIMScheduler or DPMSolverMultistepScheduler (default: the model's own)")
     .option('--negative-prompt <text>', 'what should not be in the picture', '')
-    .option('--backend <name>', 'what runs the model, e.g. OnnxRuntimeBackend');
+    .option('--backend <name>', 'what computes: onnxruntime, tfjs, or another component of BACKENDS');
 }
 
 export async function demo(prompt: string, model: string, trained: Trained | undefined, options: DemoOptions): Promise<void> {

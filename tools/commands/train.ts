@@ -18,7 +18,7 @@ export function register(program: Command): void {
     .option('--work-dir <folder>', 'where log, checkpoints and pictures go (default: work_dirs/<config name>)')
     .option('--resume [checkpoint]', "continue from the work dir's last checkpoint, or from this one")
     .option('--cfg-options <key=value...>', 'replace single values of the config; values are YAML')
-    .option('--backend <name>', 'what computes, e.g. OnnxRuntimeBackend')
+    .option('--backend <name>', 'what computes: onnxruntime, tfjs, or another component of BACKENDS')
     .option('--seed <n>', 'where chance starts; equal seeds give equal runs')
     .option('--debug', 'more log lines, and stack traces of errors')
     .addHelpText('after', `
@@ -35,14 +35,16 @@ async function trainCommand(nameOrPath: string, options: TrainCommandOptions): P
   const { loadComponents, loadCustomImports } = await import('../../src/components.js');
   const { loadConfig } = await import('../../src/registry/load-config.js');
   const { validateConfig } = await import('../../src/registry/validate.js');
+  const { backendType } = await import('../../src/engine/build-backend.js');
   const { train } = await import('../../src/engine/train.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
   const { Interrupted } = await import('../../src/errors.js');
 
-  const { name, file, config: merged } = await loadConfig(nameOrPath, [...(options.cfgOptions ?? []), ...shortcuts(options)]);
+  const { name, file, config: merged } = await loadConfig(nameOrPath, [...(options.cfgOptions ?? []), ...(options.seed === undefined ? [] : [`randomness.seed=${options.seed}`])]);
   await loadComponents();
   const imports = await loadCustomImports(merged, file); // absolute, for the copy in the work dir
-  const config = validateConfig({ ...merged, custom_imports: imports });
+  const backend = options.backend === undefined ? {} : { backend: { type: backendType(options.backend) } };
+  const config = validateConfig({ ...merged, ...backend, custom_imports: imports });
   const workDir = options.workDir ?? String(config['work_dir'] ?? join('work_dirs', name));
   const log = new ConsoleLogger({ debug: options.debug ?? false });
   try {
@@ -52,14 +54,6 @@ async function trainCommand(nameOrPath: string, options: TrainCommandOptions): P
     if (!(error instanceof Interrupted)) throw error;
     log.info(error.message); // not a failure to explain: the exit code is that of the signal
   }
-}
-
-/** Options that are short for `--cfg-options`. */
-function shortcuts({ backend, seed }: TrainCommandOptions): string[] {
-  return [
-    ...(backend === undefined ? [] : [`backend={_delete_: true, type: ${backend}}`]),
-    ...(seed === undefined ? [] : [`randomness.seed=${seed}`]),
-  ];
 }
 
 /** Where the result is, and how to look at it. */

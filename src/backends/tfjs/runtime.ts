@@ -48,11 +48,13 @@ export async function openRuntime(device: Device, log: Logger): Promise<Runtime>
 
 /** tfjs-node-gpu, else tfjs-node unless a GPU was asked for. */
 async function openNative(device: 'auto' | 'gpu', log: Logger): Promise<Runtime | undefined> {
+  process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2'; // errors; TensorFlow's own notes are about how it was built
   const problems: string[] = [];
   for (const name of device === 'gpu' ? NATIVE_PACKAGES.slice(0, 1) : NATIVE_PACKAGES) {
     const { module, failure } = await loadPackage(name);
     if (module) {
       const tf = quiet(module);
+      await tf.setBackend('tensorflow');
       const { binding, isUsingGpuDevice } = tf.backend() as unknown as NodeBackend;
       log.info(`computing  with TensorFlow ${binding.TF_Version} through ${name} ${tf.version_core}, on the ${isUsingGpuDevice ? 'GPU' : 'CPU'}`);
       return { tf, kind: 'tensorflow' };
