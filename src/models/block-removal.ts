@@ -8,7 +8,7 @@ import { UserError } from '../errors.js';
 import type { RawConfig } from './component-config.js';
 import { derivePipeline } from './derived-pipeline.js';
 import { readJson, type PipelineFolder } from './pipeline-folder.js';
-import { writeSafetensorsStream } from './weights/safetensors.js';
+import { SafetensorsFile, writeSafetensorsStream } from './weights/safetensors.js';
 import type { TensorEntry, WeightFile } from './weights/weight-file.js';
 
 interface Removal {
@@ -109,11 +109,17 @@ export function studentKeys(teacherKeys: Iterable<string>, removal: BlockRemoval
   return { teacherToStudent, dropped };
 }
 
+/** The teacher's weights under the student's names, where they lie: nothing is copied. */
+export function studentWeights(teacher: WeightFile, removal: BlockRemoval): WeightFile {
+  const kept = studentKeys(teacher.entries.keys(), removal).teacherToStudent;
+  const entries = [...kept].map(([from, name]) => [name, { ...(teacher.entries.get(from) as TensorEntry), name }] as const);
+  return new SafetensorsFile(teacher.files, new Map(entries), teacher.metadata);
+}
+
 /** Writes the student's weights, in the teacher's dtypes. */
 export async function writeStudent(path: string, teacher: WeightFile, removal: BlockRemoval): Promise<void> {
-  const origin = new Map([...studentKeys(teacher.entries.keys(), removal).teacherToStudent].map(([from, to]) => [to, from]));
-  const specs = [...origin].map(([name, from]) => ({ ...(teacher.entries.get(from) as TensorEntry), name }));
-  await writeSafetensorsStream(path, specs, ({ name }) => teacher.read(origin.get(name) as string), { format: 'pt' });
+  const student = studentWeights(teacher, removal);
+  await writeSafetensorsStream(path, [...student.entries.values()], ({ name }) => student.read(name), { format: 'pt' });
 }
 
 /**

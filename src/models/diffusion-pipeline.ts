@@ -39,7 +39,7 @@ export class DiffusionPipeline {
   constructor(
     readonly folder: PipelineFolder,
     private readonly sources: PipelineSources,
-    private readonly textIsFrozen: boolean,
+    readonly textIsFrozen: boolean,
     private readonly log: Logger,
   ) {
     this.factor = 2 ** (folder.vaeConfig.blockOutChannels.length - 1);

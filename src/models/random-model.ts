@@ -25,17 +25,21 @@ const full = (unet: Record<string, unknown>): Layout => ({
   text: { hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, vocab_size: 49408 },
 });
 
+const toy = (layersPerBlock: number): Layout => ({
+  unet: { ...FOUR_STAGES, ...MID, block_out_channels: [16, 32, 32, 32], layers_per_block: layersPerBlock, cross_attention_dim: 32, sample_size: 8, norm_num_groups: 8 },
+  vae: { block_out_channels: [8, 16, 16, 16], layers_per_block: 1, norm_num_groups: 4, sample_size: 64 },
+  text: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2, num_attention_heads: 4, vocab_size: 1024 },
+});
+
 /** Layouts by name. Block removal: Kim et al., arXiv 2305.15798, figure 3 and table 1; segmind's small-sd is the paper's Base. */
 export const LAYOUTS: Readonly<Record<string, Layout>> = {
   sd15: full({ ...FOUR_STAGES, ...MID, layers_per_block: 2 }),
   small: full({ ...FOUR_STAGES, ...MID }),
   bk_small: full({ ...FOUR_STAGES, mid_block_type: null }),
   tiny: full({ ...THREE_STAGES, mid_block_type: null, block_out_channels: [320, 640, 1280] }),
-  'tiny-random': {
-    unet: { ...FOUR_STAGES, ...MID, block_out_channels: [16, 32, 32, 32], layers_per_block: 1, cross_attention_dim: 32, sample_size: 8, norm_num_groups: 8 },
-    vae: { block_out_channels: [8, 16, 16, 16], layers_per_block: 1, norm_num_groups: 4, sample_size: 64 },
-    text: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2, num_attention_heads: 4, vocab_size: 1024 },
-  },
+  'tiny-random': toy(1),
+  // two layers per block, so that blocks can be removed
+  'tiny-random-teacher': toy(2),
 };
 
 const SCHEDULER = {

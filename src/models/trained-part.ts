@@ -1,9 +1,10 @@
 /** One network of a pipeline during training: frozen, adapted by LoRA, or trained whole. */
-import { copyFile, mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Rng } from '../random/rng.js';
 import { sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
 import { parameter } from '../tensor/tensor.js';
+import type { RawConfig } from './component-config.js';
 import type { FrozenSource } from './frozen-source.js';
 import type { ParamSource } from './layers/scope.js';
 import { adapterShapes, initialAdapter, trainableSource } from './lora/lora-adapter.js';
@@ -21,10 +22,10 @@ export class TrainedPart {
   private readonly pairs: ReadonlyMap<string, LoraPair> = new Map();
   private readonly trained: ParamSource;
 
-  /** @param shapes the network's own parameters @param configFile its config.json @throws UserError when a LoRA target names no module */
+  /** @param shapes the network's own parameters @param config of its config.json @throws UserError when a LoRA target names no module */
   constructor(
     readonly name: PartName, private readonly frozenSource: FrozenSource, private readonly shapes: ReadonlyMap<string, Shape>,
-    private readonly training: Training, private readonly configFile: string,
+    private readonly training: Training, private readonly config: RawConfig,
   ) {
     if (training.kind === 'lora') {
       this.pairs = resolvePairs(training.config, adaptableModules(shapes), `model.${name}_lora_config`);
@@ -71,6 +72,6 @@ export class TrainedPart {
     const stem = this.name === 'unet' ? 'diffusion_pytorch_model' : 'model';
     const tensors = Object.fromEntries([...this.shapes.keys()].map((key) => [key, values[`${this.name}.${key}`]]));
     await writeSafetensors(join(target, `${stem}.safetensors`), tensors, { format: 'pt', base_model: base.model, base_fingerprint: base.fingerprint });
-    await copyFile(this.configFile, join(target, 'config.json'));
+    await writeFile(join(target, 'config.json'), `${JSON.stringify(this.config, null, 2)}\n`);
   }
 }

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Backend } from '../../src/backends/backend.js';
 import { UserError } from '../../src/errors.js';
-import { studentConfig, studentKey, type BlockRemoval } from '../../src/models/block-removal.js';
+import { studentConfig, studentWeights, type BlockRemoval } from '../../src/models/block-removal.js';
 import { parseClipTextConfig, type ClipTextConfig } from '../../src/models/clip-text.js';
 import type { RawConfig } from '../../src/models/component-config.js';
 import { FrozenSource } from '../../src/models/frozen-source.js';
@@ -11,7 +11,7 @@ import { recorded, recordUnet } from '../../src/models/pipeline-folder.js';
 import { ClipTokenizer } from '../../src/models/tokenizer.js';
 import { parseUNetConfig, type UNetConfig } from '../../src/models/unet-config.js';
 import { parseVaeConfig, type VaeConfig } from '../../src/models/vae-config.js';
-import { openSafetensors, SafetensorsFile } from '../../src/models/weights/safetensors.js';
+import { openSafetensors } from '../../src/models/weights/safetensors.js';
 import type { WeightFile } from '../../src/models/weights/weight-file.js';
 import { int32, type HostTensor, type Shape } from '../../src/tensor/host.js';
 import type { Report } from './report.js';
@@ -69,7 +69,7 @@ export class Golden {
     const base = this.baseUnet(), raw = kind === 'base' ? base.raw : studentConfig(base.raw, kind as BlockRemoval, base.dir);
     const weights = await openSafetensors(join(base.dir, 'diffusion_pytorch_model.safetensors'));
     const own = kind === 'base' ? undefined : this.unetFolders().find(({ raw: other }) => sameLayout(other, raw));
-    const file = kind === 'base' ? weights : own ? await openSafetensors(join(own.dir, 'diffusion_pytorch_model.safetensors')) : removed(weights, kind as BlockRemoval);
+    const file = kind === 'base' ? weights : own ? await openSafetensors(join(own.dir, 'diffusion_pytorch_model.safetensors')) : studentWeights(weights, kind as BlockRemoval);
     const config = parseUNetConfig(raw, base.dir);
     const loaded = { config, source: new FrozenSource(file), shapes: recorded((s) => recordUnet(s, config)) };
     loaded.source.check(loaded.shapes, /^\b$/);
@@ -94,15 +94,6 @@ export class Golden {
 const MARKER: Readonly<Record<string, string>> = { tokenizer: 'vocab.json', scheduler: 'scheduler_config.json' };
 const LAYOUT = ['layers_per_block', 'mid_block_type', 'block_out_channels', 'down_block_types'];
 const sameLayout = (a: RawConfig, b: RawConfig): boolean => LAYOUT.every((k) => JSON.stringify(a[k]) === JSON.stringify(b[k]));
-
-/** The teacher's file under the student's names: nothing is copied. */
-function removed(teacher: WeightFile, removal: BlockRemoval): WeightFile {
-  const entries = new Map([...teacher.entries].flatMap(([name, entry]) => {
-    const renamed = studentKey(name, removal);
-    return renamed === undefined ? [] : [[renamed, { ...entry, name: renamed }] as const];
-  }));
-  return new SafetensorsFile(teacher.files, entries, teacher.metadata);
-}
 
 /** JSON as Python writes it: NaN and Infinity become null. */
 export function readPythonJson(path: string): Record<string, unknown> {

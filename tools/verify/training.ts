@@ -3,20 +3,22 @@ import { TrainStep } from '../../src/engine/train-step.js';
 import { AdamW } from '../../src/engine/optimizers/adamw.js';
 import { Parameters } from '../../src/engine/parameters.js';
 import { clipText } from '../../src/models/clip-text.js';
+import { distillLoss, tappedUnet } from '../../src/models/distill-loss.js';
+import { presetTaps } from '../../src/models/distill-presets.js';
 import { Scope, type ParamSource } from '../../src/models/layers/scope.js';
 import { recorded, recordText } from '../../src/models/pipeline-folder.js';
 import { adapterShapes, trainableSource } from '../../src/models/lora/lora-adapter.js';
 import { adaptableModules, resolvePairs, type LoraConfig, type LoraPair } from '../../src/models/lora/lora-config.js';
 import { weightedMse } from '../../src/models/losses/l2-loss.js';
 import type { Model } from '../../src/models/model.js';
-import { unet, type UNetInputs } from '../../src/models/unet.js';
+import { unet } from '../../src/models/unet.js';
 import { NoiseSchedule } from '../../src/models/schedulers/noise-schedule.js';
 import type { WeightFile } from '../../src/models/weights/weight-file.js';
 import { grad } from '../../src/tensor/autodiff.js';
 import { float32, floats, type HostTensor } from '../../src/tensor/host.js';
-import { add, mean, mul, square, sub } from '../../src/tensor/ops.js';
+import { add, mean, square, sub } from '../../src/tensor/ops.js';
 import { substitute } from '../../src/tensor/passes/rewrite.js';
-import { input, leafName, parameter, topo, weight, type Tensor } from '../../src/tensor/tensor.js';
+import { fill, input, leafName, parameter, topo, weight, type Tensor } from '../../src/tensor/tensor.js';
 import { toInt32, toNumbers, type Golden, type LoadedUNet } from './context.js';
 import { LIMITS } from './limits.js';
 import { evaluate } from './networks.js';
@@ -206,14 +208,14 @@ export async function checkDistillation(golden: Golden, file: string): Promise<v
   for (const [name, run] of Object.entries(runs)) {
     const net = await golden.unet(run.student);
     const leaves = new Map([...net.shapes].map(([key, shape]) => [key, parameter(key, shape)]));
-    const student = tapped((key, shape) => leaves.get(key) ?? net.source.get(key, shape), inputs, net);
-    const guide = tapped((key, shape) => teacher.source.get(key, shape), inputs, teacher);
-    const mse = (a: Tensor, b: Tensor): Tensor => mean(square(sub(a, b)));
-    const task = mse(student.out, leaf('noise', feeds.noise)), output = mse(student.out, guide.out);
-    const features = run['points(teacher,student)'].map(([t, s]) => mse(student.taps[s], guide.taps[t]));
-    const loss = add(add(task, mul(output, run.output_weight)), mul(features.reduce((a, b) => add(a, b)), run.feature_weight));
+    const student = tappedUnet({ get: (key, shape) => leaves.get(key) ?? net.source.get(key, shape) }, inputs, net.config);
+    const guide = tappedUnet(teacher.source, inputs, teacher.config);
+    const pairs = run['points(teacher,student)'], weights = { task: 1, output: run.output_weight, feature: run.feature_weight };
+    golden.report.exact(`${name}/points`, presetTaps(name.startsWith('bk.') ? 'bk_sdm' : 'segmind', teacher.config, net.config), pairs);
+    const noise = leaf('noise', feeds.noise), ones = fill(1, [noise.shape[0]]);
+    const { loss, task, output, features } = distillLoss(weightedMse(student.out, noise, ones, 1), student, guide, pairs, weights);
     const keys = [...leaves.keys()], grads = grad(loss, keys.map((k) => leaves.get(k) as Tensor));
-    const frozen = bindToWeights([loss, task, output, student.out, guide.out, ...features, ...grads], net);
+    const frozen = bindToWeights([loss, task, output as Tensor, student.out, guide.out, ...features, ...grads], net);
     const names = ['loss', 'task', 'output', 'student', 'teacher', ...features.map((_, i) => `feature${i}`), ...keys.map((k) => `grad.${k}`)];
     const results = await evaluate(golden, file, Object.fromEntries(names.map((n, i) => [n, frozen[i]])), feeds);
     golden.report.rel(`${name}/loss`, floats(results['loss']), [run.loss], LIMITS.loss);
@@ -229,13 +231,6 @@ export async function checkDistillation(golden: Golden, file: string): Promise<v
       golden.report.rel(tensor, floats(results[tensor.slice(name.length + 1)]), floats(await reference.read(tensor)), LIMITS.gradient);
     }
   }
-}
-
-/** A U-Net whose taps hold its blocks and every layer. */
-function tapped(get: ParamSource['get'], inputs: UNetInputs, { config }: LoadedUNet): { out: Tensor; taps: Readonly<Record<string, Tensor>> } {
-  const layers: Record<string, Tensor> = {};
-  const { out, taps } = unet(new Scope({ get, tap: (module, t) => void (layers[module] = t) }), inputs, config);
-  return { out, taps: { ...layers, ...taps } };
 }
 
 /** Trainable leaves read from the student's own file. */

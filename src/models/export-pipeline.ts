@@ -1,0 +1,31 @@
+/** A complete pipeline folder from a checkpoint whose networks were trained whole: a distilled student, a fine-tuned model. */
+import { existsSync } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { UserError } from '../errors.js';
+import { derivePipeline, type WriteComponent } from './derived-pipeline.js';
+import type { FloatType } from './weights/convert.js';
+import { openSafetensors } from './weights/safetensors.js';
+import { writeAs } from './weights/write-as.js';
+
+const TRAINED = { unet: 'diffusion_pytorch_model.safetensors', text_encoder: 'model.safetensors' } as const;
+
+/**
+ * Writes the base pipeline with the checkpoint's networks in place of its own.
+ * @param checkpoint a folder with `unet/` or `text_encoder/` in diffusers' format
+ * @param base folder of the pipeline that the run started from
+ * @param dtype of the trained networks; by default as stored
+ * @returns the components that are the checkpoint's
+ * @throws UserError when it holds no whole network, or `out` is not empty
+ */
+export async function exportPipeline(checkpoint: string, base: string, out: string, dtype?: FloatType): Promise<string[]> {
+  const found = Object.entries(TRAINED).filter(([part, file]) => existsSync(join(checkpoint, part, file)));
+  if (found.length === 0) throw new UserError(`${checkpoint}: no ${join('unet', TRAINED.unet)} in it; adapters are added to their base with "diffengine merge-lora"`);
+  const replace = found.map(([part, file]): [string, WriteComponent] => [part, async (folder) => {
+    const weights = await openSafetensors(join(checkpoint, part, file));
+    await copyFile(join(checkpoint, part, 'config.json'), join(folder, 'config.json'));
+    await writeAs(join(folder, file), { specs: [...weights.entries.values()], read: (name) => weights.read(name) }, dtype);
+  }]);
+  await derivePipeline(base, out, Object.fromEntries(replace));
+  return found.map(([part]) => part);
+}
