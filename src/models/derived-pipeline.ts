@@ -1,6 +1,7 @@
 /** A pipeline folder made from another one: some components get new weights, everything else is copied. */
-import { cp, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { cp, readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { writeFolderAtomic } from '../atomic-folder.js';
 import { UserError } from '../errors.js';
 import { readJson } from './pipeline-folder.js';
 import { forgetAbsent } from './weights/model-index.js';
@@ -16,16 +17,13 @@ const WEIGHTS = /\.(safetensors|bin|ckpt|pt|msgpack|onnx)$|\.index(\.[\w-]+)?\.j
  * @throws UserError when `source` is no pipeline, lacks a component of `replace`, or `out` has content
  */
 export async function derivePipeline(source: string, out: string, replace: Readonly<Record<string, WriteComponent>>): Promise<void> {
-  const from = resolve(source), to = resolve(out), aside = `${to}.${process.pid}.tmp`;
+  const from = resolve(source);
   const index = await readJson(join(from, 'model_index.json'), 'a diffusers pipeline folder has one');
   const there = (await readdir(from, { withFileTypes: true })).filter((e) => !e.isFile()).map((e) => e.name);
   const names = Object.entries(index).filter(([name, entry]) => Array.isArray(entry) && entry[1] !== null && (name in replace || there.includes(name))).map(([name]) => name);
   const absent = Object.keys(replace).find((name) => !names.includes(name));
   if (absent !== undefined) throw new UserError(`${join(from, 'model_index.json')}: no "${absent}"; it names ${names.join(', ')}`);
-  const existing = await readdir(to).catch(() => undefined);
-  if (existing && existing.length > 0) throw new UserError(`${to}: exists and is not empty; choose another folder or remove it`);
-  try {
-    await mkdir(aside, { recursive: true });
+  await writeFolderAtomic(out, async (aside) => {
     await cp(join(from, 'model_index.json'), join(aside, 'model_index.json'), { dereference: true });
     await forgetAbsent(join(aside, 'model_index.json'), names);
     for (const name of names) {
@@ -33,11 +31,5 @@ export async function derivePipeline(source: string, out: string, replace: Reado
       await cp(join(from, name), join(aside, name), { recursive: true, dereference: true, filter: keep });
       await replace[name]?.(join(aside, name));
     }
-    if (existing) await rmdir(to); // empty
-    await rename(aside, to);
-  } catch (error) {
-    await rm(aside, { recursive: true, force: true });
-    if (error instanceof UserError || (error as NodeJS.ErrnoException).code === undefined) throw error;
-    throw new UserError(`${to}: cannot be written (${(error as Error).message}); is there space, and is the pipeline complete?`, { cause: error });
-  }
+  });
 }

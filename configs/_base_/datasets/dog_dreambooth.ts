@@ -1,28 +1,8 @@
-import { defineConfig, ref } from 'diffengine';
+import { defineConfig } from 'diffengine';
+import dreambooth from 'diffengine/configs/_base_/datasets/dreambooth_512';
 
 export default defineConfig({
-  train_dataloader: {
-    batch_size: 4,
-    num_workers: 4,
-    dataset: {
-      type: 'DreamBoothDataset',
-      dataset: 'diffusers/dog-example',
-      instance_prompt: 'a photo of sks dog',
-      class_prompt: 'a photo of dog',
-      class_image: { model: ref('model.model'), num_images: 200 },
-      pipeline: [
-        { type: 'Resize', size: 512, interpolation: 'bilinear' },
-        { type: 'RandomCrop', size: 512 },
-        { type: 'RandomHorizontalFlip', p: 0.5 },
-        { type: 'ToTensor' },
-        { type: 'Normalize', mean: [0.5], std: [0.5] },
-        { type: 'PackInputs' },
-      ],
-    },
-    sampler: { type: 'InfiniteSampler', shuffle: true },
-  },
-  custom_hooks: {
-    preview: { type: 'VisualizationHook', prompt: Array(4).fill('A photo of sks dog in a bucket'), interval: 100 },
-    peft: { type: 'PeftSaveHook' },
-  },
+  _base_: dreambooth,
+  train_dataloader: { dataset: { dataset: 'diffusers/dog-example', instance_prompt: 'a photo of sks dog', class_prompt: 'a photo of dog' } },
+  custom_hooks: { preview: { prompt: Array(4).fill('A photo of sks dog in a bucket') } },
 });

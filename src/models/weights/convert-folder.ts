@@ -1,6 +1,7 @@
 /** PyTorch weights of a pipeline or component folder as safetensors, in place or into a new folder. */
-import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { copyFile, mkdir, readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { writeFolderAtomic } from '../../atomic-folder.js';
 import { UserError } from '../../errors.js';
 import type { Logger } from '../../registry/tokens.js';
 import type { FloatType } from './convert.js';
@@ -74,24 +75,14 @@ async function openSource(folder: string, stem: string, found: FoundWeights): Pr
 
 /** Written aside and renamed, so that `out` is complete or not there. */
 async function intoNewFolder(folder: string, out: string, components: readonly Component[], dtype: FloatType | undefined, log?: Logger): Promise<string[]> {
-  const there = await readdir(out).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw new UserError(`${out}: cannot be used (${error.code}); choose a new folder`, { cause: error });
-  });
-  if (there?.length) throw new UserError(`${out}: has ${there.length} files already; choose a new folder`);
-  const aside = `${out}.${process.pid}.tmp`, inside = await subfolders(folder);
-  try {
+  const inside = await subfolders(folder);
+  let written: string[] = [];
+  await writeFolderAtomic(out, async (aside) => {
     for (const inner of ['', ...inside]) await copyOthers(join(folder, inner), join(aside, inner));
     await forgetAbsent(join(aside, 'model_index.json'), inside);
-    const written = await convertAll(folder, aside, components, dtype, log);
-    if (there) await rm(out, { recursive: true });
-    await rename(aside, out);
-    return written.map((path) => out + path.slice(aside.length));
-  } catch (error) {
-    await rm(aside, { recursive: true, force: true }).catch(() => undefined); // the first error is the one to tell
-    const { code, syscall } = error as NodeJS.ErrnoException;
-    if (error instanceof UserError || !code || !syscall) throw error;
-    throw new UserError(`${out}: cannot be written (${code}); is there space, and may you write there?`, { cause: error });
-  }
+    written = (await convertAll(folder, aside, components, dtype, log)).map((path) => out + path.slice(aside.length));
+  });
+  return written;
 }
 
 /** Configs, tokenizer files and the like. */

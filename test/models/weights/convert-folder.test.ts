@@ -46,7 +46,7 @@ void t.test('into a new folder, configs come along, weights become safetensors o
   t.equal(unet.entries.get('u')!.dtype, 'float16');
   t.strictSame(await unet.readFloat32('u'), float32([1, 0, 3], [3]));
   t.strictSame(await (await openWeights(join(out, 'vae'), 'diffusion_pytorch_model')).readFloat32('v'), float32([7], [1]));
-  await t.rejects(convertFolder(folder, { out }), { name: 'UserError', message: /q: has 5 files already; choose a new folder/ });
+  await t.rejects(convertFolder(folder, { out }), { name: 'UserError', message: /q: exists and is not empty; choose another folder or remove it/ });
 });
 
 void t.test('a refused file or a value too large for the type leaves no new folder', async (t) => {
