@@ -27,6 +27,19 @@ export interface StateStore {
   delete(name: string): Promise<void>;
 }
 
+/** One line of `diffengine doctor`. */
+export interface Finding {
+  readonly what: string;
+  readonly found: string;
+  /** what the user may do about it */
+  readonly advice?: string;
+}
+
+/** The class of a backend may tell what it finds on this machine. */
+export interface Diagnosing {
+  diagnose(): Promise<readonly Finding[]>;
+}
+
 export interface Backend {
   readonly name: string;
   readonly states: StateStore;

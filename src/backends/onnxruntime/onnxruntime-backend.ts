@@ -8,6 +8,7 @@ import { topo, type WeightSource } from '../../tensor/tensor.js';
 import type { Backend, Executable, Fetches, Program, StateStore } from '../backend.js';
 import { emitProgram } from '../onnx/emit.js';
 import type { HostTensor } from '../../tensor/host.js';
+import { diagnose } from './diagnose.js';
 import type { Reply, Request, SessionSpec } from './messages.js';
 import { ModelFolder } from './model-folder.js';
 
@@ -24,6 +25,7 @@ export class OnnxRuntimeBackend implements Backend {
       scratch_dir: { type: ['string', 'null'], default: null, description: 'where compiled programs pass through, best on the file system of the weights; null: the temporary folder' },
     },
   } as const satisfies OptionsSchema;
+  static readonly diagnose = diagnose;
   readonly name: string;
   private readonly worker: Worker;
   private readonly pending = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();

@@ -1,4 +1,5 @@
 /** Which TensorFlow.js runs: packages are optional, and looked for only when a program is compiled. */
+import util from 'node:util';
 import { UserError } from '../../errors.js';
 import type { Logger } from '../../registry/tokens.js';
 import type { Tfjs } from '../../tensor/primitive.js';
@@ -11,15 +12,21 @@ export interface Runtime {
   readonly kind: 'tensorflow' | 'webgpu' | 'cpu';
 }
 
-/** How a package can fail to load, apart from not being there. */
 export interface Loaded {
   readonly name: string;
   readonly module?: Tfjs;
-  /** undefined: not installed */
+  /** why it does not load; undefined: it does, or it is not installed */
   readonly failure?: string;
 }
 
-/** Packages that bring TensorFlow's own library, best first. */
+/** A package that brings TensorFlow's own library. */
+export interface Native extends Loaded {
+  /** of TensorFlow */
+  readonly version?: string;
+  readonly gpu?: boolean;
+}
+
+/** Best first. */
 export const NATIVE_PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] as const;
 
 /** Imports a package that may not be installed. */
@@ -33,6 +40,34 @@ export async function loadPackage(name: string): Promise<Loaded> {
   }
 }
 
+/** Imports one of `NATIVE_PACKAGES` and selects its device. */
+export async function loadNative(name: string): Promise<Native> {
+  process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2'; // errors; TensorFlow's own notes are about how it was built
+  mendUtil();
+  const loaded = await loadPackage(name);
+  if (!loaded.module) return loaded;
+  try {
+    await quiet(loaded.module).setBackend('tensorflow');
+    const { binding, isUsingGpuDevice } = loaded.module.backend() as unknown as NodeBackend;
+    return { ...loaded, version: binding.TF_Version, gpu: isUsingGpuDevice };
+  } catch (error) {
+    return { name, failure: (error as Error).message.split('\n')[0] };
+  }
+}
+
+/** What tfjs-node's backend has beyond the common interface. */
+interface NodeBackend {
+  readonly binding: { readonly TF_Version: string };
+  readonly isUsingGpuDevice: boolean;
+}
+
+/** tfjs-node up to 4.22 calls two functions that Node 23 took out of `util`. */
+function mendUtil(): void {
+  const old = util as unknown as { isNullOrUndefined?: (value: unknown) => boolean; isArray?: (value: unknown) => boolean };
+  old.isNullOrUndefined ??= (value) => value == null;
+  old.isArray ??= Array.isArray;
+}
+
 /** @throws UserError when the device was asked for by name and cannot be had */
 export async function openRuntime(device: Device, log: Logger): Promise<Runtime> {
   if (device === 'webgpu') return openWebgpu(log);
@@ -42,34 +77,23 @@ export async function openRuntime(device: Device, log: Logger): Promise<Runtime>
   }
   const tf = quiet((await loadPackage('@tensorflow/tfjs-core')).module as Tfjs);
   await import('@tensorflow/tfjs-backend-cpu');
-  log.info(`computing  with TensorFlow.js ${tf.version_core} in plain JavaScript, hundreds of times slower than ONNX Runtime; "diffengine doctor" says how to bring TensorFlow`);
+  log.info(`computing  with TensorFlow.js ${tf.version_core} in plain JavaScript, tens of times slower than ONNX Runtime; "diffengine doctor" says how to bring TensorFlow`);
   return { tf, kind: 'cpu' };
 }
 
-/** tfjs-node-gpu, else tfjs-node unless a GPU was asked for. */
 async function openNative(device: 'auto' | 'gpu', log: Logger): Promise<Runtime | undefined> {
-  process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2'; // errors; TensorFlow's own notes are about how it was built
   const problems: string[] = [];
-  for (const name of device === 'gpu' ? NATIVE_PACKAGES.slice(0, 1) : NATIVE_PACKAGES) {
-    const { module, failure } = await loadPackage(name);
-    if (module) {
-      const tf = quiet(module);
-      await tf.setBackend('tensorflow');
-      const { binding, isUsingGpuDevice } = tf.backend() as unknown as NodeBackend;
-      log.info(`computing  with TensorFlow ${binding.TF_Version} through ${name} ${tf.version_core}, on the ${isUsingGpuDevice ? 'GPU' : 'CPU'}`);
+  for (const name of NATIVE_PACKAGES) {
+    const { module: tf, version, gpu, failure } = await loadNative(name);
+    if (tf && (gpu || device === 'auto')) {
+      log.info(`computing  with TensorFlow ${version} through ${name} ${tf.version_core}, on the ${gpu ? 'GPU' : 'CPU'}`);
       return { tf, kind: 'tensorflow' };
     }
-    problems.push(`${name} ${failure === undefined ? 'is not installed' : `does not load: ${failure}`}`);
+    problems.push(`${name} ${tf ? `(TensorFlow ${version}) finds no GPU` : failure === undefined ? 'is not installed' : `does not load (${failure})`}`);
     if (failure !== undefined && device === 'auto') log.warn(`${problems.at(-1)}; "diffengine doctor" says more`);
   }
-  if (device === 'gpu') throw new UserError(`TfjsBackend.device: gpu, but ${problems.join(', ')}; install it (see docs/backends.md), or choose auto or cpu`);
+  if (device === 'gpu') throw new UserError(`TfjsBackend.device: gpu, but ${problems.join(', ')}; see docs/backends.md, or choose auto or cpu`);
   return undefined;
-}
-
-/** What tfjs-node's backend has beyond the common interface. */
-interface NodeBackend {
-  readonly binding: { readonly TF_Version: string };
-  readonly isUsingGpuDevice: boolean;
 }
 
 async function openWebgpu(log: Logger): Promise<Runtime> {

@@ -6,6 +6,7 @@ import type { DType, HostTensor } from '../../tensor/host.js';
 import type { TfjsTensor } from '../../tensor/primitive.js';
 import type { Backend, Executable, Program, StateStore } from '../backend.js';
 import { fromTfjs, toTfjs } from './convert.js';
+import { diagnose } from './diagnose.js';
 import { openRuntime, type Runtime } from './runtime.js';
 import { TfjsProgram, type States } from './tfjs-program.js';
 import { WeightCache } from './weight-cache.js';
@@ -24,10 +25,11 @@ export class TfjsBackend implements Backend {
     properties: {
       device: {
         type: 'string', enum: ['auto', 'gpu', 'cpu', 'webgpu'], default: 'auto',
-        description: 'auto: tfjs-node-gpu, else tfjs-node, else plain JavaScript; gpu: tfjs-node-gpu; cpu: plain JavaScript; webgpu: tfjs-backend-webgpu, where there is WebGPU',
+        description: 'auto: tfjs-node-gpu, else tfjs-node, else plain JavaScript; gpu: one of the two, and only on a GPU; cpu: plain JavaScript; webgpu: tfjs-backend-webgpu, where there is WebGPU',
       },
     },
   } as const satisfies OptionsSchema;
+  static readonly diagnose = diagnose;
   private opened: Promise<Opened> | undefined;
   private kind = '';
   private disposed = false;
