@@ -37,16 +37,16 @@ try {
   await program.parseAsync();
 } catch (error) {
   const { UserError } = await import('../src/errors.js');
+  const { stackFiles } = await import('../src/registry/stack.js');
   const { message, stack = '' } = error instanceof Error ? error : new Error(String(error));
   const debug = process.argv.includes('--debug');
   process.stderr.write(`${debug ? stack : `diffengine: ${message}`}\n`);
-  if (!debug && !(error instanceof UserError)) process.stderr.write(`${origin(stack)}; --debug shows where it happened.\n`);
+  if (!debug && !(error instanceof UserError)) process.stderr.write(`${origin(stackFiles(stack))}; --debug shows where it happened.\n`);
   process.exitCode ||= 1;
 }
 
 /** Whose mistake an unexpected error is: a component of the user's may have thrown it. */
-function origin(stack: string): string {
-  const files = [...stack.matchAll(/file:\/\/[^\s)]+?(?=:\d+:\d+\)?$)/gm)].map(([url]) => fileURLToPath(url));
+function origin(files: readonly string[]): string {
   const own = files.find((file) => !file.startsWith(packageRoot));
   return own === undefined ? `This looks like a defect of diffengine ${version} (${packageRoot})` : `It comes from ${own}`;
 }

@@ -3,6 +3,7 @@ import type { ExtendedJSONSchema } from 'json-schema-to-ts';
 import type { Kinds } from './kinds.js';
 import type { Ref } from './ref.js';
 import type { Input, Nested, OptionsSchema, SchemaExtension } from './schema.js';
+import { stackFiles } from './stack.js';
 
 /** What a value may be in a config that inherits: the value, a part of it, a ref, or null to remove it. */
 type Loose<T> =
@@ -45,7 +46,7 @@ export interface ConfigInput {
   custom_imports?: readonly string[];
 }
 
-/** config object -> URL of the file that defined it; for error messages and `describe --explain` */
+/** config object -> the file that defined it; for error messages and `describe --explain` */
 const definedIn = new WeakMap<object, string>();
 export const definitionOf = (config: object): string | undefined => definedIn.get(config);
 
@@ -54,8 +55,7 @@ export const definitionOf = (config: object): string | undefined => definedIn.ge
  * `export default defineConfig({ _base_: [smallSdLora, dogDreambooth], train_cfg: { max_iters: 500 } })`
  */
 export function defineConfig(config: ConfigInput): ConfigInput {
-  const caller = new Error().stack?.split('\n')[2] ?? '';
-  const url = /(file:\/\/[^\s)]+?):\d+:\d+\)?$/.exec(caller)?.[1];
-  if (url !== undefined) definedIn.set(config, url);
+  const [, caller] = stackFiles(new Error().stack ?? '');
+  if (caller !== undefined) definedIn.set(config, caller);
   return config;
 }

@@ -1,7 +1,6 @@
 /** Finds a config, loads it and its bases, and merges them into one plain object. */
 import { access, readdir } from 'node:fs/promises';
 import { basename, dirname, extname, join as joinPath, relative, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { UserError } from '../errors.js';
 import { applyCfgOptions } from './cfg-options.js';
@@ -103,8 +102,7 @@ async function openBase(base: unknown, file: string, chain: readonly string[]): 
     return [await loadFile(path), path];
   }
   if (!isTree(base)) throw new UserError(`${displayName(file)}: _base_ holds ${JSON.stringify(base) ?? String(base)}; give imported configs or paths`);
-  const url = definitionOf(base);
-  return [base, url === undefined ? `${file} (inline base)` : fileURLToPath(url)];
+  return [base, definitionOf(base) ?? `${file} (inline base)`];
 }
 
 const BUILT_IN = 'diffengine/configs/';
@@ -156,8 +154,8 @@ function withAbsoluteImports(own: Tree, file: string): Tree {
 
 /** How a file is called in messages: the source of a built-in config, not its compiled form; below the current folder, from there. */
 export function displayName(file: string): string {
-  const inside = relative(joinPath(packageRoot, 'dist'), file);
-  if (!inside.startsWith('..')) return inside.replace(/\.js$/, '.ts');
+  const inside = relative(packageRoot, file).replace(/^dist[/\\]/, '');
+  if (/^configs[/\\]/.test(inside)) return inside.replace(/\.js$/, '.ts');
   const near = relative('.', file);
   return near.startsWith('..') ? file : near;
 }

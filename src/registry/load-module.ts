@@ -7,6 +7,7 @@ import { parseDocument } from 'yaml';
 import { UserError } from '../errors.js';
 import { packageRoot } from './package-path.js';
 import { ref } from './ref.js';
+import { stackFiles } from './stack.js';
 
 let loaderIsOn = false;
 /** A built-in config is compiled, and imports what Node finds itself. */
@@ -41,7 +42,7 @@ async function readableImportError(error: unknown, file: string): Promise<unknow
     return new UserError(`${/^\S.*:\d+: /.test(first) ? first : `${file}${await syntaxErrorLine(file)}: ${first}`}; mend the syntax`, { cause: error });
   }
   // Only what the file itself does is the user's to mend; our own errors from deeper down keep their stack.
-  return stack.includes(pathToFileURL(file).href) ? new UserError(`${file}: stops with ${name}: ${first}; mend it (--debug shows the line)`, { cause: error }) : error;
+  return stackFiles(stack).includes(file) ? new UserError(`${file}: stops with ${name}: ${first}; mend it (--debug shows the line)`, { cause: error }) : error;
 }
 
 /** Node does not tell where in a JavaScript module a syntax error is; TypeScript's parser does. */

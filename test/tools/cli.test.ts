@@ -68,7 +68,7 @@ void t.test('describe shows a config with everything it inherits, as YAML and JS
 void t.test('describe shows components, their schemas, and the nearest name', async (t) => {
   t.match(diffengine('.', 'describe', 'L2Loss'), { code: 0, out: /^L2Loss \(LOSSES\)\nMean squared error\.\n\noptions:\n {2}loss_weight +number, default 1\n/ });
   t.match(JSON.parse(diffengine('.', 'describe', 'L2Loss', '--json').out), { type: 'object', properties: { loss_weight: { default: 1 } } });
-  t.match(diffengine('.', 'describe'), { code: 0, out: /^MODELS\n {2}StableDiffusion/ });
+  t.match(diffengine('.', 'describe'), { code: 0, out: /^MODELS\n( {2}.+\n)* {2}StableDiffusion / });
   t.match(JSON.parse(diffengine('.', 'describe', '--json').out), { properties: { model: {} }, definitions: { HOOKS: {} } });
   t.strictSame(diffengine('.', 'describe', 'L2Los'), { code: 1, out: '', err: 'diffengine: L2Los: no component or config of that name; did you mean "L2Loss"?\n' });
 });
