@@ -7,6 +7,7 @@ import { OPTIONS } from '../../registry/tokens.js';
 import { topo, type WeightSource } from '../../tensor/tensor.js';
 import type { Backend, Executable, Fetches, Program, StateStore } from '../backend.js';
 import { emitProgram } from '../onnx/emit.js';
+import { optimize } from '../optimize.js';
 import type { HostTensor } from '../../tensor/host.js';
 import { diagnose } from './diagnose.js';
 import type { Reply, Request, SessionSpec } from './messages.js';
@@ -52,7 +53,8 @@ export class OnnxRuntimeBackend implements Backend {
     delete: async (name) => void (await this.ask({ kind: 'delete', name })),
   };
 
-  async compile(program: Program): Promise<Executable> {
+  async compile(source: Program): Promise<Executable> {
+    const program = optimize(source);
     const files = new Set<string>();
     for (const node of topo([...Object.values(program.outputs), ...Object.values(program.updates ?? {})])) {
       const source = node.op === 'weight' ? (node.payload as WeightSource) : undefined;
@@ -61,7 +63,7 @@ export class OnnxRuntimeBackend implements Backend {
     const folder = await ModelFolder.create(this.opts.scratch_dir ?? tmpdir(), [...files]);
     this.folders.add(folder);
     try {
-      const emitted = emitProgram(program, (source) => folder.locate(source.file));
+      const emitted = emitProgram(program, ({ file }) => folder.locate(file));
       const pairs = (list: readonly { name: string; graphName: string }[]) => list.map((x) => [x.graphName, x.name] as const);
       const spec: SessionSpec = {
         modelPath: await folder.writeModel(emitted.model),
