@@ -60,10 +60,11 @@ async function trainedSources(folder: PipelineFolder, model: string, { path, sca
     unet: await wholePart(join(path, 'unet'), 'diffusion_pytorch_model', shapes.unet),
     text: await wholePart(join(path, 'text_encoder'), 'model', shapes.text_encoder),
   };
-  if (whole.unet ?? whole.text) return { unet: whole.unet ?? folder.unet, text: whole.text ?? folder.text };
-  const values = await loadAdapter(path, shapes, { model, fingerprint: await pipelineFingerprint(folder) });
+  // Either network may have been trained whole, the other by an adapter.
+  const hasAdapter = ['unet', 'text_encoder'].some((part) => existsSync(join(path, part, 'adapter_config.json')));
+  const values = (whole.unet ?? whole.text) && !hasAdapter ? {} : await loadAdapter(path, shapes, { model, fingerprint: await pipelineFingerprint(folder) });
   const adapted = (base: ParamSource, pairs: AdapterValues | undefined): ParamSource => (pairs ? adaptedSource(base, pairs, scale) : base);
-  return { unet: adapted(folder.unet, values.unet), text: adapted(folder.text, values.text_encoder) };
+  return { unet: whole.unet ?? adapted(folder.unet, values.unet), text: whole.text ?? adapted(folder.text, values.text_encoder) };
 }
 
 /** A network that was trained whole, in place of the pipeline's own. */
