@@ -69,12 +69,16 @@ async function point(pointer: string, blob: string): Promise<void> {
 
 async function download(blob: string, file: RemoteFile, settings: DownloadSettings): Promise<void> {
   const incomplete = `${blob}.incomplete`;
-  try {
-    await receiveChecked(incomplete, file, settings);
-    await rename(incomplete, blob);
-  } catch (error) {
-    // Another process may have fetched the same file meanwhile and renamed the part that both wrote.
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || (await sizeOf(blob)) !== file.size) throw error;
+  for (let failures = 1; ; failures++) {
+    try {
+      await receiveChecked(incomplete, file, settings);
+      return await rename(incomplete, blob);
+    } catch (error) {
+      // Another process fetches the same file. It has finished and renamed the part that both wrote, or dropped a bad one.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      if ((await sizeOf(blob)) === file.size) return;
+      if (failures === MAX_FAILURES) throw error;
+    }
   }
 }
 
