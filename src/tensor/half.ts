@@ -36,3 +36,21 @@ export function floatToFloat16(value: number): number {
   const rounded = magnitude + 0xfff + ((magnitude >>> 13) & 1);
   return sign | ((rounded - 0x38000000) >>> 13);
 }
+
+/** All float16 values, by word: a look-up is several times faster than taking a word apart. Made on first use, 256 kB. */
+let halves: Float32Array | undefined;
+
+/** Many float16 words at once. */
+export function float16sToFloats(words: Uint16Array): Float32Array {
+  const table = (halves ??= Float32Array.from({ length: 65536 }, (_, word) => float16ToFloat(word)));
+  const out = new Float32Array(words.length);
+  for (let i = 0; i < out.length; i++) out[i] = table[words[i]];
+  return out;
+}
+
+/** Many bfloat16 words at once: each is the upper half of a float32. */
+export function bfloat16sToFloats(words: Uint16Array): Float32Array {
+  const out = new Float32Array(words.length), bits = new Uint32Array(out.buffer);
+  for (let i = 0; i < bits.length; i++) bits[i] = words[i] << 16;
+  return out;
+}

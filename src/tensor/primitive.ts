@@ -4,7 +4,7 @@
  */
 import type * as tfjs from '@tensorflow/tfjs-core';
 import { Node, type Attrs, type Tensor, type TensorType } from './tensor.js';
-import type { Shape } from './host.js';
+import type { DType, Shape } from './host.js';
 
 type Tuple<T, N extends number> = number extends N ? readonly T[] : N extends 1 ? readonly [T] : N extends 2 ? readonly [T, T] : N extends 3 ? readonly [T, T, T] : readonly T[];
 
@@ -40,6 +40,32 @@ export interface EmitIo<A extends Attrs> {
 export type Tfjs = typeof tfjs;
 export type TfjsTensor = tfjs.Tensor;
 
+/** TensorFlow.js has one float, one integer and bool; 16-bit floats are widened, which loses nothing. */
+export const TFJS_TYPE = {
+  float32: 'float32', float16: 'float32', bfloat16: 'float32', int32: 'int32', int64: 'int32', uint8: 'int32', bool: 'bool',
+} as const satisfies Record<DType, string>;
+
+/** Gives new tensors, never an input itself; runs in a `tf.tidy`. */
+export type TfjsRule<A extends Attrs, N extends number, Extra extends readonly unknown[] = []> =
+  (tf: Tfjs, inputs: Tuple<TfjsTensor, N>, attrs: A, outTypes: readonly TensorType[], ...extra: Extra) => TfjsTensor | readonly TfjsTensor[];
+
+/**
+ * How TensorFlow.js computes a primitive: on row-major tensors (a rule alone), or in any of the orders of elements that
+ * it says. The backend keeps values in the order they are in as long as their readers allow it.
+ */
+export type TfjsForm<A extends Attrs, N extends number> =
+  | TfjsRule<A, N>
+  /** Element by element with broadcasting: on shapes that broadcast alike. */
+  | { readonly order: 'any'; readonly run: TfjsRule<A, N> }
+  /** Along axes of the first input, other inputs having only those: the rule is told which axes they are now. */
+  | { readonly order: 'along'; readonly axes: (attrs: A, input: TensorType) => readonly number[]; readonly run: TfjsRule<A, N, [axes: number[]]> }
+  /** Treats axes alike: the same with the axes of inputs and results permuted, and these attributes. */
+  | { readonly order: 'permuted'; readonly attrs: (attrs: A, perm: readonly number[]) => A; readonly run: TfjsRule<A, N> }
+  /** Pictures [B, H, W, C] and filters [kh, kw, C, O]; attributes and `outTypes` stay those of [B, C, H, W]. */
+  | { readonly order: 'channelsLast'; readonly run: TfjsRule<A, N> }
+  /** Moves nothing: axes get other names (`perm`), or the same elements another shape (undefined). */
+  | { readonly order: 'renamed'; readonly perm: (attrs: A) => readonly number[] | undefined };
+
 export interface VjpContext<A extends Attrs> {
   readonly attrs: A;
   readonly outs: readonly Tensor[];
@@ -63,8 +89,7 @@ export interface Primitive<A extends Attrs, N extends number> {
   readonly vjp: (cts: readonly (Tensor | undefined)[], inputs: Tuple<Tensor, N>, ctx: VjpContext<A>) => Tuple<Tensor | undefined, N>;
   /** An ONNX op of the same signature, or a rule that emits nodes. */
   readonly onnx: string | ((emit: Emitter, io: EmitIo<A>) => void);
-  /** Row-major tensors of the inputs' shapes to new ones of the results' shapes (never an input itself); runs in a `tf.tidy`. */
-  readonly tfjs: (tf: Tfjs, inputs: Tuple<TfjsTensor, N>, attrs: A, outTypes: readonly TensorType[]) => TfjsTensor | readonly TfjsTensor[];
+  readonly tfjs: TfjsForm<A, N>;
   readonly reference: (inputs: Tuple<RefArray, N>, attrs: A, outTypes: readonly TensorType[]) => RefArray | readonly RefArray[];
   readonly samples: readonly PrimitiveSample<A>[];
 }

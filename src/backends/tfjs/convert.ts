@@ -1,5 +1,5 @@
-/** Host tensors to TensorFlow.js and back. It has one float, one integer and bool; 16-bit floats are widened, which loses nothing. */
-import { bfloat16ToFloat, float16ToFloat, floatToBfloat16, floatToFloat16 } from '../../tensor/half.js';
+/** Host tensors to TensorFlow.js and back, in the types it has (TFJS_TYPE). */
+import { bfloat16sToFloats, float16sToFloats, floatToBfloat16, floatToFloat16 } from '../../tensor/half.js';
 import type { DType, HostTensor, Shape, TypedArray } from '../../tensor/host.js';
 import type { Tfjs, TfjsTensor } from '../../tensor/primitive.js';
 
@@ -8,8 +8,8 @@ export function toTfjs(tf: Tfjs, { dtype, shape, data }: HostTensor): TfjsTensor
   const dims = [...shape];
   switch (dtype) {
     case 'float32': return tf.tensor(data as Float32Array, dims, 'float32');
-    case 'float16': return tf.tensor(Float32Array.from(data as Uint16Array, float16ToFloat), dims, 'float32');
-    case 'bfloat16': return tf.tensor(Float32Array.from(data as Uint16Array, bfloat16ToFloat), dims, 'float32');
+    case 'float16': return tf.tensor(float16sToFloats(data as Uint16Array), dims, 'float32');
+    case 'bfloat16': return tf.tensor(bfloat16sToFloats(data as Uint16Array), dims, 'float32');
     case 'int32': return tf.tensor(data as Int32Array, dims, 'int32');
     case 'uint8': return tf.tensor(Int32Array.from(data as Uint8Array), dims, 'int32');
     case 'bool': return tf.tensor(data as Uint8Array, dims, 'bool');

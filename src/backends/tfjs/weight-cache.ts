@@ -3,30 +3,55 @@ import type { Tfjs, TfjsTensor } from '../../tensor/primitive.js';
 import type { TensorType, WeightSource } from '../../tensor/tensor.js';
 import { readWeight } from '../read-weight.js';
 import { toTfjs } from './convert.js';
+import { seenAs, type Turn } from './plan.js';
 
 interface Entry { readonly tensor: TfjsTensor; readers: number }
 
+/** A weight, maybe in another order of elements; its shape is up to the reader. */
+export interface Wanted {
+  readonly source: WeightSource;
+  readonly type: TensorType;
+  readonly turn?: Turn;
+}
+
 export class WeightCache {
-  private readonly entries = new Map<unknown, Entry>();
+  private readonly entries = new Map<string, Entry>();
+  private readonly ids = new WeakMap<object, number>();
+  private nextId = 0;
 
   constructor(private readonly tf: Tfjs) {}
 
-  /** A tensor of the type's shape, the caller's to dispose; `release` gives up the values. */
-  async acquire(source: WeightSource, type: TensorType): Promise<TfjsTensor> {
-    const key = keyOf(source, type);
-    const entry = this.entries.get(key) ?? { tensor: toTfjs(this.tf, await readWeight(source, type)), readers: 0 };
+  /** Stays the cache's own; `release` gives it up. */
+  async acquire(wanted: Wanted): Promise<TfjsTensor> {
+    const key = this.key(wanted), entry = this.entries.get(key) ?? { tensor: await this.load(wanted), readers: 0 };
     this.entries.set(key, entry);
     entry.readers++;
-    return this.tf.reshape(entry.tensor, [...type.shape]);
+    return entry.tensor;
   }
 
-  release(source: WeightSource, type: TensorType): void {
-    const key = keyOf(source, type), entry = this.entries.get(key);
+  release(wanted: Wanted): void {
+    const key = this.key(wanted), entry = this.entries.get(key);
     if (!entry || --entry.readers > 0) return;
     entry.tensor.dispose();
     this.entries.delete(key);
   }
-}
 
-/** Weights of other shapes, such as a reshaped kernel, are the same bytes. */
-const keyOf = (source: WeightSource, { dtype }: TensorType): unknown => ('file' in source ? `${source.file}:${source.offset}:${source.bytes}:${dtype}` : source.value.data);
+  private async load({ source, type, turn }: Wanted): Promise<TfjsTensor> {
+    const host = await readWeight(source, type);
+    return this.tf.tidy(() => {
+      const tensor = toTfjs(this.tf, host);
+      return turn ? this.tf.transpose(seenAs(this.tf, tensor, turn.shape), [...turn.perm]) : tensor;
+    });
+  }
+
+  /** Weights of other shapes, such as a reshaped kernel, are the same bytes. */
+  private key({ source, type: { dtype }, turn }: Wanted): string {
+    return JSON.stringify(['file' in source ? [source.file, source.offset, source.bytes] : this.id(source.value.data), dtype, turn ?? null]);
+  }
+
+  private id(data: object): number {
+    const id = this.ids.get(data) ?? this.nextId++;
+    this.ids.set(data, id);
+    return id;
+  }
+}

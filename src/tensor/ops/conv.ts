@@ -1,6 +1,6 @@
 /** 2-D convolution (NCHW, weights [O, C, kh, kw]), its transpose, nearest 2x upsampling and average pooling. */
 import { sizeOf, type Shape } from '../host.js';
-import { check, definePrimitive, shapeText, type RefArray, type Tfjs, type TfjsTensor } from '../primitive.js';
+import { check, definePrimitive, shapeText, type RefArray, type Tfjs } from '../primitive.js';
 import type { Tensor } from '../tensor.js';
 import { concat, pad, reshape, slice, transpose } from './shape.js';
 import { gemm } from './matmul.js';
@@ -26,13 +26,13 @@ const applyConv = definePrimitive<ConvAttrs, number>({
     return bias ? [...grads, needs[2] ? sum(g, [0, 2, 3]) : undefined] : grads;
   },
   onnx: (emit, { inputs, outputs, attrs }) => void emit.node('Conv', inputs, outputs, { strides: { ints: [attrs.stride, attrs.stride] }, pads: { ints: attrs.pads } }),
-  tfjs: (tf, [x, w, bias], { stride, pads }, [out]) => {
-    const [B, C] = x.shape as Shape, [O, , kh, kw] = w.shape as Shape;
-    const pointwise = kh === 1 && kw === 1 && stride === 1 && pads.every((p) => p === 0);
-    const y = pointwise
-      ? tf.reshape(tf.matMul(tf.reshape(w, [1, O, C]), tf.reshape(x, [B, C, -1])), [...out.shape])
-      : toNchw(tf, tf.conv2d(toNhwc(tf, padded(tf, x, pads)), toFilter(tf, w), stride, 'valid'));
-    return bias ? tf.add(y, tf.reshape(bias, [O, 1, 1])) : y;
+  tfjs: {
+    order: 'channelsLast',
+    run: (tf, [x, w, bias], { stride, pads: [top, left, bottom, right] }) => {
+      const padded = top + left + bottom + right === 0 ? x : tf.pad(x, [[0, 0], [top, bottom], [left, right], [0, 0]]);
+      const y = tf.conv2d(padded as Tfjs4D, w as Tfjs4D, stride, 'valid');
+      return bias ? tf.add(y, bias) : y;
+    },
   },
   reference: ([x, w, bias], { stride, pads }, [out]): RefArray => {
     const [B, C, H, W] = x.shape, [O, , kh, kw] = w.shape, [, , oh, ow] = out.shape;
@@ -48,13 +48,6 @@ const applyConv = definePrimitive<ConvAttrs, number>({
     { shapes: [[2, 3, 4, 4], [2, 3, 1, 1], [2]], attrs: { stride: 1, pads: [0, 0, 0, 0] } },
   ],
 });
-
-// TensorFlow's convolutions take channels last on every device, and weights [kh, kw, C, O].
-const toNhwc = (tf: Tfjs, x: TfjsTensor): Tfjs4D => tf.transpose(x, [0, 2, 3, 1]) as Tfjs4D;
-const toNchw = (tf: Tfjs, x: TfjsTensor): TfjsTensor => tf.transpose(x, [0, 3, 1, 2]);
-const toFilter = (tf: Tfjs, w: TfjsTensor): Tfjs4D => tf.transpose(w, [2, 3, 1, 0]) as Tfjs4D;
-const padded = (tf: Tfjs, x: TfjsTensor, [top, left, bottom, right]: readonly number[]): TfjsTensor =>
-  top + left + bottom + right === 0 ? x : tf.pad(x, [[0, 0], [0, 0], [top, bottom], [left, right]]);
 
 /** Visits every (output, input, weight) index triple of a convolution. */
 function eachTap(
@@ -90,12 +83,13 @@ const applyConvTranspose = definePrimitive<ConvAttrs & { size: readonly number[]
     const open = [0, 1].map((d) => size[d] - ((g.shape[2 + d] - 1) * stride + w.shape[2 + d] - pads[d] - pads[2 + d]));
     emit.node('ConvTranspose', inputs, outputs, { strides: { ints: [stride, stride] }, pads: { ints: pads }, output_padding: { ints: open } });
   },
-  tfjs: (tf, [g, w], { stride, pads, size: [H, W] }) => {
-    const [B] = g.shape as Shape, [, C] = w.shape as Shape;
-    // The gradient of a convolution that does not pad, then the rim is cut off: only that is the same on every tfjs backend.
-    const whole: [number, number, number, number] = [B, H + pads[0] + pads[2], W + pads[1] + pads[3], C];
-    const y = tf.conv2dTranspose(toNhwc(tf, g), toFilter(tf, w), whole, stride, 'valid');
-    return toNchw(tf, tf.slice(y, [0, pads[0], pads[1], 0], [B, H, W, C]));
+  tfjs: {
+    order: 'channelsLast',
+    run: (tf, [g, w], { stride, pads: [top, left, bottom, right] }, [{ shape: [B, C, H, W] }]) => {
+      // The gradient of a convolution that does not pad, then the rim is cut off: only that is the same on every tfjs backend.
+      const y = tf.conv2dTranspose(g as Tfjs4D, w as Tfjs4D, [B, H + top + bottom, W + left + right, C], stride, 'valid');
+      return top + left + bottom + right === 0 ? y : tf.slice(y, [0, top, left, 0], [B, H, W, C]);
+    },
   },
   reference: ([g, w], { stride, pads, size }, [out]): RefArray => {
     const [B, O, oh, ow] = g.shape, [, C, kh, kw] = w.shape;
@@ -142,9 +136,9 @@ const applyUpsample = definePrimitive<Record<never, never>, 1>({
     const attrs = { mode: { s: 'nearest' }, coordinate_transformation_mode: { s: 'asymmetric' }, nearest_mode: { s: 'floor' } };
     emit.node('Resize', [inputs[0], '', emit.floats([1, 1, 2, 2])], outputs, attrs);
   },
-  tfjs: (tf, [x], _attrs, [out]) => {
-    const [B, C, H, W] = x.shape as Shape;
-    return tf.reshape(tf.tile(tf.reshape(x, [B * C * H, 1, W, 1]), [1, 2, 1, 2]), [...out.shape]);
+  tfjs: {
+    order: 'channelsLast',
+    run: (tf, [x], _attrs, [{ shape: [B, C, H, W] }]) => tf.reshape(tf.tile(tf.reshape(x, [B * H / 2, 1, W / 2, 1, C]), [1, 2, 1, 2, 1]), [B, H, W, C]),
   },
   reference: ([x], _attrs, [out]): RefArray => {
     const [B, C, H, W] = out.shape, data = new Float64Array(sizeOf(out.shape));
@@ -166,9 +160,9 @@ const applyPool = definePrimitive<Record<never, never>, 1>({
   },
   vjp: ([ct]) => [mul(upsampleNearest2x(ct as Tensor), 0.25)],
   onnx: (emit, { inputs, outputs }) => void emit.node('AveragePool', inputs, outputs, { kernel_shape: { ints: [2, 2] }, strides: { ints: [2, 2] } }),
-  tfjs: (tf, [x], _attrs, [out]) => {
-    const [B, C, H, W] = out.shape;
-    return tf.reshape(tf.mean(tf.reshape(x, [B * C * H, 2, W, 2]), [1, 3]), [...out.shape]);
+  tfjs: {
+    order: 'channelsLast',
+    run: (tf, [x], _attrs, [{ shape: [B, C, H, W] }]) => tf.reshape(tf.mean(tf.reshape(x, [B * H, 2, W, 2, C]), [1, 3]), [B, H, W, C]),
   },
   reference: ([x], _attrs, [out]): RefArray => {
     const [, , H, W] = x.shape, data = new Float64Array(sizeOf(out.shape));

@@ -33,7 +33,7 @@ function binary(name: TfjsBinary, onnx: string, f: (a: number, b: number) => num
       return [da && unbroadcast(da, a.shape), db && unbroadcast(db, b.shape)];
     },
     onnx,
-    tfjs: (tf, [a, b]) => tf[name](a, b),
+    tfjs: { order: 'any', run: (tf, [a, b]) => tf[name](a, b) },
     reference: ([a, b]) => {
       const shape = broadcastShapes(a.shape, b.shape, name);
       const data = new Float64Array(sizeOf(shape));
@@ -66,7 +66,7 @@ const applyLessOrEqual = definePrimitive<None, 2>({
     const [flag] = emit.node('LessOrEqual', inputs, 1);
     emit.node('Cast', [flag], outputs, { to: { i: 1 } });
   },
-  tfjs: (tf, [a, b]) => tf.cast(tf.lessEqual(a, b), 'float32'),
+  tfjs: { order: 'any', run: (tf, [a, b]) => tf.cast(tf.lessEqual(a, b), 'float32') },
   reference: ([a, b]) => {
     const shape = broadcastShapes(a.shape, b.shape, 'lessOrEqual');
     const data = new Float64Array(sizeOf(shape));
@@ -83,7 +83,7 @@ export const lessOrEqual = (a: Tensor | number, b: Tensor | number): Tensor => a
 type UnaryRule = (ct: Tensor, x: Tensor, y: Tensor) => Tensor | undefined;
 
 function unary(name: TfjsUnary, onnx: string, f: (x: number) => number, rule: UnaryRule, range?: readonly [number, number]) {
-  return unaryOf({ name, onnx, tfjs: (tf, [x]) => tf[name](x) }, f, rule, range);
+  return unaryOf({ name, onnx, tfjs: { order: 'any', run: (tf, [x]) => tf[name](x) } }, f, rule, range);
 }
 
 type UnaryForms = Pick<Primitive<None, 1>, 'name' | 'onnx' | 'tfjs'>;
@@ -114,7 +114,7 @@ export const erf = unary('erf', 'Erf', erfValue, (ct, x) => mul(mul(ct, 2 / Math
 const GELU: UnaryForms = {
   name: 'gelu',
   onnx: (emit, { inputs, outputs }) => void emit.node('Gelu', inputs, outputs, {}, MICROSOFT),
-  tfjs: (tf, [x]) => tf.mul(tf.mul(x, 0.5), tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1)),
+  tfjs: { order: 'any', run: (tf, [x]) => tf.mul(tf.mul(x, 0.5), tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1)) },
 };
 /** Exact GELU, 0.5 x (1 + erf(x / sqrt 2)); Hendrycks and Gimpel, arXiv 1606.08415. */
 export const gelu = unaryOf(GELU, (x) => 0.5 * x * (1 + erfValue(x * Math.SQRT1_2)), (ct, x) => {

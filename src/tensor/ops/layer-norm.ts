@@ -25,11 +25,15 @@ const apply = definePrimitive<{ eps: number }, number>({
     return bias ? [...grads, needs[2] ? sum(g, rows) : undefined] : grads;
   },
   onnx: (emit, { inputs, outputs, attrs }) => void emit.node('LayerNormalization', inputs, outputs, { axis: { i: -1 }, epsilon: { f: attrs.eps } }),
-  tfjs: (tf, [x, scale, bias], { eps }) => {
-    const { mean, variance } = tf.moments(x, -1, true);
-    const inv = tf.rsqrt(tf.add(variance, eps));
-    const y = tf.mul(tf.mul(tf.sub(x, mean), inv), scale);
-    return [bias ? tf.add(y, bias) : y, mean, inv];
+  tfjs: {
+    order: 'along',
+    axes: (_attrs, x) => [x.shape.length - 1],
+    run: (tf, [x, scale, bias], { eps }, _outTypes, axes) => {
+      const { mean, variance } = tf.moments(x, axes, true);
+      const inv = tf.rsqrt(tf.add(variance, eps));
+      const y = tf.mul(tf.mul(tf.sub(x, mean), inv), scale);
+      return [bias ? tf.add(y, bias) : y, mean, inv];
+    },
   },
   reference: ([x, scale, bias], { eps }, [, rows]): RefArray[] => {
     const width = scale.data.length, count = x.data.length / width;

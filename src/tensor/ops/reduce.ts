@@ -16,7 +16,7 @@ const applySum = definePrimitive<{ axes: readonly number[] }, 1>({
   },
   vjp: ([ct], [x], { attrs }) => [expand(reshape(ct as Tensor, keepDims(x.shape, attrs.axes)), x.shape)],
   onnx: (emit, { inputs, outputs, attrs }) => void emit.node('ReduceSum', [inputs[0], emit.ints(attrs.axes)], outputs, { keepdims: { i: 0 } }),
-  tfjs: (tf, [x], { axes }) => tf.sum(x, [...axes]),
+  tfjs: { order: 'along', axes: ({ axes }) => axes, run: (tf, [x], _attrs, _outTypes, axes) => tf.sum(x, axes) },
   reference: ([x], { axes }, [out]): RefArray => {
     const data = new Float64Array(sizeOf(out.shape));
     const steps = new Array<number>(x.shape.length).fill(0);

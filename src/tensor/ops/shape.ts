@@ -1,10 +1,11 @@
 /** Rearranging: reshape, transpose, slice, concat, pad, expand, cast. */
 import { sizeOf, type DType, type Shape } from '../host.js';
 import { broadcastShapes, broadcastStrides, strides, walk } from '../broadcast.js';
-import { check, definePrimitive, shapeText, type RefArray } from '../primitive.js';
+import { check, definePrimitive, shapeText, TFJS_TYPE, type RefArray } from '../primitive.js';
 import { weight, type Tensor, type WeightSource } from '../tensor.js';
 import { sum } from './reduce.js';
 
+const permute = (values: readonly number[], perm: readonly number[]): number[] => perm.map((a) => values[a]);
 const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((d, i) => d === b[i]);
 
 const applyReshape = definePrimitive<{ shape: Shape }, 1>({
@@ -15,7 +16,7 @@ const applyReshape = definePrimitive<{ shape: Shape }, 1>({
   },
   vjp: ([ct], [x]) => [reshape(ct as Tensor, x.shape)],
   onnx: (emit, { inputs, outputs, attrs }) => void emit.node('Reshape', [inputs[0], emit.ints(attrs.shape)], outputs),
-  tfjs: (tf, [x], { shape }) => tf.reshape(x, [...shape]),
+  tfjs: { order: 'renamed', perm: () => undefined },
   reference: ([x], { shape }): RefArray => ({ shape, data: x.data }),
   samples: [{ shapes: [[2, 6]], attrs: { shape: [3, 4] } }, { shapes: [[1]], attrs: { shape: [] } }],
 });
@@ -35,7 +36,7 @@ const applyTranspose = definePrimitive<{ perm: readonly number[] }, 1>({
   },
   vjp: ([ct], _inputs, { attrs }) => [transpose(ct as Tensor, attrs.perm.map((_, i) => attrs.perm.indexOf(i)))],
   onnx: (emit, { inputs, outputs, attrs }) => void emit.node('Transpose', inputs, outputs, { perm: { ints: attrs.perm } }),
-  tfjs: (tf, [x], { perm }) => tf.transpose(x, [...perm]),
+  tfjs: { order: 'renamed', perm: ({ perm }) => perm },
   reference: ([x], { perm }, [out]): RefArray => {
     const own = strides(x.shape), data = new Float64Array(x.data.length);
     walk(out.shape, perm.map((p) => own[p]), (i, at) => (data[i] = x.data[at]));
@@ -68,8 +69,12 @@ const applySlice = definePrimitive<SliceAttrs, 1>({
     const of = (values: readonly number[]) => emit.ints(axes.map((a) => values[a]));
     emit.node('Slice', [inputs[0], of(attrs.starts), of(attrs.ends), emit.ints(axes), of(attrs.steps)], outputs);
   },
-  tfjs: (tf, [x], { starts, ends, steps }, [out]) =>
-    steps.every((step) => step === 1) ? tf.slice(x, [...starts], [...out.shape]) : tf.stridedSlice(x, [...starts], [...ends], [...steps]),
+  tfjs: {
+    order: 'permuted',
+    attrs: ({ starts, ends, steps }, perm) => ({ starts: permute(starts, perm), ends: permute(ends, perm), steps: permute(steps, perm) }),
+    run: (tf, [x], { starts, ends, steps }) =>
+      steps.every((step) => step === 1) ? tf.slice(x, [...starts], ends.map((e, i) => e - starts[i])) : tf.stridedSlice(x, [...starts], [...ends], [...steps]),
+  },
   reference: ([x], { starts, steps }, [out]): RefArray => {
     const own = strides(x.shape), data = new Float64Array(sizeOf(out.shape));
     const start = starts.reduce((at, s, i) => at + s * own[i], 0);
@@ -120,7 +125,7 @@ const applyConcat = definePrimitive<{ axis: number }, number>({
     return inputs.map((x) => narrow(ct as Tensor, axis, at, (at += x.shape[axis])));
   },
   onnx: (emit, { inputs, outputs, attrs }) => void emit.node('Concat', inputs, outputs, { axis: { i: attrs.axis } }),
-  tfjs: (tf, inputs, { axis }) => tf.concat([...inputs], axis),
+  tfjs: { order: 'permuted', attrs: ({ axis }, perm) => ({ axis: perm.indexOf(axis) }), run: (tf, inputs, { axis }) => tf.concat([...inputs], axis) },
   reference: (inputs, { axis }, [out]): RefArray => {
     const data = new Float64Array(sizeOf(out.shape)), own = strides(out.shape);
     let at = 0;
@@ -143,7 +148,11 @@ const applyPad = definePrimitive<{ before: readonly number[]; after: readonly nu
   },
   vjp: ([ct], [x], { attrs: { before } }) => [slice(ct as Tensor, before, x.shape.map((d, i) => before[i] + d))],
   onnx: (emit, { inputs, outputs, attrs }) => void emit.node('Pad', [inputs[0], emit.ints([...attrs.before, ...attrs.after])], outputs),
-  tfjs: (tf, [x], { before, after }) => tf.pad(x, before.map((b, i) => [b, after[i]] as [number, number])),
+  tfjs: {
+    order: 'permuted',
+    attrs: ({ before, after }, perm) => ({ before: permute(before, perm), after: permute(after, perm) }),
+    run: (tf, [x], { before, after }) => tf.pad(x, before.map((b, i) => [b, after[i]] as [number, number])),
+  },
   reference: ([x], { before }, [out]): RefArray => {
     const data = new Float64Array(sizeOf(out.shape)), own = strides(out.shape);
     walk(x.shape, own, (i, to) => (data[to] = x.data[i]), before.reduce((at, b, i) => at + b * own[i], 0));
@@ -183,15 +192,12 @@ export const expand = (x: Tensor, shape: Shape): Tensor => (sameShape(x.shape, s
 /** TensorProto.DataType of onnx.proto */
 const ONNX_TYPE: Record<DType, number> = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float16: 10, bfloat16: 16 };
 
-/** TensorFlow.js has one float and one integer; 16-bit floats are widened, which loses nothing. */
-const TFJS_TYPE: Record<DType, 'float32' | 'int32' | 'bool'> = { float32: 'float32', float16: 'float32', bfloat16: 'float32', int32: 'int32', int64: 'int32', uint8: 'int32', bool: 'bool' };
-
 const applyCast = definePrimitive<{ to: string }, 1>({
   name: 'cast',
   infer: ([x], { to }) => ({ dtype: to as DType, shape: x.shape }),
   vjp: ([ct], [x]) => [cast(ct as Tensor, x.dtype)],
   onnx: (emit, { inputs, outputs, attrs }) => void emit.node('Cast', inputs, outputs, { to: { i: ONNX_TYPE[attrs.to as DType] } }),
-  tfjs: (tf, [x], { to }) => tf.cast(x, TFJS_TYPE[to as DType]),
+  tfjs: { order: 'any', run: (tf, [x], { to }) => tf.cast(x, TFJS_TYPE[to as DType]) },
   reference: ([x], { to }): RefArray => ({ shape: x.shape, data: to.startsWith('int') ? x.data.map(Math.trunc) : x.data }),
   samples: [{ shapes: [[2, 3]], attrs: { to: 'float32' } }, { shapes: [[4]], attrs: { to: 'float32' }, indices: { 0: 9 } }],
 });
