@@ -11,7 +11,8 @@ import type { ParamSource } from '../models/layers/scope.js';
 import { loadAdapter } from '../models/lora/load-adapter.js';
 import { adaptedSource, type AdapterValues } from '../models/lora/lora-adapter.js';
 import type { SampleRequest } from '../models/model.js';
-import { openPipeline, pipelineFingerprint, recorded, recordText, recordUnet, type PipelineFolder } from '../models/pipeline-folder.js';
+import { openPipeline, pipelineFingerprint, readJson, recorded, recordText, recordUnet, type PipelineFolder } from '../models/pipeline-folder.js';
+import { parseUNetConfig, type UNetConfig } from '../models/unet-config.js';
 import { resolveModel } from '../models/weights/hub.js';
 import { openWeights } from '../models/weights/open-weights.js';
 import type { Logger } from '../registry/tokens.js';
@@ -35,9 +36,9 @@ export class Renderer {
    */
   static async open(model: string, trained: Trained | undefined, backend: Backend, log: Logger): Promise<Renderer> {
     const folder = await openPipeline(await resolveModel(model, { log }), log);
-    const { unet, text } = trained ? await trainedSources(folder, model, trained) : folder;
-    const pipeline = new DiffusionPipeline(folder, { unet: () => unet, text: () => text }, true, log);
-    return new Renderer(pipeline, new Executor(backend, (outputs) => [...outputs]), folder);
+    const { unet, text, unetConfig } = trained ? await trainedSources(folder, model, trained) : folder;
+    const pipeline = new DiffusionPipeline({ ...folder, unetConfig }, { unet: () => unet, text: () => text }, true, log);
+    return new Renderer(pipeline, new Executor(backend, (outputs) => [...outputs]), pipeline.folder);
   }
 
   /** Side of the pictures that the model was made for, in pixels. */
@@ -54,8 +55,11 @@ export class Renderer {
   }
 }
 
-async function trainedSources(folder: PipelineFolder, model: string, { path, scale }: Trained): Promise<{ unet: ParamSource; text: ParamSource }> {
-  const shapes = { unet: recorded((s) => recordUnet(s, folder.unetConfig)), text_encoder: recorded((s) => recordText(s, folder.textConfig)) };
+async function trainedSources(folder: PipelineFolder, model: string, { path, scale }: Trained): Promise<{ unet: ParamSource; text: ParamSource; unetConfig: UNetConfig }> {
+  // A distilled student has fewer blocks than the pipeline it was made of.
+  const ownConfig = join(path, 'unet', 'config.json');
+  const unetConfig = existsSync(ownConfig) ? parseUNetConfig(await readJson(ownConfig, 'every component has one'), ownConfig) : folder.unetConfig;
+  const shapes = { unet: recorded((s) => recordUnet(s, unetConfig)), text_encoder: recorded((s) => recordText(s, folder.textConfig)) };
   const whole = {
     unet: await wholePart(join(path, 'unet'), 'diffusion_pytorch_model', shapes.unet),
     text: await wholePart(join(path, 'text_encoder'), 'model', shapes.text_encoder),
@@ -64,7 +68,7 @@ async function trainedSources(folder: PipelineFolder, model: string, { path, sca
   const hasAdapter = ['unet', 'text_encoder'].some((part) => existsSync(join(path, part, 'adapter_config.json')));
   const values = (whole.unet ?? whole.text) && !hasAdapter ? {} : await loadAdapter(path, shapes, { model, fingerprint: await pipelineFingerprint(folder) });
   const adapted = (base: ParamSource, pairs: AdapterValues | undefined): ParamSource => (pairs ? adaptedSource(base, pairs, scale) : base);
-  return { unet: whole.unet ?? adapted(folder.unet, values.unet), text: whole.text ?? adapted(folder.text, values.text_encoder) };
+  return { unet: whole.unet ?? adapted(folder.unet, values.unet), text: whole.text ?? adapted(folder.text, values.text_encoder), unetConfig };
 }
 
 /** A network that was trained whole, in place of the pipeline's own. */
