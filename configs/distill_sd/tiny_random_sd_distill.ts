@@ -26,5 +26,5 @@ export default defineConfig({
   optim_wrapper: { accumulative_counts: 2 },
   train_cfg: { max_iters: 40 },
   default_hooks: { checkpoint: { interval: 20 } },
-  custom_hooks: { preview: { interval: 20, height: 64, width: 64, num_inference_steps: 10 } },
+  custom_hooks: { ema: { momentum: 0.1 }, preview: { interval: 20, height: 64, width: 64, num_inference_steps: 10 } },
 });

@@ -121,10 +121,8 @@ void t.test('missing files are answered with the nearest name', async (t) => {
 
 void t.test('the DreamBooth configs are these, each under a name of its own', async (t) => {
   t.strictSame([...(await builtInConfigs()).keys()].filter((name) => name.includes('dreambooth')).sort(), [
-    'bk_small_sd_distill_bk_sdm', 'small_sd_distill_bk_sdm', 'small_sd_distill_segmind',
     'small_sd_dreambooth_lora_dog', 'small_sd_dreambooth_lora_keramer_face', 'stable_diffusion_v15_dreambooth_lora_dog',
-    'tiny_random_sd_distill', 'tiny_random_sd_dreambooth_lora_dog', 'tiny_sd_distill_bk_sdm', 'tiny_sd_distill_segmind',
-    'tiny_sd_dreambooth_lora_dog', 'tiny_sd_dreambooth_lora_keramer_face',
+    'tiny_random_sd_dreambooth_lora_dog', 'tiny_sd_dreambooth_lora_dog', 'tiny_sd_dreambooth_lora_keramer_face',
   ]);
 });
 

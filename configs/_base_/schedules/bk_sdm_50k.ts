@@ -1,4 +1,4 @@
-// BK-SDM: 50,000 updates of 256 pairs each, a constant learning rate of 5e-5, EMA. The pairs of an update are 64 batches of 4 here, 4 of 64 there, which is the same mean.
+// BK-SDM: 50,000 updates of 256 pairs each, a constant learning rate of 5e-5, EMA with 1e-4 of the weights of each update. The pairs of an update are 64 batches of 4 here, 4 of 64 there, which is the same mean.
 import { defineConfig } from 'diffengine';
 
 export default defineConfig({
@@ -9,5 +9,5 @@ export default defineConfig({
   },
   train_cfg: { type: 'IterBasedTrainLoop', max_iters: 50_000 * 64 },
   default_hooks: { checkpoint: { type: 'CheckpointHook', interval: 6400, max_keep_ckpts: 3 } },
-  custom_hooks: { ema: { type: 'EMAHook' }, save: { type: 'PeftSaveHook' } },
+  custom_hooks: { ema: { type: 'EMAHook', momentum: 1e-4 / 64 }, save: { type: 'PeftSaveHook' } },
 });
