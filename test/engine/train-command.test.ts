@@ -28,7 +28,7 @@ custom_hooks: { peft: { type: PeftSaveHook }, ema: { type: EMAHook } }
 }
 
 void t.test('train: says what it trains, leaves log, config and checkpoints in work_dirs/<config name>, and exits 0', async (t) => {
-  const cwd = folder(t), { code, out, err } = diffengine(cwd, 'train', 'linear.yaml', '--seed', '7', '--backend', 'ReferenceBackend');
+  const cwd = folder(t), { code, out, err } = diffengine(cwd, 'train', 'linear.yaml', '--seed', '7', '--backend', 'reference');
   t.equal(err, '');
   t.equal(code, 0);
   t.match(out, /model +LinearModel: 0 frozen and 13 trainable parameters, on reference/);
@@ -61,6 +61,7 @@ for (const [name, args, message] of [
   ['an unknown option', ['linear.yaml', '--cfg-options', 'optim_wrapper.optimizer.lrr=1'], /^diffengine: optim_wrapper\.optimizer\.lrr: unknown option; did you mean "lr"\?\n$/],
   ['a wrong type', ['linear.yaml', '--cfg-options', 'train_cfg.max_iters=many'], /^diffengine: train_cfg\.max_iters: expected integer, got "many"\n$/],
   ['an unknown component', ['linear.yaml', '--cfg-options', 'custom_hooks.ema.type=EmaHook'], /^diffengine: .*EmaHook.*EMAHook/s],
+  ['an unknown backend', ['linear.yaml', '--backend', 'tensorflow'], /^diffengine: backend\.type: unknown backend "tensorflow"; known: .*OnnxRuntimeBackend/],
   ['a work dir that is a file', ['linear.yaml', '--work-dir', 'linear.yaml'], /^diffengine: .*linear\.yaml: cannot be written: it is a file, not a folder; choose another place with --work-dir\n$/],
   ['a loss that is not a number', ['linear.yaml', '--cfg-options', 'model.nan_at=4'], /^diffengine: iteration 4: loss is NaN/],
   ['a checkpoint that does not exist', ['linear.yaml', '--resume', 'nowhere'], /^diffengine: .*nowhere: cannot resume from this checkpoint \(no such folder\)/],
