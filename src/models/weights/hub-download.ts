@@ -136,8 +136,11 @@ export function reason(error: unknown): string {
 
 /** One request from byte `at` on. @returns the file's size after it */
 async function receiveSome(incomplete: string, at: number, file: RemoteFile, settings: DownloadSettings): Promise<number> {
-  const stall = new AbortController(), signal = AbortSignal.any([settings.signal, stall.signal]);
-  const timer = setTimeout(() => stall.abort(new Error(`no data for ${STALL_MS / 1000} s`)), STALL_MS);
+  // One controller for both reasons: Node 20 may collect the signal of AbortSignal.any.
+  const stop = new AbortController(), { signal } = stop, pass = (): void => stop.abort(settings.signal.reason);
+  settings.signal.addEventListener('abort', pass, { once: true });
+  if (settings.signal.aborted) pass();
+  const timer = setTimeout(() => stop.abort(new Error(`no data for ${STALL_MS / 1000} s`)), STALL_MS);
   try {
     const response = await fetch(file.url, { headers: { ...settings.headers, ...(at > 0 ? { Range: `bytes=${at}-` } : {}) }, signal });
     if (!response.ok || !response.body) {
@@ -155,21 +158,28 @@ async function receiveSome(incomplete: string, at: number, file: RemoteFile, set
     }
     // Written by position and never cut, so that processes that fetch the same file write the same bytes to the same place.
     const target = await open(incomplete, constants.O_WRONLY | constants.O_CREAT);
+    // Node 20's fetch can leave a read waiting for ever when it is aborted; cancelling the reader ends it.
+    const reader = response.body.getReader() as ReadableStreamDefaultReader<Uint8Array>;
+    signal.addEventListener('abort', () => void reader.cancel(signal.reason).catch(() => undefined), { once: true });
     try {
-      for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+      signal.throwIfAborted();
+      for (let { done, value: chunk } = await reader.read(); !done && chunk; { done, value: chunk } = await reader.read()) {
         timer.refresh();
         if (at + chunk.length > file.size) throw new UserError(`${file.url}: the server sends more than the ${file.size} bytes announced; try again later`);
         for (let sent = 0; sent < chunk.length; ) sent += (await target.write(chunk, sent, chunk.length - sent, at + sent)).bytesWritten;
         at += chunk.length;
         settings.onBytes(chunk.length);
       }
+      signal.throwIfAborted();
       await target.sync();
     } finally {
       await target.close();
+      void reader.cancel().catch(() => undefined); // after an error of ours the connection is still open
     }
     return at;
   } finally {
     clearTimeout(timer);
+    settings.signal.removeEventListener('abort', pass);
   }
 }
 
