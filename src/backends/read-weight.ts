@@ -1,7 +1,8 @@
 /** The values of a frozen weight, for backends that do not map the file. */
 import { open } from 'node:fs/promises';
-import { bytesPerElement, type DType, type HostTensor, type TypedArray } from '../tensor/host.js';
+import type { HostTensor } from '../tensor/host.js';
 import type { TensorType, WeightSource } from '../tensor/tensor.js';
+import { fromBytes } from './bytes.js';
 
 /** One read takes at most this much: Linux ends a read at 2 GB. */
 const CHUNK_BYTES = 2 ** 30;
@@ -17,17 +18,8 @@ export async function readWeight(source: WeightSource, { dtype, shape }: TensorT
       if (bytesRead === 0) throw new Error(`${source.file}: ends at byte ${source.offset + at}, inside "${source.key}"; is the download complete?`);
       at += bytesRead;
     }
-    return { dtype, shape, data: view(bytes, dtype) };
+    return fromBytes(bytes, dtype, shape);
   } finally {
     await file.close();
   }
-}
-
-/** The bytes of a tensor as numbers of its dtype. */
-function view(bytes: Uint8Array, dtype: DType): TypedArray {
-  const length = bytes.byteLength / bytesPerElement[dtype];
-  if (dtype === 'float32') return new Float32Array(bytes.buffer, 0, length);
-  if (dtype === 'int32') return new Int32Array(bytes.buffer, 0, length);
-  if (dtype === 'int64') return new BigInt64Array(bytes.buffer, 0, length);
-  return dtype === 'float16' || dtype === 'bfloat16' ? new Uint16Array(bytes.buffer, 0, length) : bytes;
 }

@@ -3,7 +3,12 @@ import { sizeOf, type HostTensor } from '../../tensor/host.js';
 import { primitive, type Emitter, type OnnxAttr } from '../../tensor/primitive.js';
 import { leafName, topo, type Node, type Tensor, type WeightSource } from '../../tensor/tensor.js';
 import type { Program } from '../backend.js';
+import { bytesOf } from '../bytes.js';
+import { signature } from '../signature.js';
 import { attribute, encodeModel, externalTensor, rawTensor, type NodeProto, type TensorProto, type ValueInfo } from './proto.js';
+
+/** Graph inputs that are fed are called so, and the name of their leaf. */
+export const INPUT = 'in:';
 
 export interface EmittedProgram {
   readonly model: Uint8Array;
@@ -14,6 +19,8 @@ export interface EmittedProgram {
   /** program output name -> graph output */
   readonly outputs: readonly { readonly name: string; readonly graphName: string }[];
   readonly updates: readonly { readonly name: string; readonly graphName: string }[];
+  /** An error of the runtime, which names an ONNX node, with the primitive and shapes that node came from. */
+  readonly explain: (message: string) => string;
 }
 
 /** Where the model finds a weight's bytes: a location beside the model file. */
@@ -31,8 +38,17 @@ export function emitProgram(program: Program, locate: Locate): EmittedProgram {
     inputs: emission.inputs,
     states: emission.states.map((s) => ({ name: s.name, graphName: s.value.name })),
     ...parts,
+    explain: explainer(emission.labels),
   };
 }
+
+/** Node names begin with `<primitive>_<id>/`. */
+const NODE_NAME = /(\w+_\d+)\//;
+
+const explainer = (labels: ReadonlyMap<string, string>) => (message: string): string => {
+  const label = labels.get(NODE_NAME.exec(message)?.[1] ?? '');
+  return label === undefined ? message : `${label}: ${message}`;
+};
 
 class Emission implements Emitter {
   readonly nodes: NodeProto[] = [];
@@ -40,9 +56,12 @@ class Emission implements Emitter {
   readonly inputs: ValueInfo[] = [];
   readonly states: { name: string; value: ValueInfo }[] = [];
   readonly graphOutputs: ValueInfo[] = [];
+  /** `<primitive>_<id>` -> its signature; text, so that a running program does not hold the graph */
+  readonly labels = new Map<string, string>();
   private readonly names = new Map<Tensor, string>();
   private readonly literals = new Map<string, string>();
   private readonly leaves = new Map<string, string>();
+  private readonly identities = new Map<object, number>();
   private fresh = 0;
   private current = '';
 
@@ -50,7 +69,7 @@ class Emission implements Emitter {
 
   add(node: Node): void {
     const [out] = node.outs;
-    if (node.op === 'input') this.leaf(out, `in:${leafName(out)}`, (value) => this.inputs.push(value));
+    if (node.op === 'input') this.leaf(out, `${INPUT}${leafName(out)}`, (value) => this.inputs.push(value));
     else if (node.op === 'state') this.leaf(out, `state:${leafName(out)}`, (value) => this.states.push({ name: leafName(out), value }));
     else if (node.op === 'constant') this.names.set(out, this.literal(node.payload as HostTensor));
     else if (node.op === 'weight') this.names.set(out, this.weight(out, node.payload as WeightSource));
@@ -63,8 +82,13 @@ class Emission implements Emitter {
     const inputs = node.inputs.map((i) => this.names.get(i) as string);
     const outputs = node.outs.map((_, i) => `%${node.id}${i > 0 ? `.${i}` : ''}`);
     this.current = `${node.op}_${node.id}`;
-    if (typeof onnx === 'string') this.node(onnx, inputs, outputs);
-    else onnx(this, { inputs, outputs, attrs: node.attrs, inTypes: node.inputs, outTypes: node.outs });
+    this.labels.set(this.current, signature(node));
+    try {
+      if (typeof onnx === 'string') this.node(onnx, inputs, outputs);
+      else onnx(this, { inputs, outputs, attrs: node.attrs, inTypes: node.inputs, outTypes: node.outs });
+    } catch (error) {
+      throw new Error(`${signature(node)}: ${(error as Error).message}`, { cause: error });
+    }
     node.outs.forEach((out, i) => this.names.set(out, outputs[i]));
   }
 
@@ -103,9 +127,8 @@ class Emission implements Emitter {
 
   /** Equal literals share one initializer. */
   private literal(value: HostTensor): string {
-    const { buffer, byteOffset, byteLength } = value.data;
-    const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-    const key = byteLength <= 64 ? `${value.dtype}[${value.shape}]${bytes}` : uniformKey(value);
+    const bytes = bytesOf(value);
+    const key = bytes.byteLength <= 64 ? `${value.dtype}[${value.shape}]${bytes}` : uniformKey(value);
     const known = key === undefined ? undefined : this.literals.get(key);
     if (known !== undefined) return known;
     const name = `c${this.initializers.length}`;
@@ -115,17 +138,21 @@ class Emission implements Emitter {
   }
 
   private weight(out: Tensor, source: WeightSource): string {
-    const key = `weight:${'file' in source ? `${source.file}:${source.offset}:${out.dtype}[${out.shape}]` : source.key}`;
+    const key = `weight:${'file' in source ? `${source.file}:${source.offset}` : `#${this.identity(source.value)}`}:${out.dtype}[${out.shape}]`;
     const known = this.literals.get(key);
     if (known !== undefined) return known;
     const name = `w${this.initializers.length}:${source.key}`;
     if ('file' in source) this.initializers.push(externalTensor(name, out.dtype, out.shape, this.locate(source), source.offset, source.bytes));
-    else {
-      const { buffer, byteOffset, byteLength } = source.value.data;
-      this.initializers.push(rawTensor(name, out.dtype, out.shape, new Uint8Array(buffer, byteOffset, byteLength)));
-    }
+    else this.initializers.push(rawTensor(name, out.dtype, out.shape, bytesOf(source.value)));
     this.literals.set(key, name);
     return name;
+  }
+
+  /** Weights in memory are told apart by their values: two adapters call theirs alike. */
+  private identity({ data }: HostTensor): number {
+    const id = this.identities.get(data) ?? this.identities.size;
+    this.identities.set(data, id);
+    return id;
   }
 }
 

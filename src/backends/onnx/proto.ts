@@ -1,4 +1,4 @@
-/** The part of onnx.proto (ONNX 1.16, IR version 10) that programs need, encoded with protobufjs. */
+/** The part of onnx.proto (ONNX 1.15, IR version 9) that programs need, encoded with protobufjs. */
 import protobuf from 'protobufjs/light.js';
 import type { OnnxAttr } from '../../tensor/primitive.js';
 import type { DType, Shape } from '../../tensor/host.js';
@@ -93,7 +93,7 @@ export interface ModelParts {
   readonly outputs: readonly ValueInfo[];
 }
 
-/** Bytes of a ModelProto: ai.onnx opset 20, com.microsoft opset 1. */
+/** Bytes of a ModelProto: ai.onnx opset 20 (the first with Gelu), com.microsoft opset 1. */
 export function encodeModel({ name, nodes, initializers, inputs, outputs }: ModelParts): Uint8Array {
   const valueInfo = (v: ValueInfo): object => ({
     name: v.name,

@@ -1,8 +1,5 @@
 /** What the backend and its worker thread say to each other. */
-import type { DType, Shape, TypedArray } from '../../tensor/host.js';
-
-/** A tensor as structured clone carries it. */
-export interface Wire { readonly dtype: DType; readonly shape: Shape; readonly data: TypedArray }
+import type { HostTensor } from '../../tensor/host.js';
 
 export interface SessionSpec {
   readonly modelPath: string;
@@ -19,10 +16,13 @@ export interface SessionSpec {
 
 export type Request =
   | { readonly kind: 'compile'; readonly spec: SessionSpec }
-  | { readonly kind: 'run'; readonly session: number; readonly feeds: Readonly<Record<string, Wire>> }
+  | { readonly kind: 'run'; readonly session: number; /** by graph input */ readonly feeds: Readonly<Record<string, HostTensor>> }
   | { readonly kind: 'release'; readonly session: number }
-  | { readonly kind: 'write'; readonly name: string; readonly value: Wire }
+  | { readonly kind: 'write'; readonly name: string; readonly value: HostTensor }
   | { readonly kind: 'read'; readonly name: string }
   | { readonly kind: 'delete'; readonly name: string };
 
 export interface Reply { readonly id: number; readonly value?: unknown; readonly error?: string }
+
+/** Buffers that go to the other thread instead of being copied once more: only those of copies made for it. */
+export const buffersOf = (tensors: readonly HostTensor[]): ArrayBuffer[] => tensors.map(({ data }) => data.buffer as ArrayBuffer);

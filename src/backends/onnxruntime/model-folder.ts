@@ -2,8 +2,15 @@
  * ONNX Runtime maps weights from files in the model's own folder and refuses absolute paths and symbolic links. So each
  * program gets a folder with hard links to the weight files: no copy on disk, one mapping shared by all sessions.
  */
-import { constants, copyFile, link, mkdtemp, mkdir, realpath, rm, writeFile } from 'node:fs/promises';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { constants, copyFile, link, mkdir, realpath, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+
+/** What a process that exits while a program compiles (Ctrl-C twice) would leave behind. */
+const present = new Set<string>();
+process.once('exit', () => {
+  for (const path of present) rmSync(path, { recursive: true, force: true });
+});
 
 export class ModelFolder {
   private constructor(readonly path: string, private readonly names: ReadonlyMap<string, string>) {}
@@ -28,7 +35,7 @@ export class ModelFolder {
     try {
       return new ModelFolder(path, await place(path, real, link));
     } catch (error) {
-      await rm(path, { recursive: true, force: true });
+      await removeFolder(path);
       throw error;
     }
   }
@@ -47,15 +54,22 @@ export class ModelFolder {
   }
 
   /** The mapping outlives its names, except on Windows, where open files cannot be removed. */
-  async remove(): Promise<void> {
-    await rm(this.path, { recursive: true, force: true });
+  remove(): Promise<void> {
+    return removeFolder(this.path);
   }
 }
 
 const newFolder = async (parent: string): Promise<string> => {
   await mkdir(parent, { recursive: true });
-  return mkdtemp(join(parent, '.diffengine-'));
+  const path = mkdtempSync(join(parent, '.diffengine-')); // at once: an exit must not come between it and the next line
+  present.add(path);
+  return path;
 };
+
+async function removeFolder(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true });
+  present.delete(path);
+}
 
 async function place(folder: string, real: ReadonlyMap<string, string>, put: (from: string, to: string) => Promise<void>): Promise<Map<string, string>> {
   const names = new Map<string, string>();

@@ -5,12 +5,13 @@ import { BACKENDS } from '../../registry/registries.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import { topo, type WeightSource } from '../../tensor/tensor.js';
-import type { Backend, Executable, Fetches, Program, StateStore } from '../backend.js';
-import { emitProgram } from '../onnx/emit.js';
+import type { Backend, Executable, Feeds, Fetches, Program, StateStore } from '../backend.js';
+import { ownCopy } from '../bytes.js';
+import { emitProgram, INPUT } from '../onnx/emit.js';
 import { optimize } from '../optimize.js';
 import type { HostTensor } from '../../tensor/host.js';
 import { diagnose } from './diagnose.js';
-import type { Reply, Request, SessionSpec } from './messages.js';
+import { buffersOf, type Reply, type Request, type SessionSpec } from './messages.js';
 import { ModelFolder } from './model-folder.js';
 
 @BACKENDS.register()
@@ -33,6 +34,7 @@ export class OnnxRuntimeBackend implements Backend {
   private readonly folders = new Set<ModelFolder>();
   private nextId = 0;
   private failure: Error | undefined;
+  private disposing: Promise<void> | undefined;
   /** Called when the last pending request is answered. */
   private idle: () => void = () => {};
 
@@ -40,7 +42,8 @@ export class OnnxRuntimeBackend implements Backend {
     this.name = `onnxruntime ${opts.device}`;
     // ONNX Runtime 1.29 and later reports usage to its maker unless told not to. Set here: a worker's environment is a copy.
     process.env['ORT_DISABLE_TELEMETRY'] ??= '1';
-    this.worker = new Worker(new URL('./worker.js', import.meta.url));
+    // Plain JavaScript: the flags of the process are not for it, and --input-type would stop it.
+    this.worker = new Worker(new URL('./worker.js', import.meta.url), { execArgv: [] });
     this.worker.unref(); // an idle backend does not keep the process alive
     this.worker.on('message', (reply: Reply) => this.settle(reply));
     this.worker.on('error', (error) => this.fail(error));
@@ -48,20 +51,26 @@ export class OnnxRuntimeBackend implements Backend {
   }
 
   readonly states: StateStore = {
-    write: async (name, value) => void (await this.ask({ kind: 'write', name, value })),
+    write: async (name, value) => {
+      const copy = ownCopy(value);
+      await this.ask({ kind: 'write', name, value: copy }, [copy]);
+    },
     read: async (name) => (await this.ask({ kind: 'read', name })) as HostTensor,
     delete: async (name) => void (await this.ask({ kind: 'delete', name })),
   };
 
-  async compile(source: Program): Promise<Executable> {
-    const program = optimize(source);
-    const files = new Set<string>();
-    for (const node of topo([...Object.values(program.outputs), ...Object.values(program.updates ?? {})])) {
-      const source = node.op === 'weight' ? (node.payload as WeightSource) : undefined;
-      if (source && 'file' in source) files.add(source.file);
+  async compile(program: Program): Promise<Executable> {
+    try {
+      const smaller = optimize(program);
+      const folder = await ModelFolder.create(this.opts.scratch_dir ?? tmpdir(), weightFiles(smaller));
+      this.folders.add(folder);
+      return await this.load(smaller, folder);
+    } catch (error) {
+      throw this.named(program.name, error);
     }
-    const folder = await ModelFolder.create(this.opts.scratch_dir ?? tmpdir(), [...files]);
-    this.folders.add(folder);
+  }
+
+  private async load(program: Program, folder: ModelFolder): Promise<Executable> {
     try {
       const emitted = emitProgram(program, ({ file }) => folder.locate(file));
       const pairs = (list: readonly { name: string; graphName: string }[]) => list.map((x) => [x.graphName, x.name] as const);
@@ -72,23 +81,42 @@ export class OnnxRuntimeBackend implements Backend {
         threads: this.opts.intra_op_num_threads || availableParallelism(),
         states: pairs(emitted.states), updates: pairs(emitted.updates), outputs: pairs(emitted.outputs),
       };
-      const session = await this.call(program.name, { kind: 'compile', spec }) as number;
+      const session = await this.ask({ kind: 'compile', spec }).catch(explained(emitted.explain)) as number;
       if (process.platform !== 'win32') await this.drop(folder);
-      return {
-        run: async (feeds) => (await this.call(program.name, { kind: 'run', session, feeds })) as Fetches,
-        dispose: async () => {
-          await this.ask({ kind: 'release', session });
-          await this.drop(folder);
-        },
-      };
+      return this.executable(program.name, session, emitted.inputs.map(({ name }) => name), emitted.explain, folder);
     } catch (error) {
       await this.drop(folder);
       throw error;
     }
   }
 
+  /** Apart from `load`, so that a program that is kept does not hold its graph and its model. */
+  private executable(program: string, session: number, inputs: readonly string[], explain: (message: string) => string, folder: ModelFolder): Executable {
+    const run = async (feeds: Feeds): Promise<Fetches> => {
+      const copies = Object.fromEntries(inputs.map((name) => [name, ownCopy(fed(feeds, name))]));
+      return (await this.ask({ kind: 'run', session, feeds: copies }, Object.values(copies)).catch(explained(explain))) as Fetches;
+    };
+    return {
+      run: (feeds) => run(feeds).catch((error: unknown) => {
+        throw this.named(program, error);
+      }),
+      dispose: async () => {
+        await this.ask({ kind: 'release', session });
+        await this.drop(folder);
+      },
+    };
+  }
+
+  private named(program: string, error: unknown): Error {
+    return new Error(`${this.name}: program "${program}": ${(error as Error).message}`, { cause: error });
+  }
+
   /** After what is running now: a thread that is ended inside the runtime takes the process with it. */
-  async dispose(): Promise<void> {
+  dispose(): Promise<void> {
+    return (this.disposing ??= this.end());
+  }
+
+  private async end(): Promise<void> {
     this.failure ??= new Error(`${this.name}: the backend was disposed`);
     if (this.pending.size > 0) await new Promise<void>((resolve) => (this.idle = resolve));
     await this.worker.terminate();
@@ -99,22 +127,13 @@ export class OnnxRuntimeBackend implements Backend {
     if (this.folders.delete(folder)) await folder.remove();
   }
 
-  /** As `ask`, with the program's name in the error. */
-  private async call(program: string, request: Request): Promise<unknown> {
-    try {
-      return await this.ask(request);
-    } catch (error) {
-      throw new Error(`${this.name}: program "${program}": ${(error as Error).message}`, { cause: error });
-    }
-  }
-
-  private ask(request: Request): Promise<unknown> {
+  private ask(request: Request, tensors: readonly HostTensor[] = []): Promise<unknown> {
     if (this.failure) return Promise.reject(this.failure);
     const id = this.nextId++;
     return new Promise((resolve, reject) => {
+      this.worker.postMessage({ id, request }, buffersOf(tensors)); // first: what cannot be sent is not waited for
       this.pending.set(id, { resolve, reject });
       this.worker.ref();
-      this.worker.postMessage({ id, request });
     });
   }
 
@@ -136,6 +155,26 @@ export class OnnxRuntimeBackend implements Backend {
     this.idle();
   }
 }
+
+function weightFiles({ outputs, updates = {} }: Program): string[] {
+  const files = new Set<string>();
+  for (const { op, payload } of topo([...Object.values(outputs), ...Object.values(updates)])) {
+    const source = op === 'weight' ? (payload as WeightSource) : undefined;
+    if (source && 'file' in source) files.add(source.file);
+  }
+  return [...files];
+}
+
+/** Feeds that the program does not read are left out; one it reads must be there. */
+function fed(feeds: Feeds, graphName: string): HostTensor {
+  const name = graphName.slice(INPUT.length);
+  if (!feeds[name]) throw new Error(`input "${name}" was not fed; fed: ${Object.keys(feeds).join(', ')}`);
+  return feeds[name];
+}
+
+const explained = (explain: (message: string) => string) => (error: Error): never => {
+  throw new Error(explain(error.message), { cause: error });
+};
 
 declare module '../../registry/kinds.js' {
   interface BackendMap { OnnxRuntimeBackend: typeof OnnxRuntimeBackend }

@@ -4,7 +4,9 @@
  */
 import { parentPort } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
-import type { Reply, Request, SessionSpec, Wire } from './messages.js';
+import type { DType, HostTensor, TypedArray } from '../../tensor/host.js';
+import { ownCopy } from '../bytes.js';
+import { buffersOf, type Reply, type Request, type SessionSpec } from './messages.js';
 
 interface Session { readonly ort: ort.InferenceSession; readonly spec: SessionSpec }
 
@@ -12,11 +14,14 @@ const sessions = new Map<number, Session>();
 const states = new Map<string, ort.Tensor>();
 let nextSession = 0;
 
-const toOrt = ({ dtype, data, shape }: Wire): ort.Tensor => new ort.Tensor(dtype as ort.Tensor.Type, data as ort.Tensor.DataType, shape);
+/** What a request gives: its value, and the tensors in it whose buffers may move. */
+interface Answer { readonly value?: unknown; readonly tensors?: readonly HostTensor[] }
 
-async function toWire(tensor: ort.Tensor): Promise<Wire> {
-  const data = (await tensor.getData()) as Float32Array;
-  return { dtype: tensor.type as Wire['dtype'], shape: tensor.dims, data: data.slice() };
+const toOrt = ({ dtype, data, shape }: HostTensor): ort.Tensor => new ort.Tensor(dtype as ort.Tensor.Type, data as ort.Tensor.DataType, shape);
+
+/** A copy: the runtime's own buffers stay where they are. */
+async function toHost(tensor: ort.Tensor): Promise<HostTensor> {
+  return ownCopy({ dtype: tensor.type as DType, shape: tensor.dims, data: (await tensor.getData()) as TypedArray });
 }
 
 async function compile(spec: SessionSpec): Promise<number> {
@@ -27,7 +32,7 @@ async function compile(spec: SessionSpec): Promise<number> {
     executionMode: 'sequential',
     enableMemPattern: false, // makes the first steps slow and holds more memory when on
     enableCpuMemArena: true,
-    logSeverityLevel: 3, // errors; the runtime's warnings are about its own passes
+    logSeverityLevel: 4, // errors are thrown; the runtime would print them, too
     // Prepacked weights would be private copies: without them every session reads the same mapped file.
     extra: { session: { disable_prepacking: '1' } },
   };
@@ -36,28 +41,27 @@ async function compile(spec: SessionSpec): Promise<number> {
   return id;
 }
 
-async function run(id: number, feeds: Readonly<Record<string, Wire>>): Promise<Record<string, Wire>> {
-  const session = sessions.get(id) as Session;
-  const wanted = session.ort.inputNames.filter((name) => name.startsWith('in:'));
-  const inputs = Object.fromEntries(wanted.map((name) => [name, toOrt(fed(feeds, name.slice(3)))]));
+async function run(id: number, feeds: Readonly<Record<string, HostTensor>>): Promise<Answer> {
+  const session = sessions.get(id);
+  if (!session) throw new Error('the program was disposed');
+  const inputs = Object.fromEntries(Object.entries(feeds).map(([name, value]) => [name, toOrt(value)]));
   for (const [input, name] of session.spec.states) inputs[input] = state(name);
   const results = await session.ort.run(inputs);
   for (const [output, name] of session.spec.updates) {
     states.get(name)?.dispose();
     states.set(name, results[output]);
   }
-  const fetched: Record<string, Wire> = {};
+  const fetched: Record<string, HostTensor> = {};
   for (const [output, name] of session.spec.outputs) {
-    fetched[name] = await toWire(results[output]);
+    fetched[name] = await toHost(results[output]);
     results[output].dispose();
   }
-  return fetched;
+  return { value: fetched, tensors: Object.values(fetched) };
 }
 
-/** Feeds the program does not read are left out; one it reads must be there. */
-function fed(feeds: Readonly<Record<string, Wire>>, name: string): Wire {
-  if (!feeds[name]) throw new Error(`input "${name}" was not fed; fed: ${Object.keys(feeds).join(', ')}`);
-  return feeds[name];
+async function read(name: string): Promise<Answer> {
+  const value = await toHost(state(name));
+  return { value, tensors: [value] };
 }
 
 function state(name: string): ort.Tensor {
@@ -66,20 +70,23 @@ function state(name: string): ort.Tensor {
   return found;
 }
 
-async function answer(request: Request): Promise<unknown> {
+async function answer(request: Request): Promise<Answer> {
   switch (request.kind) {
-    case 'compile': return compile(request.spec);
+    case 'compile': return { value: await compile(request.spec) };
     case 'run': return run(request.session, request.feeds);
-    case 'read': return toWire(state(request.name));
+    case 'read': return read(request.name);
     case 'release':
       await sessions.get(request.session)?.ort.release();
-      return void sessions.delete(request.session);
+      sessions.delete(request.session);
+      return {};
     case 'write':
       states.get(request.name)?.dispose();
-      return void states.set(request.name, toOrt(request.value));
+      states.set(request.name, toOrt(request.value));
+      return {};
     case 'delete':
       states.get(request.name)?.dispose();
-      return void states.delete(request.name);
+      states.delete(request.name);
+      return {};
   }
 }
 
@@ -87,10 +94,10 @@ async function answer(request: Request): Promise<unknown> {
 let last = Promise.resolve();
 parentPort?.on('message', ({ id, request }: { id: number; request: Request }) => {
   last = last.then(async () => {
-    const reply: Reply = await answer(request).then(
-      (value) => ({ id, value }),
-      (error: unknown) => ({ id, error: error instanceof Error ? error.message : String(error) }),
+    const send = (reply: Reply, tensors: readonly HostTensor[] = []): void => parentPort?.postMessage(reply, buffersOf(tensors));
+    await answer(request).then(
+      ({ value, tensors }) => send({ id, value }, tensors),
+      (error: unknown) => send({ id, error: error instanceof Error ? error.message : String(error) }),
     );
-    parentPort?.postMessage(reply);
   });
 });

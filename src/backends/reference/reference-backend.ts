@@ -3,8 +3,8 @@ import { inject } from 'inversify';
 import { BACKENDS } from '../../registry/registries.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
-import type { DType, HostTensor } from '../../tensor/host.js';
-import { bfloat16ToFloat, float16ToFloat } from '../../tensor/half.js';
+import type { DType, HostTensor, TypedArray } from '../../tensor/host.js';
+import { bfloat16ToFloat, float16ToFloat, floatToBfloat16, floatToFloat16 } from '../../tensor/half.js';
 import { primitive, type RefArray } from '../../tensor/primitive.js';
 import { leafName, topo, type Node, type Tensor, type WeightSource } from '../../tensor/tensor.js';
 import type { Backend, Executable, Feeds, Fetches, Program, StateStore } from '../backend.js';
@@ -81,10 +81,18 @@ export function toReference({ dtype, shape, data }: HostTensor): RefArray {
   return { shape, data: Float64Array.from(data as ArrayLike<number>, Number) };
 }
 
-function fromReference({ shape, data }: RefArray, dtype: DType): HostTensor {
-  if (dtype === 'int32') return { dtype, shape, data: Int32Array.from(data) };
-  return { dtype: 'float32', shape, data: Float32Array.from(data) };
-}
+/** How numbers become elements of a dtype: rounded to its precision. */
+const ELEMENTS: Record<DType, (numbers: Float64Array) => TypedArray> = {
+  float32: (numbers) => Float32Array.from(numbers),
+  float16: (numbers) => Uint16Array.from(numbers, floatToFloat16),
+  bfloat16: (numbers) => Uint16Array.from(numbers, floatToBfloat16),
+  int32: (numbers) => Int32Array.from(numbers),
+  int64: (numbers) => BigInt64Array.from(Array.from(numbers, BigInt)),
+  uint8: (numbers) => Uint8Array.from(numbers),
+  bool: (numbers) => Uint8Array.from(numbers, (v) => Number(v !== 0)),
+};
+
+const fromReference = ({ shape, data }: RefArray, dtype: DType): HostTensor => ({ dtype, shape, data: ELEMENTS[dtype](data) });
 
 declare module '../../registry/kinds.js' {
   interface BackendMap { ReferenceBackend: typeof ReferenceBackend }

@@ -4,10 +4,10 @@
  * into TensorFlow's order when the program is loaded.
  */
 import { sizeOf, type HostTensor, type Shape } from '../../tensor/host.js';
-import { typeText } from '../../tensor/print.js';
 import { primitive, TFJS_TYPE, type Tfjs, type TfjsForm, type TfjsTensor } from '../../tensor/primitive.js';
 import { isLeaf, leafName, topo, type Attrs, type Node, type Tensor, type TensorType, type WeightSource } from '../../tensor/tensor.js';
 import type { Program } from '../backend.js';
+import { signature } from '../signature.js';
 import { axisOrder, conversion, cut, FILTER, grouped, isPlain, ordered, PICTURE, restrict, sameLayout, transposed, type Cut, type Layout } from './layout.js';
 
 /** A tensor on the device; its shape is whatever the call that made it gave. */
@@ -61,7 +61,7 @@ class Planner {
   constructor({ outputs, updates = {} }: Program) {
     const results = [...Object.values(outputs), ...Object.values(updates)];
     for (const node of topo(results)) {
-      this.label = `${node.op}(${node.inputs.map(typeText).join(', ')}) -> ${node.outs.map(typeText).join(', ')}`;
+      this.label = signature(node);
       if (isLeaf(node)) this.values.set(node.outs[0], this.leaf(node));
       else this.add(node).forEach((value, i) => this.values.set(node.outs[i], value));
     }
