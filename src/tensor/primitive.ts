@@ -73,6 +73,12 @@ export interface VjpContext<A extends Attrs> {
   readonly needs: readonly boolean[];
 }
 
+/** Arithmetic of one application: multiply-adds of products and convolutions, and all floating point operations (a multiply-add is two). */
+export interface Cost {
+  readonly macs: number;
+  readonly flops: number;
+}
+
 export interface PrimitiveSample<A extends Attrs> {
   readonly shapes: readonly Shape[];
   readonly attrs: A;
@@ -91,6 +97,8 @@ export interface Primitive<A extends Attrs, N extends number> {
   readonly onnx: string | ((emit: Emitter, io: EmitIo<A>) => void);
   readonly tfjs: TfjsForm<A, N>;
   readonly reference: (inputs: Tuple<RefArray, N>, attrs: A, outTypes: readonly TensorType[]) => RefArray | readonly RefArray[];
+  /** From shapes alone; left out: one operation per element of the results. */
+  readonly cost?: (inputs: readonly TensorType[], attrs: A, outs: readonly TensorType[]) => Cost;
   readonly samples: readonly PrimitiveSample<A>[];
 }
 

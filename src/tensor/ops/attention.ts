@@ -4,6 +4,7 @@
  * the number of queries, and a block stays in cache.
  */
 import { sizeOf, type Shape } from '../host.js';
+import { multiplyAdds } from '../cost.js';
 import { check, definePrimitive, MICROSOFT, shapeText, type RefArray, type TfjsTensor } from '../primitive.js';
 import type { Tensor } from '../tensor.js';
 import { add, mul, sub } from './elementwise.js';
@@ -57,6 +58,8 @@ const apply = definePrimitive<AttentionAttrs, 3>({
     }
     return { shape: out.shape, data };
   },
+  // Two products per head and pair of tokens, and a softmax of the scaled scores.
+  cost: ([q, k], { heads }) => multiplyAdds(2 * sizeOf(q.shape) * k.shape[1], 6 * q.shape[0] * heads * q.shape[1] * k.shape[1]),
   samples: [
     { shapes: [[2, 3, 8], [2, 5, 8], [2, 5, 8]], attrs: { heads: 2, scale: 0.5 } },
     { shapes: [[1, 4, 6], [1, 4, 6], [1, 4, 6]], attrs: { heads: 3, scale: Math.SQRT1_2 } },

@@ -1,5 +1,6 @@
 /** 2-D convolution (NCHW, weights [O, C, kh, kw]), its transpose, nearest 2x upsampling and average pooling. */
 import { sizeOf, type Shape } from '../host.js';
+import { moves, multiplyAdds, operations } from '../cost.js';
 import { check, definePrimitive, shapeText, type RefArray, type Tfjs } from '../primitive.js';
 import type { Tensor } from '../tensor.js';
 import { concat, pad, reshape, slice, transpose } from './shape.js';
@@ -41,6 +42,7 @@ const applyConv = definePrimitive<ConvAttrs, number>({
     if (bias) data.forEach((v, i) => (data[i] = v + bias.data[Math.floor(i / (oh * ow)) % O]));
     return { shape: out.shape, data };
   },
+  cost: ([, w, bias], _attrs, [out]) => multiplyAdds(sizeOf(out.shape) * (sizeOf(w.shape) / w.shape[0]), bias ? sizeOf(out.shape) : 0),
   samples: [
     { shapes: [[2, 3, 5, 4], [4, 3, 3, 3], [4]], attrs: { stride: 1, pads: [1, 1, 1, 1] } },
     { shapes: [[1, 2, 6, 6], [3, 2, 3, 3], [3]], attrs: { stride: 2, pads: [1, 1, 1, 1] } },
@@ -97,6 +99,7 @@ const applyConvTranspose = definePrimitive<ConvAttrs & { size: readonly number[]
     eachTap(B, O, C, oh, ow, kh, kw, stride, pads, size[0], size[1], (o, xi, wi) => (data[xi] += g.data[o] * w.data[wi]));
     return { shape: out.shape, data };
   },
+  cost: ([g, w]) => multiplyAdds(sizeOf(g.shape) * (sizeOf(w.shape) / w.shape[0])), // every input reaches every tap
   samples: [
     { shapes: [[2, 4, 5, 4], [4, 3, 3, 3]], attrs: { stride: 1, pads: [1, 1, 1, 1], size: [5, 4] } },
     { shapes: [[1, 3, 3, 3], [3, 2, 3, 3]], attrs: { stride: 2, pads: [1, 1, 1, 1], size: [6, 6] } },
@@ -146,6 +149,7 @@ const applyUpsample = definePrimitive<Record<never, never>, 1>({
       data[(p * H + i) * W + j] = x.data[(p * (H / 2) + (i >> 1)) * (W / 2) + (j >> 1)];
     return { shape: out.shape, data };
   },
+  cost: moves,
   samples: [{ shapes: [[2, 2, 2, 3]], attrs: {} }],
 });
 
@@ -172,6 +176,7 @@ const applyPool = definePrimitive<Record<never, never>, 1>({
     });
     return { shape: out.shape, data };
   },
+  cost: ([x]) => operations(sizeOf(x.shape)),
   samples: [{ shapes: [[2, 2, 4, 6]], attrs: {} }],
 });
 

@@ -1,5 +1,6 @@
 /** Rows of a table by index (token embeddings), and its transpose. */
 import { sizeOf } from '../host.js';
+import { moves, operations } from '../cost.js';
 import { check, definePrimitive, type RefArray } from '../primitive.js';
 import type { Tensor } from '../tensor.js';
 
@@ -17,6 +18,7 @@ const applyGather = definePrimitive<Record<never, never>, 2>({
     rows.data.forEach((row, i) => data.set(table.data.subarray(row * width, (row + 1) * width), i * width));
     return { shape: out.shape, data };
   },
+  cost: moves,
   samples: [{ shapes: [[5, 3], [2, 4]], attrs: {}, indices: { 1: 5 } }],
 });
 
@@ -41,6 +43,7 @@ const applyScatter = definePrimitive<{ rows: number }, 2>({
     rows.data.forEach((row, i) => { for (let j = 0; j < width; j++) data[row * width + j] += values.data[i * width + j]; });
     return { shape: out.shape, data };
   },
+  cost: ([values]) => operations(sizeOf(values.shape)),
   samples: [{ shapes: [[2, 4, 3], [2, 4]], attrs: { rows: 5 }, indices: { 1: 5 } }],
 });
 

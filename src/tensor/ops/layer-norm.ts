@@ -1,4 +1,6 @@
 /** Normalisation over the last axis; Ba et al., arXiv 1607.06450. Group norm is this on reshaped input. */
+import { sizeOf } from '../host.js';
+import { operations } from '../cost.js';
 import { definePrimitive, check, shapeText, type RefArray } from '../primitive.js';
 import type { Tensor } from '../tensor.js';
 import { add, mul, neg, sub } from './elementwise.js';
@@ -46,6 +48,7 @@ const apply = definePrimitive<{ eps: number }, number>({
     }
     return [{ shape: x.shape, data: y }, { shape: rows.shape, data: mu }, { shape: rows.shape, data: inv }];
   },
+  cost: ([x]) => operations(8 * sizeOf(x.shape)), // mean 1, variance 3, normalise 2, scale and shift 2
   samples: [
     { shapes: [[2, 3, 5], [5], [5]], attrs: { eps: 1e-5 } },
     { shapes: [[4, 6], [6]], attrs: { eps: 1e-3 } },

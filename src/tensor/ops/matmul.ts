@@ -1,5 +1,6 @@
 /** Matrix products: batched `matmul`, and `gemm` for rank 2 with an optional bias row. */
 import { sizeOf } from '../host.js';
+import { multiplyAdds } from '../cost.js';
 import { check, definePrimitive, MICROSOFT, shapeText, type RefArray } from '../primitive.js';
 import type { Tensor } from '../tensor.js';
 import { sum } from './reduce.js';
@@ -43,6 +44,7 @@ const applyMatmul = definePrimitive<Trans, 2>({
   },
   tfjs: (tf, [a, b], { transA, transB }) => tf.matMul(a, b, transA, transB),
   reference: ([a, b], attrs, [out]) => multiply(a, b, attrs, out.shape),
+  cost: ([a], { transA }, [out]) => multiplyAdds(sizeOf(out.shape) * oriented(a.shape, transA)[1]),
   samples: [
     { shapes: [[2, 3, 4], [2, 4, 5]], attrs: { transA: false, transB: false } },
     { shapes: [[2, 4, 3], [2, 4, 5]], attrs: { transA: true, transB: false } },
@@ -87,6 +89,7 @@ const applyGemm = definePrimitive<Trans, number>({
     if (bias) y.data.forEach((v, i) => (y.data[i] = v + bias.data[i % bias.data.length]));
     return y;
   },
+  cost: ([a, , bias], { transA }, [out]) => multiplyAdds(sizeOf(out.shape) * oriented(a.shape, transA)[1], bias ? sizeOf(out.shape) : 0),
   samples: [
     { shapes: [[3, 4], [5, 4], [5]], attrs: { transA: false, transB: true } },
     { shapes: [[4, 3], [4, 5]], attrs: { transA: true, transB: false } },

@@ -1,5 +1,6 @@
 /** Reductions over given axes (dropped from the shape), and softmax over the last axis. */
 import { sizeOf, type Shape } from '../host.js';
+import { operations } from '../cost.js';
 import { walk } from '../broadcast.js';
 import { check, definePrimitive, shapeText, type RefArray } from '../primitive.js';
 import type { Tensor } from '../tensor.js';
@@ -24,6 +25,7 @@ const applySum = definePrimitive<{ axes: readonly number[] }, 1>({
     walk(x.shape, steps, (i, at) => (data[at] += x.data[i]));
     return { shape: out.shape, data };
   },
+  cost: ([x]) => operations(sizeOf(x.shape)),
   samples: [
     { shapes: [[2, 3, 4]], attrs: { axes: [1] } },
     { shapes: [[2, 3, 4]], attrs: { axes: [0, 2] } },
@@ -61,6 +63,7 @@ const applySoftmax = definePrimitive<Record<never, never>, 1>({
     }
     return { shape: x.shape, data };
   },
+  cost: ([x]) => operations(5 * sizeOf(x.shape)), // maximum, difference, exponential, sum, quotient
   samples: [{ shapes: [[2, 3, 5]], attrs: {}, range: [-3, 3] }],
 });
 

@@ -1,5 +1,6 @@
 /** Rearranging: reshape, transpose, slice, concat, pad, expand, cast. */
 import { sizeOf, type DType, type Shape } from '../host.js';
+import { moves } from '../cost.js';
 import { broadcastShapes, broadcastStrides, strides, walk } from '../broadcast.js';
 import { check, definePrimitive, shapeText, TFJS_TYPE, type RefArray } from '../primitive.js';
 import { weight, type Tensor, type WeightSource } from '../tensor.js';
@@ -18,6 +19,7 @@ const applyReshape = definePrimitive<{ shape: Shape }, 1>({
   onnx: (emit, { inputs, outputs, attrs }) => void emit.node('Reshape', [inputs[0], emit.ints(attrs.shape)], outputs),
   tfjs: { order: 'renamed', perm: () => undefined },
   reference: ([x], { shape }): RefArray => ({ shape, data: x.data }),
+  cost: moves,
   samples: [{ shapes: [[2, 6]], attrs: { shape: [3, 4] } }, { shapes: [[1]], attrs: { shape: [] } }],
 });
 
@@ -42,6 +44,7 @@ const applyTranspose = definePrimitive<{ perm: readonly number[] }, 1>({
     walk(out.shape, perm.map((p) => own[p]), (i, at) => (data[i] = x.data[at]));
     return { shape: out.shape, data };
   },
+  cost: moves,
   samples: [{ shapes: [[2, 3, 4]], attrs: { perm: [2, 0, 1] } }],
 });
 
@@ -81,6 +84,7 @@ const applySlice = definePrimitive<SliceAttrs, 1>({
     walk(out.shape, own.map((s, i) => s * steps[i]), (i, at) => (data[i] = x.data[at]), start);
     return { shape: out.shape, data };
   },
+  cost: moves,
   samples: [
     { shapes: [[4, 5]], attrs: { starts: [1, 0], ends: [3, 5], steps: [1, 1] } },
     { shapes: [[5, 6]], attrs: { starts: [0, 1], ends: [5, 6], steps: [2, 2] } },
@@ -135,6 +139,7 @@ const applyConcat = definePrimitive<{ axis: number }, number>({
     }
     return { shape: out.shape, data };
   },
+  cost: moves,
   samples: [{ shapes: [[2, 3], [2, 1], [2, 2]], attrs: { axis: 1 } }, { shapes: [[1, 3], [2, 3]], attrs: { axis: 0 } }],
 });
 
@@ -158,6 +163,7 @@ const applyPad = definePrimitive<{ before: readonly number[]; after: readonly nu
     walk(x.shape, own, (i, to) => (data[to] = x.data[i]), before.reduce((at, b, i) => at + b * own[i], 0));
     return { shape: out.shape, data };
   },
+  cost: moves,
   samples: [{ shapes: [[2, 3]], attrs: { before: [0, 1], after: [1, 0] } }],
 });
 
@@ -183,6 +189,7 @@ const applyExpand = definePrimitive<{ shape: Shape }, 1>({
     walk(shape, broadcastStrides(x.shape, shape), (i, at) => (data[i] = x.data[at]));
     return { shape, data };
   },
+  cost: moves,
   samples: [{ shapes: [[3, 1]], attrs: { shape: [2, 3, 4] } }],
 });
 
@@ -199,6 +206,7 @@ const applyCast = definePrimitive<{ to: string }, 1>({
   onnx: (emit, { inputs, outputs, attrs }) => void emit.node('Cast', inputs, outputs, { to: { i: ONNX_TYPE[attrs.to as DType] } }),
   tfjs: { order: 'any', run: (tf, [x], { to }) => tf.cast(x, TFJS_TYPE[to as DType]) },
   reference: ([x], { to }): RefArray => ({ shape: x.shape, data: to.startsWith('int') ? x.data.map(Math.trunc) : x.data }),
+  cost: moves,
   samples: [{ shapes: [[2, 3]], attrs: { to: 'float32' } }, { shapes: [[4]], attrs: { to: 'float32' }, indices: { 0: 9 } }],
 });
 
