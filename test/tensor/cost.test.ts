@@ -13,22 +13,22 @@ import { input, parameter, topo, type Tensor } from '../../src/tensor/tensor.js'
 
 const x = (...shape: number[]): Tensor => input('x', shape);
 
-t.test('a linear layer of 4 rows from 3 to 5 makes 60 multiply-adds, and 20 additions for its bias', async (t) => {
+void t.test('a linear layer of 4 rows from 3 to 5 makes 60 multiply-adds, and 20 additions for its bias', async (t) => {
   t.strictSame(cost([gemm(x(4, 3), x(5, 3), x(5), false, true)]), { macs: 60, flops: 140 });
   t.strictSame(cost([gemm(x(3, 4), x(5, 3), undefined, true, true)]), { macs: 60, flops: 120 });
 });
 
-t.test('a batched product counts every batch', async (t) => {
+void t.test('a batched product counts every batch', async (t) => {
   t.strictSame(cost([matmul(x(2, 3, 4, 5), x(2, 3, 6, 5), false, true)]), { macs: 720, flops: 1440 }); // 6 x 4 x 6 x 5
   t.strictSame(cost([matmul(x(5, 4), x(5, 6), true)]), { macs: 120, flops: 240 });
 });
 
-t.test('a 3x3 convolution from 2 to 4 channels on 5x5 makes 1,800 multiply-adds, a quarter of it with stride 2', async (t) => {
+void t.test('a 3x3 convolution from 2 to 4 channels on 5x5 makes 1,800 multiply-adds, a quarter of it with stride 2', async (t) => {
   t.strictSame(cost([conv2d(x(1, 2, 5, 5), x(4, 2, 3, 3), x(4), 1, 1)]), { macs: 1800, flops: 3700 }); // 100 results, 18 taps each
   t.strictSame(cost([conv2d(x(1, 2, 6, 6), x(4, 2, 3, 3), undefined, 2, 1)]), { macs: 648, flops: 1296 }); // 36 results
 });
 
-t.test('the gradients of a convolution cost what the convolution does, each', async (t) => {
+void t.test('the gradients of a convolution cost what the convolution does, each', async (t) => {
   const image = parameter('x', [2, 3, 6, 6]), w = parameter('w', [4, 3, 3, 3]);
   for (const [stride, macs] of [[1, 7776], [2, 1944]] as const) {
     const y = conv2d(image, w, undefined, stride, 1);
@@ -39,7 +39,7 @@ t.test('the gradients of a convolution cost what the convolution does, each', as
   }
 });
 
-t.test('attention makes two products per head, its gradient five: scores again and one per gradient', async (t) => {
+void t.test('attention makes two products per head, its gradient five: scores again and one per gradient', async (t) => {
   const [q, k, v] = [parameter('q', [2, 3, 8]), parameter('k', [2, 5, 8]), parameter('v', [2, 5, 8])];
   const y = attention(q, k, v, 4, 0.5);
   // 2 samples x 3 queries x 5 keys x width 8 = 240 per product; a softmax over 2 x 4 heads x 3 x 5 = 120 scores
@@ -47,7 +47,7 @@ t.test('attention makes two products per head, its gradient five: scores again a
   t.equal(cost(grad(sum(y), [q, k, v])).macs - 480, 1200);
 });
 
-t.test('arithmetic without products counts operations only', async (t) => {
+void t.test('arithmetic without products counts operations only', async (t) => {
   t.strictSame(cost([add(x(2, 1, 3), x(4, 1))]), { macs: 0, flops: 24 });
   t.strictSame(cost([sum(x(2, 3, 4), [1])]), { macs: 0, flops: 24 });
   t.strictSame(cost([softmax(x(2, 5))]), { macs: 0, flops: 50 });
@@ -55,19 +55,19 @@ t.test('arithmetic without products counts operations only', async (t) => {
   t.strictSame(cost([averagePool2x(x(1, 2, 4, 4))]), { macs: 0, flops: 32 });
 });
 
-t.test('moving values costs nothing', async (t) => {
+void t.test('moving values costs nothing', async (t) => {
   const rows = input('rows', [4], 'int32');
   for (const y of [reshape(x(2, 6), [3, 4]), transpose(x(2, 3), [1, 0]), narrow(x(4, 2), 0, 1, 3), concat([x(2), x(3)], 0), upsampleNearest2x(x(1, 1, 2, 2)), gatherRows(x(9, 2), rows)]) {
     t.strictSame(cost([y]), { macs: 0, flops: 0 }, y.node.op);
   }
 });
 
-t.test('a value that is read twice is computed once', async (t) => {
+void t.test('a value that is read twice is computed once', async (t) => {
   const y = gemm(x(2, 3), x(3, 4));
   t.equal(cost([mean(add(y, y)), y]).macs, 24);
 });
 
-t.test('every primitive says a whole, finite cost for its samples', async (t) => {
+void t.test('every primitive says a whole, finite cost for its samples', async (t) => {
   for (const [name, rule] of primitives()) for (const { shapes, attrs, indices } of rule.samples) {
     const inputs = shapes.map((shape, i) => input(`x${i}`, shape, indices?.[i] === undefined ? 'float32' : 'int32'));
     const { macs, flops } = nodeCost(applyPrimitive(rule, inputs, attrs)[0].node);
@@ -85,7 +85,7 @@ for (const [layout, published, exact, withAttention] of [
   ['bk_small', 218, 217_645_383_680, 255_447_203_840],
   ['tiny', 205, 204_952_698_880, 242_754_519_040],
 ] as const) {
-  t.test(`${layout}: the published ${published} G multiply-adds, without the products of attention`, async (t) => {
+  void t.test(`${layout}: the published ${published} G multiply-adds, without the products of attention`, async (t) => {
     const config = parseUNetConfig({ in_channels: 4, out_channels: 4, attention_head_dim: 8, act_fn: 'silu', norm_eps: 1e-5, ...LAYOUTS[layout].unet }, 'config.json');
     const inputs = { sample: x(1, 4, 64, 64), timesteps: input('t', [1]), encoderHiddenStates: input('text', [1, 77, 768]) };
     const { out } = unet(new Scope(new RecordingSource()), inputs, config);
