@@ -35,7 +35,7 @@ async function weights(layout: string): Promise<string> {
   const folder = join(defaultCacheDir(), 'bench', layout);
   if (!existsSync(join(folder, 'model_index.json'))) {
     process.stderr.write(`writing random weights of ${layout} to ${folder}\n`);
-    await writeRandomModel(folder, LAYOUTS[layout], 'float32', 0);
+    await writeRandomModel(folder, LAYOUTS[layout], { dtype: 'float32', seed: 0 });
   }
   return folder;
 }

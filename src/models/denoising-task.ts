@@ -23,6 +23,7 @@ export const denoisingOptions = {
   noise_generator: { type: 'object', component: 'NOISE', default: { type: 'WhiteNoise' }, description: 'noise added to the latents' },
   timesteps_generator: { type: 'object', component: 'TIMESTEPS', default: { type: 'TimeSteps' }, description: 'which noise levels are trained' },
   prediction_type: { type: ['string', 'null'], enum: ['epsilon', 'v_prediction', null], default: null, description: "what the U-Net predicts; null: as the pipeline's scheduler says" },
+  caption_dropout: { type: 'number', minimum: 0, maximum: 1, default: 0, description: 'share of the texts that are replaced by the empty one, for classifier-free guidance; for models trained from scratch' },
   cache_latents: { type: 'boolean', default: true, description: 'keep encoded pictures in memory by content; the results are the same' },
 } as const;
 
@@ -31,6 +32,7 @@ export interface DenoisingOptions {
   readonly noise_generator: object;
   readonly timesteps_generator: object;
   readonly prediction_type: 'epsilon' | 'v_prediction' | null;
+  readonly caption_dropout: number;
   readonly cache_latents: boolean;
 }
 
@@ -78,7 +80,8 @@ export class DenoisingTask {
     const priors = samples.flatMap((s) => (s.prior ? [s.prior] : []));
     if (priors.length !== 0 && priors.length !== samples.length) throw new Error(`feeds: ${priors.length} of ${samples.length} samples have a class picture; all or none must`);
     const pictures = [...samples, ...priors], rows: Row[] = [], texts: HostTensor[] = [], ids: Int32Array[] = [];
-    for (const [row, { img, text }] of pictures.entries()) {
+    for (const [row, { img, text: caption }] of pictures.entries()) {
+      const text = this.opts.caption_dropout > 0 && step.rng.stream('caption_dropout', step.iteration, row).uniform() < this.opts.caption_dropout ? '' : caption;
       rows.push(this.row(await pipeline.encodeImage(executor, img, this.opts.cache_latents), pipeline.folder.vaeConfig.scalingFactor, row, step));
       if (pipeline.textIsFrozen) texts.push(await pipeline.encodeText(executor, text, 'base'));
       else ids.push(pipeline.tokenize(text));

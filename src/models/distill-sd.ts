@@ -17,10 +17,11 @@ import { DenoisingTask, denoisingOptions, stepInputs } from './denoising-task.js
 import { DiffusionPipeline } from './diffusion-pipeline.js';
 import { distillLoss, tappedUnet } from './distill-loss.js';
 import { DISTILL_PRESETS, presetTaps, type DistillWeights, type TapPair } from './distill-presets.js';
-import { openStudent, randomStart, removeBlocks, type Student } from './distill-student.js';
+import { openStudent, removeBlocks, type Student } from './distill-student.js';
 import { architectureHash } from './lora/peft.js';
 import { Model, type SampleRequest, type StepContext, type TrainSample } from './model.js';
 import { openPipeline, pipelineFingerprint, recorded, recordText, recordUnet, type PipelineFolder } from './pipeline-folder.js';
+import { randomStart } from './random-start.js';
 import { TrainedPart } from './trained-part.js';
 import { resolveModel } from './weights/hub.js';
 

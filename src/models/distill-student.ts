@@ -1,9 +1,8 @@
 /** The U-Net that is trained to imitate: made from the teacher by block removal, or taken from another pipeline. */
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
-import type { Rng } from '../random/rng.js';
 import type { Logger } from '../registry/tokens.js';
-import { float32, sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
+import type { Shape } from '../tensor/host.js';
 import { studentConfig, studentWeights, type BlockRemoval } from './block-removal.js';
 import type { RawConfig } from './component-config.js';
 import { FrozenSource } from './frozen-source.js';
@@ -49,24 +48,4 @@ function checked(raw: RawConfig, file: string, source: FrozenSource): Student {
   const config = parseUNetConfig(raw, file), shapes = recorded((s) => recordUnet(s, config));
   source.check(shapes, /^\b$/);
   return { config, raw, shapes, source };
-}
-
-/**
- * What a network starts from that was never trained: torch's defaults, uniform within 1 / sqrt(fan in) for the weights and
- * biases of convolutions and linear layers, 1 and 0 for norms.
- * @returns by parameter name; each depends on (seed, name) only
- */
-export function randomStart(shapes: ReadonlyMap<string, Shape>, rng: Rng): Record<string, HostTensor> {
-  const values: Record<string, HostTensor> = {};
-  for (const [name, shape] of shapes) {
-    const weight = shapes.get(name.replace(/bias$/, 'weight')) as Shape, size = sizeOf(shape);
-    const data = new Float32Array(size);
-    if (weight.length === 1) data.fill(name.endsWith('bias') ? 0 : 1); // a norm
-    else {
-      const bound = 1 / Math.sqrt(sizeOf(weight) / weight[0]), stream = rng.stream(`init ${name}`);
-      for (let i = 0; i < size; i++) data[i] = (2 * stream.uniform() - 1) * bound;
-    }
-    values[name] = float32(data, shape);
-  }
-  return values;
 }

@@ -1,25 +1,30 @@
 /** Complete pipeline folders with random weights, for tests, for measuring, and for a first look: same seed, same bytes. */
+import { cp, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../atomic-file.js';
 import { writeFolderAtomic } from '../atomic-folder.js';
+import { UserError } from '../errors.js';
 import { Rng } from '../random/rng.js';
 import { float32, sizeOf, type DType, type HostTensor, type Shape } from '../tensor/host.js';
 import { parseClipTextConfig } from './clip-text.js';
-import { recorded, recordText, recordUnet, recordVae } from './pipeline-folder.js';
-import { smallTokenizer } from './small-tokenizer.js';
+import type { RawConfig } from './component-config.js';
+import { openPipeline, readJson, recorded, recordText, recordUnet, recordVae } from './pipeline-folder.js';
+import { smallTokenizer, writeTokenizer } from './small-tokenizer.js';
 import { parseUNetConfig } from './unet-config.js';
 import { parseVaeConfig } from './vae-config.js';
 import { fromFloat32 } from './weights/convert.js';
+import { openWeights } from './weights/open-weights.js';
 import { writeSafetensorsStream } from './weights/safetensors.js';
+import { writeAs } from './weights/write-as.js';
 
-interface Layout { readonly unet: Record<string, unknown>; readonly vae: Record<string, unknown>; readonly text: Record<string, unknown> }
+export interface Layout { readonly unet: RawConfig; readonly vae: RawConfig; readonly text: RawConfig }
 
 const CROSS_DOWN = 'CrossAttnDownBlock2D', CROSS_UP = 'CrossAttnUpBlock2D';
 /** Stable Diffusion 1.x (v1-inference.yaml), four stages, attention in all but the deepest. */
 const FOUR_STAGES = { down_block_types: [CROSS_DOWN, CROSS_DOWN, CROSS_DOWN, 'DownBlock2D'], up_block_types: ['UpBlock2D', CROSS_UP, CROSS_UP, CROSS_UP] };
 const THREE_STAGES = { down_block_types: [CROSS_DOWN, CROSS_DOWN, CROSS_DOWN], up_block_types: [CROSS_UP, CROSS_UP, CROSS_UP] };
 const MID = { mid_block_type: 'UNetMidBlock2DCrossAttn' };
-const full = (unet: Record<string, unknown>): Layout => ({
+const full = (unet: RawConfig): Layout => ({
   unet: { block_out_channels: [320, 640, 1280, 1280], layers_per_block: 1, cross_attention_dim: 768, sample_size: 64, norm_num_groups: 32, ...unet },
   vae: { block_out_channels: [128, 256, 512, 512], layers_per_block: 2, norm_num_groups: 32, sample_size: 512 },
   text: { hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, vocab_size: 49408 },
@@ -40,6 +45,12 @@ export const LAYOUTS: Readonly<Record<string, Layout>> = {
   'tiny-random': toy(1),
   // two layers per block, so that blocks can be removed
   'tiny-random-teacher': toy(2),
+  // for pictures of 64 px: SD 1.x's topology, four pixels a latent, texts of up to 32 tokens
+  toyland: {
+    unet: { ...FOUR_STAGES, ...MID, block_out_channels: [48, 64, 64, 64], layers_per_block: 2, cross_attention_dim: 96, attention_head_dim: 4, sample_size: 16, norm_num_groups: 16 },
+    vae: { block_out_channels: [24, 48, 64], layers_per_block: 1, norm_num_groups: 8, sample_size: 64 },
+    text: { hidden_size: 96, intermediate_size: 384, num_hidden_layers: 4, num_attention_heads: 4, vocab_size: 2048, max_position_embeddings: 32 },
+  },
 };
 
 const SCHEDULER = {
@@ -52,48 +63,94 @@ const INDEX = {
   safety_checker: [null, null], feature_extractor: [null, null], requires_safety_checker: false,
 };
 
+export interface RandomModelOptions {
+  readonly dtype: DType;
+  readonly seed: number;
+  /** Words that become single tokens; without a text encoder of its own. */
+  readonly words?: readonly string[];
+  /** Pipeline or checkpoint whose `vae/` is copied. */
+  readonly vae?: string;
+  /** CLIP checkpoint (transformers' CLIPModel, with its tokenizer) whose text side is copied. */
+  readonly clip?: string;
+  /** Is told each file. */
+  readonly report?: (file: string) => void;
+}
+
 /**
  * Writes a pipeline folder that diffusers can open too, one tensor in memory at a time; whole or not at all.
- * @param report is told each file  @throws UserError when `out` has content
+ * @throws UserError when `out` has content, or the given parts do not fit the layout
  */
-export const writeRandomModel = (out: string, layout: Layout, dtype: DType, seed: number, report: (file: string) => void = () => {}): Promise<void> =>
-  writeFolderAtomic(out, (folder) => writeInto(folder, layout, dtype, seed, report));
+export async function writeRandomModel(out: string, layout: Layout, options: RandomModelOptions): Promise<void> {
+  await writeFolderAtomic(out, async (folder) => {
+    await writeInto(folder, layout, options);
+    if (options.vae !== undefined || options.clip !== undefined) await openPipeline(folder); // they fit the layout
+  });
+}
 
-async function writeInto(folder: string, layout: Layout, dtype: DType, seed: number, report: (file: string) => void): Promise<void> {
-  const { vocab, merges, endId } = smallTokenizer();
+async function writeInto(folder: string, layout: Layout, { dtype, seed, words, vae: givenVae, clip, report = () => {} }: RandomModelOptions): Promise<void> {
   const unet = { _class_name: 'UNet2DConditionModel', in_channels: 4, out_channels: 4, attention_head_dim: 8, act_fn: 'silu', norm_eps: 1e-5, flip_sin_to_cos: true, freq_shift: 0, downsample_padding: 1, center_input_sample: false, mid_block_scale_factor: 1, ...layout.unet };
-  const stages = (layout.vae['block_out_channels'] as number[]).length;
-  const vae = {
-    _class_name: 'AutoencoderKL', in_channels: 3, out_channels: 3, latent_channels: 4, act_fn: 'silu', scaling_factor: 0.18215,
-    down_block_types: Array(stages).fill('DownEncoderBlock2D'), up_block_types: Array(stages).fill('UpDecoderBlock2D'), ...layout.vae,
-  };
-  const text = {
-    architectures: ['CLIPTextModel'], model_type: 'clip_text_model', hidden_act: 'quick_gelu', max_position_embeddings: 77, layer_norm_eps: 1e-5,
-    bos_token_id: endId - 1, eos_token_id: endId, pad_token_id: endId, ...layout.text,
-  };
   const json = async (path: string, value: object): Promise<void> => {
     report(path);
     await writeFileAtomic(join(folder, path), `${JSON.stringify(value, null, 2)}\n`);
   };
-  await json('model_index.json', INDEX);
-  await json('scheduler/scheduler_config.json', SCHEDULER);
-  await json('tokenizer/vocab.json', vocab);
-  await writeFileAtomic(join(folder, 'tokenizer/merges.txt'), `#version: 0.2\n${merges.join('\n')}\n`);
-  await json('tokenizer/tokenizer_config.json', { tokenizer_class: 'CLIPTokenizer', model_max_length: 77, bos_token: '<|startoftext|>', eos_token: '<|endoftext|>', pad_token: '<|endoftext|>', unk_token: '<|endoftext|>' });
-  await json('tokenizer/special_tokens_map.json', { bos_token: '<|startoftext|>', eos_token: '<|endoftext|>', pad_token: '<|endoftext|>', unk_token: '<|endoftext|>' });
-  await json('unet/config.json', unet);
-  await json('vae/config.json', vae);
-  await json('text_encoder/config.json', text);
-
   const rng = new Rng(seed);
   const weights = async (path: string, shapes: ReadonlyMap<string, Shape>): Promise<void> => {
     report(path);
     const specs = [...shapes].map(([name, shape]) => ({ name, dtype, shape }));
     await writeSafetensorsStream(join(folder, path), specs, ({ name, shape }) => fromFloat32(randomParameter(`${path}:${name}`, name, shape, rng), dtype), { format: 'pt' });
   };
+  await json('model_index.json', INDEX);
+  await json('scheduler/scheduler_config.json', SCHEDULER);
+  await json('unet/config.json', unet);
   await weights('unet/diffusion_pytorch_model.safetensors', recorded((s) => recordUnet(s, parseUNetConfig(unet, 'unet/config.json'))));
-  await weights('vae/diffusion_pytorch_model.safetensors', recorded((s) => recordVae(s, parseVaeConfig(vae, 'vae/config.json'))));
-  await weights('text_encoder/model.safetensors', recorded((s) => recordText(s, parseClipTextConfig(text, 'text_encoder/config.json'))));
+
+  if (givenVae !== undefined) {
+    report('vae/');
+    await copyFolder(join(givenVae, 'vae'), join(folder, 'vae'));
+  } else {
+    const stages = (layout.vae['block_out_channels'] as number[]).length;
+    const vae = {
+      _class_name: 'AutoencoderKL', in_channels: 3, out_channels: 3, latent_channels: 4, act_fn: 'silu', scaling_factor: 0.18215,
+      down_block_types: Array(stages).fill('DownEncoderBlock2D'), up_block_types: Array(stages).fill('UpDecoderBlock2D'), ...layout.vae,
+    };
+    await json('vae/config.json', vae);
+    await weights('vae/diffusion_pytorch_model.safetensors', recorded((s) => recordVae(s, parseVaeConfig(vae, 'vae/config.json'))));
+  }
+
+  if (clip !== undefined) {
+    report('text_encoder/');
+    await copyTextSide(clip, folder);
+  } else {
+    const tokenizer = smallTokenizer(words);
+    const text: RawConfig = {
+      architectures: ['CLIPTextModel'], model_type: 'clip_text_model', hidden_act: 'quick_gelu', max_position_embeddings: 77, layer_norm_eps: 1e-5,
+      bos_token_id: tokenizer.endId - 1, eos_token_id: tokenizer.endId, pad_token_id: tokenizer.endId, ...layout.text,
+    };
+    await writeTokenizer(join(folder, 'tokenizer'), tokenizer, text['max_position_embeddings'] as number, (file) => report(`tokenizer/${file}`));
+    await json('text_encoder/config.json', text);
+    await weights('text_encoder/model.safetensors', recorded((s) => recordText(s, parseClipTextConfig(text, 'text_encoder/config.json'))));
+  }
+}
+
+async function copyFolder(from: string, to: string): Promise<void> {
+  await readJson(join(from, 'config.json'), 'every component has one');
+  await cp(from, to, { recursive: true, dereference: true });
+}
+
+const TOKENIZER_FILES = ['vocab.json', 'merges.txt', 'tokenizer_config.json', 'special_tokens_map.json'];
+
+/** CLIPTextModel and tokenizer of a CLIPModel folder: half of its tensors, under the same names. */
+async function copyTextSide(clip: string, folder: string): Promise<void> {
+  const config = join(clip, 'config.json'), raw = await readJson(config, 'a CLIP checkpoint has one');
+  if (typeof raw['text_config'] !== 'object') throw new UserError(`${config}: no "text_config"; a CLIP checkpoint (model_type "clip") has one`);
+  const text = { ...(raw['text_config'] as RawConfig), architectures: ['CLIPTextModel'], model_type: 'clip_text_model' };
+  await mkdir(join(folder, 'text_encoder'), { recursive: true });
+  await writeFileAtomic(join(folder, 'text_encoder', 'config.json'), `${JSON.stringify(text, null, 2)}\n`);
+  const weights = await openWeights(clip, 'model');
+  const specs = [...weights.entries.values()].filter(({ name }) => name.startsWith('text_model.') && !name.endsWith('position_ids'));
+  await writeAs(join(folder, 'text_encoder', 'model.safetensors'), { specs, read: (name) => weights.read(name) });
+  await mkdir(join(folder, 'tokenizer'), { recursive: true });
+  for (const file of TOKENIZER_FILES) await cp(join(clip, file), join(folder, 'tokenizer', file), { dereference: true });
 }
 
 /** Norm scales 1, biases 0, matrices normal with deviation 1/sqrt(fan in), so that activations keep their size. */

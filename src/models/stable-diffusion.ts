@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { inject } from 'inversify';
 import type { Feeds } from '../backends/backend.js';
+import { UserError } from '../errors.js';
 import type { Rng } from '../random/rng.js';
 import { MODELS } from '../registry/registries.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
@@ -19,6 +20,7 @@ import { Scope } from './layers/scope.js';
 import { loraSchema } from './lora/lora-config.js';
 import { Model, type SampleRequest, type StepContext, type TrainSample } from './model.js';
 import { openPipeline, pipelineFingerprint, readJson, recorded, recordText, recordUnet, type PipelineFolder } from './pipeline-folder.js';
+import { initOption, randomStart } from './random-start.js';
 import { TrainedPart } from './trained-part.js';
 import { unet } from './unet.js';
 import { resolveModel } from './weights/hub.js';
@@ -32,6 +34,7 @@ export class StableDiffusion extends Model {
     required: ['model'],
     properties: {
       model: { type: 'string', description: 'pipeline: a folder, or an id of the hub such as segmind/small-sd' },
+      init: { ...initOption, description: `${initOption.description}; of the U-Net, when all of it is trained` },
       unet_lora_config: { ...loraSchema, description: 'LoRA on the U-Net; null trains all its parameters' },
       text_encoder_lora_config: { ...loraSchema, description: 'LoRA on the text encoder; null leaves it frozen' },
       finetune_text_encoder: { type: 'boolean', default: false, description: 'train all of the text encoder too' },
@@ -54,6 +57,7 @@ export class StableDiffusion extends Model {
     @inject(LOGGER) private readonly log: Logger,
   ) {
     super();
+    if (opts.init === 'random' && opts.unet_lora_config) throw new UserError('model.init: random starts an untrained U-Net, which unet_lora_config keeps frozen; set unet_lora_config: null, or init: copy');
     this.task = new DenoisingTask(opts, build);
   }
 
@@ -83,7 +87,8 @@ export class StableDiffusion extends Model {
   }
 
   async initialValues(rng: Rng): Promise<Record<string, HostTensor>> {
-    return { ...(await this.unetPart.initialValues(rng)), ...(await this.textPart.initialValues(rng)) };
+    const unetValues = this.opts.init === 'random' ? randomStart(this.unetPart.parameters, rng) : await this.unetPart.initialValues(rng);
+    return { ...unetValues, ...(await this.textPart.initialValues(rng)) };
   }
 
   feeds(samples: readonly TrainSample[], step: StepContext): Promise<Feeds> {

@@ -13,7 +13,7 @@ import { architectureHash, savePeft, type BaseRecord } from './lora/peft.js';
 import type { WeightSet } from './model.js';
 import { writeSafetensors } from './weights/safetensors.js';
 
-export type PartName = 'unet' | 'text_encoder';
+export type PartName = 'unet' | 'text_encoder' | 'vae';
 export type Training = { readonly kind: 'frozen' } | { readonly kind: 'whole' } | { readonly kind: 'lora'; readonly config: LoraConfig };
 
 export class TrainedPart {
@@ -63,15 +63,18 @@ export class TrainedPart {
     return values;
   }
 
-  /** Writes what was trained below `folder`: a PEFT adapter, or the component with its config.json. */
-  async save(folder: string, values: Readonly<Record<string, HostTensor>>, base: BaseRecord): Promise<void> {
+  /**
+   * Writes what was trained below `folder`: a PEFT adapter, or the component with its config.json.
+   * @param config to write instead of the one that was read
+   */
+  async save(folder: string, values: Readonly<Record<string, HostTensor>>, base: BaseRecord, config: RawConfig = this.config): Promise<void> {
     const target = join(folder, this.name);
     if (this.training.kind === 'lora') await savePeft(target, this.name, this.training.config, this.pairs, values, { ...base, architecture: architectureHash(this.shapes) });
     if (this.training.kind !== 'whole') return;
     await mkdir(target, { recursive: true });
-    const stem = this.name === 'unet' ? 'diffusion_pytorch_model' : 'model';
+    const stem = this.name === 'text_encoder' ? 'model' : 'diffusion_pytorch_model';
     const tensors = Object.fromEntries([...this.shapes.keys()].map((key) => [key, values[`${this.name}.${key}`]]));
     await writeSafetensors(join(target, `${stem}.safetensors`), tensors, { format: 'pt', base_model: base.model, base_fingerprint: base.fingerprint });
-    await writeFile(join(target, 'config.json'), `${JSON.stringify(this.config, null, 2)}\n`);
+    await writeFile(join(target, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
   }
 }

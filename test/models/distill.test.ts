@@ -40,7 +40,7 @@ await loadComponents();
 
 const backend = onnxRuntime(t);
 const root = t.testdir(), teacher = join(root, 'teacher'), pictures = join(root, 'pictures');
-await writeRandomModel(teacher, LAYOUTS['tiny-random-teacher'], 'float32', 1);
+await writeRandomModel(teacher, LAYOUTS['tiny-random-teacher'], { dtype: 'float32', seed: 1 });
 await cp('assets/dog-drawings', pictures, { recursive: true });
 await writeFile(join(pictures, 'metadata.csv'), 'file_name,text\n01-meadow.png,a dog in a meadow\n02-beach.png,a dog on the beach\n03-snow.png,a dog in the snow\n');
 
@@ -322,7 +322,7 @@ for (const [title, options, message] of [
 
 void t.test('a student for other texts is refused, and a checkpoint without a whole network is not exported', async (t) => {
   const other = join(root, 'other-texts'), { unet, vae, text } = LAYOUTS['tiny-random'];
-  await writeRandomModel(other, { unet: { ...unet, cross_attention_dim: 16 }, vae, text: { ...text, hidden_size: 16 } }, 'float16', 0);
+  await writeRandomModel(other, { unet: { ...unet, cross_attention_dim: 16 }, vae, text: { ...text, hidden_size: 16 } }, { dtype: 'float16', seed: 0 });
   await t.rejects(loaded({ student: other }), { name: 'UserError', message: /other-texts\/unet\/config\.json: cross_attention_dim is 16, the teacher's is 32/ });
   await t.rejects(exportPipeline(pictures, teacher, join(root, 'nothing')), { name: 'UserError', message: /pictures: no unet\/diffusion_pytorch_model\.safetensors in it; adapters are added to their base with "diffengine merge-lora"/ });
 });

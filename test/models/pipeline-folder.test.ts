@@ -143,7 +143,9 @@ void t.test('components of different models are refused together, each being in 
   ];
   for (const [name, change, what] of mixtures) {
     const path = join(folder, name);
-    await writeRandomModel(path, { ...LAYOUTS['tiny-random'], ...change }, 'float16', 0);
+    await writeRandomModel(path, { ...LAYOUTS['tiny-random'], ...change }, { dtype: 'float16', seed: 0 });
+    const tokenizer = join(path, 'tokenizer', 'tokenizer_config.json');
+    await writeFile(tokenizer, (await readFile(tokenizer, 'utf8')).replace(/"model_max_length": \d+/, '"model_max_length": 77'));
     await t.rejects(openPipeline(path), { name: 'UserError', message: `${path}: ${what}; they are of different models` });
   }
 });
@@ -181,14 +183,14 @@ void t.test('a fingerprint changes with any tensor, and with nothing else', asyn
 
 void t.test('the shipped model is what make-model writes, byte for byte; another seed is another model', async (t) => {
   const folder = t.testdir(), files: string[] = [];
-  await writeRandomModel(join(folder, 'again'), LAYOUTS['tiny-random'], 'float16', 0, (file) => files.push(file));
-  t.equal(files.length, 11);
+  await writeRandomModel(join(folder, 'again'), LAYOUTS['tiny-random'], { dtype: 'float16', seed: 0, report: (file) => files.push(file) });
+  t.equal(files.length, 12);
   for (const file of files) t.ok((await readFile(join(folder, 'again', file))).equals(await readFile(join(TINY, file))), file);
-  await writeRandomModel(join(folder, 'other'), LAYOUTS['tiny-random'], 'float16', 1);
+  await writeRandomModel(join(folder, 'other'), LAYOUTS['tiny-random'], { dtype: 'float16', seed: 1 });
   const [again, other] = [await openPipeline(join(folder, 'again')), await openPipeline(join(folder, 'other'))];
   t.equal(await pipelineFingerprint(again), await pipelineFingerprint(await openPipeline(TINY)));
   t.not(await pipelineFingerprint(other), await pipelineFingerprint(again));
-  await t.rejects(writeRandomModel(join(folder, 'again'), LAYOUTS['tiny-random'], 'float16', 0), { name: 'UserError', message: `${join(folder, 'again')}: exists and is not empty; choose another folder or remove it` });
+  await t.rejects(writeRandomModel(join(folder, 'again'), LAYOUTS['tiny-random'], { dtype: 'float16', seed: 0 }), { name: 'UserError', message: `${join(folder, 'again')}: exists and is not empty; choose another folder or remove it` });
 });
 
 void t.test('the shipped model knows whole words of our prompts', async (t) => {
