@@ -4,23 +4,12 @@ import sharp from 'sharp';
 import { UserError } from '../errors.js';
 import type { HostTensor } from '../tensor/host.js';
 import { writeFileAtomic } from '../atomic-file.js';
+import { asImage, image, type Image } from '../image/picture.js';
 
-/** An RGB picture: uint8, shape [H, W, 3], row-major. */
-export interface Image extends HostTensor {
-  readonly dtype: 'uint8';
-  readonly data: Uint8Array;
-}
+export { asImage, image, type Image };
 
 /** The file names that count as pictures in a folder. */
 export const isImageName = (name: string): boolean => /\.(png|jpe?g|webp)$/i.test(name) && !name.startsWith('.');
-
-/** @param data H * W * 3 bytes, RGB interleaved */
-export function image(data: Uint8Array, height: number, width: number): Image {
-  if (data.length !== height * width * 3) {
-    throw new RangeError(`image: ${data.length} bytes for ${width}x${height} RGB; it needs ${height * width * 3}`);
-  }
-  return { dtype: 'uint8', shape: [height, width, 3], data };
-}
 
 /** @throws UserError naming the file when it is missing or not a readable picture */
 export async function readImage(path: string): Promise<Image> {
@@ -84,13 +73,4 @@ export function contactSheet(pictures: readonly HostTensor[], columns = Math.cei
     }
   });
   return image(sheet, height, width);
-}
-
-/** Checks that a tensor is a picture. @throws TypeError with the actual dtype and shape */
-export function asImage(tensor: HostTensor): Image {
-  const { dtype, shape, data } = tensor;
-  if (dtype !== 'uint8' || shape.length !== 3 || shape[2] !== 3) {
-    throw new TypeError(`expected a picture, uint8 [H, W, 3]; got ${dtype} [${shape}]`);
-  }
-  return image(data as Uint8Array, shape[0], shape[1]);
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { contactSheet, decodeImage, image, readImage, writePng } from '../../src/datasets/image.js';
-import { resample, type Interpolation } from '../../src/datasets/transforms/resample.js';
+import { resample, type Interpolation } from '../../src/image/resample.js';
 import { UserError } from '../../src/errors.js';
 
 const FIXTURES = 'test/fixtures/datasets';

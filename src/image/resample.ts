@@ -2,7 +2,7 @@
  * PIL's image resampling, bit for bit, in 8-bit fixed point (the algorithm of Pillow's libImaging/Resample.c).
  * Antialiased: when shrinking, the filter widens with the scale. One pass along x, rounded to 8 bits, then one along y.
  */
-import { image, type Image } from '../image.js';
+import { image, type Image } from './picture.js';
 
 export type Interpolation = 'nearest' | 'bilinear' | 'bicubic' | 'lanczos';
 
