@@ -23,7 +23,7 @@ const ALLOWED: Allowed = {
 };
 /** Initialisation, the common width, and what transformers writes into every config without effect on an encoder. */
 export const HARMLESS = [
-  'initializer_factor', 'initializer_range', 'projection_dim', 'torch_dtype', 'dtype', 'transformers_version', 'bos_token_id', 'pad_token_id', 'sep_token_id', 'decoder_start_token_id',
+  'initializer_factor', 'initializer_range', 'projection_dim', 'torch_dtype', 'dtype', 'transformers_version', 'bos_token_id', 'eos_token_id', 'pad_token_id', 'sep_token_id', 'decoder_start_token_id',
   'return_dict', 'output_hidden_states', 'output_attentions', 'output_scores', 'return_dict_in_generate', 'torchscript', 'use_bfloat16', 'tf_legacy_loss', 'use_cache', 'gradient_checkpointing',
   'tie_word_embeddings', 'tie_encoder_decoder', 'chunk_size_feed_forward', 'cross_attention_hidden_size', 'max_length', 'min_length', 'do_sample', 'early_stopping', 'num_beams', 'num_beam_groups',
   'diversity_penalty', 'temperature', 'top_k', 'top_p', 'typical_p', 'repetition_penalty', 'length_penalty', 'no_repeat_ngram_size', 'encoder_no_repeat_ngram_size', 'bad_words_ids',

@@ -96,5 +96,5 @@ function sizeOf(value: unknown, key: string, where: string): number | readonly [
 
 function perChannel(value: unknown, key: string, where: string): readonly number[] {
   if (Array.isArray(value) && value.length === 3 && value.every((v) => typeof v === 'number' && (key === 'image_mean' || v > 0))) return value as number[];
-  throw new UserError(`${where}: ${key} = ${JSON.stringify(value)} is not supported; it must be three numbers`);
+  throw new UserError(`${where}: ${key} = ${JSON.stringify(value)} is not supported; it must be three numbers${key === 'image_mean' ? '' : ' above 0'}`);
 }
