@@ -27,14 +27,22 @@ export interface SmallTokenizer {
 /** @param words lower case; each becomes one token */
 export function smallTokenizer(words: readonly string[] = WORDS): SmallTokenizer {
   const bytes = byteCharacters();
-  const merges = new Set<string>();
+  const ranks = new Map<string, number>();
   for (const word of words) {
-    const letters = [...word].map((c, i) => (i === word.length - 1 ? `${c}</w>` : c));
-    for (let at = 1, left = letters[0]; at < letters.length; left += letters[at++]) merges.add(`${left} ${letters[at]}`);
+    let parts = [...word].map((c, i) => (i === word.length - 1 ? `${c}</w>` : c));
+    // BPE with the merges so far; one that is missing becomes the last, so that earlier words stay whole.
+    while (parts.length > 1) {
+      const pairs = parts.slice(1).map((right, i) => `${parts[i]} ${right}`);
+      const best = pairs.reduce((a, b) => ((ranks.get(b) ?? Infinity) < (ranks.get(a) ?? Infinity) ? b : a));
+      if (!ranks.has(best)) ranks.set(best, ranks.size);
+      const at = pairs.indexOf(best);
+      parts = [...parts.slice(0, at), parts[at] + parts[at + 1], ...parts.slice(at + 2)];
+    }
   }
-  const tokens = [...bytes, ...bytes.map((c) => `${c}</w>`), ...[...merges].map((m) => m.replace(' ', '')), '<|startoftext|>', '<|endoftext|>'];
+  const merges = [...ranks.keys()];
+  const tokens = [...bytes, ...bytes.map((c) => `${c}</w>`), ...merges.map((m) => m.replace(' ', '')), '<|startoftext|>', '<|endoftext|>'];
   const unique = [...new Set(tokens)];
-  return { vocab: Object.fromEntries(unique.map((token, id) => [token, id])), merges: [...merges], endId: unique.length - 1 };
+  return { vocab: Object.fromEntries(unique.map((token, id) => [token, id])), merges, endId: unique.length - 1 };
 }
 
 /**

@@ -17,7 +17,7 @@ import type { RawConfig } from './component-config.js';
 import { DenoisingTask, denoisingOptions, stepInputs } from './denoising-task.js';
 import { DiffusionPipeline } from './diffusion-pipeline.js';
 import { Scope } from './layers/scope.js';
-import { loraSchema } from './lora/lora-config.js';
+import { loraSchema, textLoraSchema } from './lora/lora-config.js';
 import { Model, type SampleRequest, type StepContext, type TrainSample } from './model.js';
 import { openPipeline, pipelineFingerprint, readJson, recorded, recordText, recordUnet, type PipelineFolder } from './pipeline-folder.js';
 import { initOption, randomStart } from './random-start.js';
@@ -36,7 +36,7 @@ export class StableDiffusion extends Model {
       model: { type: 'string', description: 'pipeline: a folder, or an id of the hub such as segmind/small-sd' },
       init: { ...initOption, description: `${initOption.description}; of the U-Net, when all of it is trained` },
       unet_lora_config: { ...loraSchema, description: 'LoRA on the U-Net; null trains all its parameters' },
-      text_encoder_lora_config: { ...loraSchema, description: 'LoRA on the text encoder; null leaves it frozen' },
+      text_encoder_lora_config: { ...textLoraSchema, description: 'LoRA on the text encoder; null leaves it frozen' },
       finetune_text_encoder: { type: 'boolean', default: false, description: 'train all of the text encoder too' },
       prior_loss_weight: { type: 'number', minimum: 0, default: 1, description: 'factor of the class pictures in the loss' },
       prior_loss_reduction: { type: 'string', enum: ['diffengine', 'diffusers'], default: 'diffengine', description: 'diffengine: mean over all samples; diffusers: mean of instances plus weighted mean of class pictures, which is twice that' },

@@ -18,12 +18,14 @@ Example:
 async function exportLora(model: string, adapter: string, { format, out }: { format: ExportFormat; out: string }): Promise<void> {
   const { checkpointPath } = await import('../../src/engine/render.js');
   const { exportAdapter, EXPORTS } = await import('../../src/models/lora/export.js');
-  const { loadAdapterFor } = await import('../../src/models/lora/load-adapter.js');
+  const { loadAdapterFor, refuseWholeNetworks } = await import('../../src/models/lora/load-adapter.js');
   const { openPipeline } = await import('../../src/models/pipeline-folder.js');
   const { resolveModel } = await import('../../src/models/weights/hub.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
   const log = new ConsoleLogger();
+  const path = await checkpointPath(adapter);
+  await refuseWholeNetworks(path);
   const base = await openPipeline(await resolveModel(model, { log }), log);
-  await exportAdapter(await loadAdapterFor(base, model, await checkpointPath(adapter)), format, out);
+  await exportAdapter(await loadAdapterFor(base, model, path), format, out);
   log.info(`wrote ${out}: ${EXPORTS[format]}`);
 }

@@ -15,6 +15,8 @@ Example:
 }
 
 async function exportCheckpoint(path: string, { out, sdmodel, dtype }: { out: string; sdmodel?: string; dtype?: FloatType }): Promise<void> {
+  const { existsSync } = await import('node:fs');
+  const { join } = await import('node:path');
   const { checkpointPath, recordedBase } = await import('../../src/engine/render.js');
   const { exportPipeline } = await import('../../src/models/export-pipeline.js');
   const { openPipeline } = await import('../../src/models/pipeline-folder.js');
@@ -25,5 +27,6 @@ async function exportCheckpoint(path: string, { out, sdmodel, dtype }: { out: st
   const base = await resolveModel(sdmodel ?? (await recordedBase(checkpoint)), { log });
   const parts = await exportPipeline(checkpoint, base, out, dtype);
   await openPipeline(out, log); // every tensor is there and fits its config
+  for (const part of ['unet', 'text_encoder']) if (existsSync(join(checkpoint, part, 'adapter_config.json'))) log.warn(`${join(checkpoint, part)}: an adapter, which is not in ${out}; demo_lora uses both`);
   log.info(`${out}: ${parts.join(' and ')} of ${checkpoint}, the rest of ${base}`);
 }

@@ -16,14 +16,16 @@ Example:
 
 async function mergeLora(model: string, adapter: string, { out, loraScale }: { out: string; loraScale: number }): Promise<void> {
   const { checkpointPath } = await import('../../src/engine/render.js');
-  const { loadAdapterFor } = await import('../../src/models/lora/load-adapter.js');
+  const { loadAdapterFor, refuseWholeNetworks } = await import('../../src/models/lora/load-adapter.js');
   const { mergePipeline } = await import('../../src/models/lora/merge.js');
   const { openPipeline } = await import('../../src/models/pipeline-folder.js');
   const { resolveModel } = await import('../../src/models/weights/hub.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
   const log = new ConsoleLogger();
+  const path = await checkpointPath(adapter);
+  await refuseWholeNetworks(path);
   const base = await openPipeline(await resolveModel(model, { log }), log);
-  const { values } = await loadAdapterFor(base, model, await checkpointPath(adapter));
+  const { values } = await loadAdapterFor(base, model, path);
   await mergePipeline(base, values, out, loraScale);
   const parts = [values.unet && `${values.unet.size} modules of the U-Net`, values.text_encoder && `${values.text_encoder.size} of the text encoder`].filter(Boolean);
   log.info(`${out}: merged ${parts.join(' and ')}`);

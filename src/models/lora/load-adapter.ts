@@ -39,6 +39,15 @@ export async function loadAdapter(path: string, parameters: PartParameters, base
   throw new UserError(`${where}: no adapter; looked for adapter_config.json (also in unet, text_encoder) and one .safetensors file, found ${names.join(', ') || 'nothing'}`);
 }
 
+/** A checkpoint may hold an adapter of one network and all of another one. @throws UserError when it does: nothing may get lost */
+export async function refuseWholeNetworks(path: string): Promise<void> {
+  const names = (await stat(path)).isDirectory() ? await readdir(path) : [];
+  for (const part of PARTS) {
+    const inside = names.includes(part) ? await readdir(join(path, part)) : [];
+    if (inside.includes('config.json')) throw new UserError(`${join(path, part)}: all of this network was trained, an adapter cannot hold it; "diffengine export-pipeline" writes it, and ${join(path, part === 'unet' ? 'text_encoder' : 'unet')} alone is the adapter`);
+  }
+}
+
 export interface FittedAdapter {
   readonly values: PartValues;
   readonly parameters: PartParameters;

@@ -3,7 +3,7 @@ import { closest } from 'fastest-levenshtein';
 import { UserError } from '../../errors.js';
 import type { Shape } from '../../tensor/host.js';
 
-/** Schema of `unet_lora_config` and `text_encoder_lora_config`; null switches LoRA off. */
+/** Schema of `unet_lora_config`; null switches LoRA off. */
 export const loraSchema = {
   type: ['object', 'null'],
   additionalProperties: false,
@@ -20,6 +20,12 @@ export const loraSchema = {
     rank_pattern: { type: 'object', additionalProperties: { type: 'integer', minimum: 1 }, default: {}, description: 'r for modules whose name ends so (regular expressions)' },
     alpha_pattern: { type: 'object', additionalProperties: { type: 'number' }, default: {}, description: 'lora_alpha for modules whose name ends so (regular expressions)' },
   },
+} as const;
+
+/** Schema of `text_encoder_lora_config`: CLIP's layers have other names. */
+export const textLoraSchema = {
+  ...loraSchema,
+  properties: { ...loraSchema.properties, target_modules: { ...loraSchema.properties.target_modules, default: ['q_proj', 'k_proj', 'v_proj', 'out_proj'] } },
 } as const;
 
 export interface LoraConfig {
