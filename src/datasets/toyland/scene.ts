@@ -1,72 +1,76 @@
-/** What is in a picture: drawn by chance from (seed, index), except for the combinations that a split leaves out. */
-import { Rng, type RandomStream } from '../../random/rng.js';
-import { prompt } from './captions.js';
+/** What is in a picture, drawn by lot, and its caption. */
+import type { RandomStream, Rng } from '../../random/rng.js';
 import {
-  ACCESSORIES, COLOURS, FACINGS, PATTERNS, SETTINGS, SIZES, SUBJECTS,
-  type Accessory, type Colour, type Facing, type Pattern, type Setting, type Size, type Subject,
+  ACCESSORIES, COLOURS, OPENINGS, PATTERNS, SETTINGS, SIZES, SUBJECTS,
+  type Accessory, type Colour, type Pattern, type Setting, type Size, type Subject,
 } from './world.js';
 
 export interface Scene {
   readonly subject: Subject;
   readonly colour: Colour;
+  readonly setting: Setting;
   readonly pattern: Pattern;
   readonly accessory: Accessory;
-  readonly setting: Setting;
-  readonly facing: Facing;
   readonly size: Size;
 }
 
-/** Which combinations of subject, colour and setting may come: those for training, those held out, or both. */
+/** `train` has no held-out combination, `held_out` nothing else. */
 export type Split = 'train' | 'held_out' | 'all';
-export const SPLITS = ['train', 'held_out', 'all'] as const satisfies readonly Split[];
 
-const HELD_OUT_OF = 10; // one triple in ten
-
-/** True for a tenth of the (subject, colour, setting) triples, always the same. Every pair of the three is in the rest. */
+/**
+ * A tenth of the triples subject, colour, setting: one setting of each pair of subject and colour. So training sees every
+ * pair of two of them.
+ */
 export function isHeldOut({ subject, colour, setting }: Pick<Scene, 'subject' | 'colour' | 'setting'>): boolean {
-  return new Rng(0).stream(`${subject}, ${colour}, ${setting}`).uniform() < 1 / HELD_OUT_OF;
+  return (SUBJECTS.indexOf(subject) + 3 * COLOURS.indexOf(colour) + 7 * SETTINGS.indexOf(setting)) % SETTINGS.length === 0;
 }
 
-/** @param index a whole number from 0 below 2^32; the same (seed, index, split) gives the same scene */
-export function sceneAt(seed: number, index: number, split: Split = 'train'): Scene {
-  const stream = new Rng(seed).stream('toyland scene', index);
+const pick = <T>(list: readonly T[], stream: RandomStream): T => list[stream.int(0, list.length)];
+
+/** The scene of one picture; depends on (seed, index) only. */
+export function sceneAt(rng: Rng, index: number, split: Split): Scene {
+  const stream = rng.stream('toyland scene', index);
   for (;;) {
-    const scene = randomScene(stream);
+    const scene: Scene = {
+      subject: pick(SUBJECTS, stream), colour: pick(COLOURS, stream), setting: pick(SETTINGS, stream),
+      pattern: stream.uniform() < 0.6 ? '' : pick(PATTERNS.slice(1), stream),
+      accessory: stream.uniform() < 0.6 ? '' : pick(ACCESSORIES.slice(1), stream),
+      size: stream.uniform() < 0.6 ? '' : pick([SIZES[0], SIZES[2]], stream),
+    };
     if (split === 'all' || isHeldOut(scene) === (split === 'held_out')) return scene;
   }
 }
 
-function randomScene(stream: RandomStream): Scene {
-  const one = <T>(list: readonly T[]): T => list[stream.int(0, list.length)];
-  return {
-    subject: one(SUBJECTS), colour: one(COLOURS), setting: one(SETTINGS), facing: one(FACINGS),
-    pattern: stream.uniform() < 0.6 ? 'plain' : one(PATTERNS.slice(1)),
-    accessory: stream.uniform() < 0.5 ? 'none' : one(ACCESSORIES.slice(1)),
-    size: stream.uniform() < 0.6 ? 'medium' : one(SIZES.filter((size) => size !== 'medium')),
-  };
+const article = (words: string): string => `${/^[aeiou]/.test(words) ? 'an' : 'a'} ${words}`;
+const join = (...parts: readonly string[]): string => parts.filter((part) => part !== '').join(' ');
+
+/** All that can be said of a scene, such as "a photo of a small striped red dog with a hat in the snow". */
+export const fullCaption = (scene: Scene, opening: string = OPENINGS[0][0]): string =>
+  join(opening, article(join(scene.size, scene.pattern, scene.colour, scene.subject)), scene.accessory, scene.setting);
+
+/**
+ * The caption of a training picture. Seven of eight say everything but the size, which half of them leave out; one of eight
+ * leaves out more, so that "a photo of a dog" is a caption, too.
+ */
+export function captionOf(scene: Scene, stream: RandomStream): string {
+  let lot = stream.int(0, 8);
+  const opening = OPENINGS.find(([, share]) => (lot -= share) < 0)?.[0] ?? '';
+  const size = stream.uniform() < 0.5 ? scene.size : '';
+  if (stream.uniform() >= 1 / 8) return fullCaption({ ...scene, size }, opening);
+  const keep = (): boolean => stream.uniform() < 0.5;
+  const adjectives = join(keep() ? scene.pattern : '', keep() ? scene.colour : '');
+  return join(opening, article(join(adjectives, scene.subject)), keep() ? scene.accessory : '', keep() ? scene.setting : '');
 }
 
-/** A full caption and what it describes. */
-export interface Prompt { readonly prompt: string; readonly scene: Scene }
-
-/** Prompts of held-out triples, all different, in an order by seed: bare ones first, then with a pattern, an accessory or both. */
-export function heldOutPrompts(count: number, seed: number): Prompt[] {
-  const stream = new Rng(seed).stream('toyland prompts');
-  const triples = heldOutTriples();
-  const looks = PATTERNS.flatMap((pattern) => ACCESSORIES.map((accessory) => ({ pattern, accessory }))).slice(1);
-  if (count > triples.length * (looks.length + 1)) throw new RangeError(`held-out prompts: ${count} asked for, there are ${triples.length * (looks.length + 1)}`);
-  const found: Prompt[] = [];
-  const orders = triples.map(() => stream.permutation(looks.length));
-  for (let round = 0; found.length < count; round++) {
-    for (const i of stream.permutation(triples.length).slice(0, count - found.length)) {
-      const look = round === 0 ? { pattern: 'plain', accessory: 'none' } as const : looks[orders[i][round - 1]];
-      const scene: Scene = { ...triples[i], ...look, facing: FACINGS[stream.int(0, 2)], size: 'medium' };
-      found.push({ prompt: prompt(scene), scene });
-    }
+/**
+ * Prompts that training never saw together, without repetition.
+ * @param count at most 96, the number of held-out triples; more repeat them with patterns and accessories
+ */
+export function heldOutPrompts(rng: Rng, count: number): { readonly prompt: string; readonly scene: Scene }[] {
+  const found = new Map<string, Scene>();
+  for (let index = 0; found.size < count; index++) {
+    const scene: Scene = { ...sceneAt(rng, index, 'held_out'), size: '' };
+    found.set(fullCaption(scene), scene);
   }
-  return found;
-}
-
-function heldOutTriples(): Pick<Scene, 'subject' | 'colour' | 'setting'>[] {
-  return SUBJECTS.flatMap((subject) => COLOURS.flatMap((colour) => SETTINGS.map((setting) => ({ subject, colour, setting })))).filter(isHeldOut);
+  return [...found].map(([prompt, scene]) => ({ prompt, scene }));
 }
