@@ -64,9 +64,11 @@ export function captionOf(scene: Scene, stream: RandomStream): string {
 
 /**
  * Prompts that training never saw together, without repetition.
- * @param count at most 96, the number of held-out triples; more repeat them with patterns and accessories
+ * @param count at most 864: 96 held-out triples, each with any of the patterns and accessories
  */
 export function heldOutPrompts(rng: Rng, count: number): { readonly prompt: string; readonly scene: Scene }[] {
+  const most = SUBJECTS.length * COLOURS.length * PATTERNS.length * ACCESSORIES.length; // one setting of each subject and colour
+  if (count > most) throw new RangeError(`held-out prompts: ${count} wanted, there are ${most}`);
   const found = new Map<string, Scene>();
   for (let index = 0; found.size < count; index++) {
     const scene: Scene = { ...sceneAt(rng, index, 'held_out'), size: '' };
