@@ -1,8 +1,8 @@
 /** Calls every hook at a point, the most urgent first. */
-import { PRIORITY, type Hook } from '../hooks/hook.js';
+import { PRIORITY, type Hook, type PlannedRun } from '../hooks/hook.js';
 import type { RunState } from './run-state.js';
 
-type Point = Exclude<keyof Hook, 'priority' | 'beforeSaveCheckpoint'>;
+type Point = Exclude<keyof Hook, 'priority' | 'plan' | 'beforeSaveCheckpoint'>;
 
 export class RunHooks {
   private readonly ordered: readonly Hook[];
@@ -14,6 +14,10 @@ export class RunHooks {
 
   async call(point: Point, run: RunState): Promise<void> {
     for (const hook of this.ordered) await hook[point](run);
+  }
+
+  async plan(run: PlannedRun): Promise<void> {
+    for (const hook of this.ordered) await hook.plan(run);
   }
 
   async beforeSaveCheckpoint(run: RunState, folder: string): Promise<void> {

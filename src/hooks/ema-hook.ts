@@ -1,5 +1,6 @@
 import { inject } from 'inversify';
-import type { Executable } from '../backends/backend.js';
+import type { Executable, Program } from '../backends/backend.js';
+import type { Parameters } from '../engine/parameters.js';
 import type { RunState } from '../engine/run-state.js';
 import { HOOKS } from '../registry/registries.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
@@ -7,7 +8,7 @@ import { OPTIONS } from '../registry/tokens.js';
 import { scalar } from '../tensor/host.js';
 import { add, mul, sub } from '../tensor/ops.js';
 import { input } from '../tensor/tensor.js';
-import { Hook } from './hook.js';
+import { Hook, type PlannedRun } from './hook.js';
 
 /** Polyak averaging; numbers and start as mmengine's EMAHook with ExponentialMovingAverage. */
 @HOOKS.register()
@@ -26,18 +27,17 @@ export class EMAHook extends Hook {
 
   constructor(@inject(OPTIONS) private readonly opts: Output<typeof EMAHook.options>) { super(); }
 
+  override async plan(run: PlannedRun): Promise<void> {
+    run.weights = 'ema';
+    await run.runs(average(run.parameters), run.maxIters);
+  }
+
   override async beforeRun(run: RunState): Promise<void> {
     const { parameters, backend } = run;
     await parameters.write(backend.states, 'ema', await run.values('current'));
     run.stateNames.push(...parameters.stateNames('ema'));
     run.weights = 'ema';
-    const momentum = input('momentum', []);
-    // ema * (1 - m) + params * m: an exact copy at m = 1
-    const updates = parameters.buckets.map((b) => [
-      parameters.stateName('ema', b),
-      add(mul(parameters.stateLeaf('ema', b), sub(1, momentum)), mul(parameters.stateLeaf('params', b), momentum)),
-    ] as const);
-    this.program = await backend.compile({ name: 'ema', outputs: {}, updates: Object.fromEntries(updates) });
+    this.program = await backend.compile(average(parameters));
   }
 
   override async afterTrainIter(run: RunState): Promise<void> {
@@ -48,6 +48,16 @@ export class EMAHook extends Hook {
   override async afterRun(): Promise<void> {
     await this.program?.dispose();
   }
+}
+
+/** ema * (1 - m) + params * m: an exact copy at m = 1 */
+function average(parameters: Parameters): Program {
+  const momentum = input('momentum', []);
+  const updates = parameters.buckets.map((b) => [
+    parameters.stateName('ema', b),
+    add(mul(parameters.stateLeaf('ema', b), sub(1, momentum)), mul(parameters.stateLeaf('params', b), momentum)),
+  ] as const);
+  return { name: 'ema', outputs: {}, updates: Object.fromEntries(updates) };
 }
 
 declare module '../registry/kinds.js' { interface HookMap { EMAHook: typeof EMAHook } }

@@ -1,13 +1,30 @@
 /** Points of a run where a component can act; names and order as mmengine's hooks, in camelCase. */
+import type { Program } from '../backends/backend.js';
+import type { Parameters } from '../engine/parameters.js';
 import type { RunState } from '../engine/run-state.js';
+import type { SampleRequest, WeightSet } from '../models/model.js';
 
 /** mmengine's named priorities: a lower number runs earlier at each point. */
 export const PRIORITY = { HIGHEST: 0, VERY_HIGH: 10, HIGH: 30, ABOVE_NORMAL: 40, NORMAL: 50, BELOW_NORMAL: 60, LOW: 70, VERY_LOW: 90, LOWEST: 100 } as const;
 export type Priority = keyof typeof PRIORITY;
 
+/** A run that is only planned; what hooks tell it is counted, nothing is computed. */
+export interface PlannedRun {
+  readonly parameters: Parameters;
+  readonly maxIters: number;
+  /** as in `RunState` */
+  weights: WeightSet;
+  /** A program of the hook's own, and how often it runs. */
+  runs(program: Program, times: number): Promise<void>;
+  /** Pictures that the model draws, and how often. */
+  draws(request: SampleRequest, times: number): Promise<void>;
+}
+
 export abstract class Hook {
   readonly priority: Priority = 'NORMAL';
 
+  /** For `diffengine plan`: what this hook will compute beside the training steps. */
+  async plan(_run: PlannedRun): Promise<void> {}
   /** Everything is built, states are initialised, nothing is restored yet. */
   async beforeRun(_run: RunState): Promise<void> {}
   /** After a checkpoint was restored (only on resume). */

@@ -7,7 +7,8 @@ import { HOOKS } from '../registry/registries.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS, type Logger } from '../registry/tokens.js';
 import type { HostTensor } from '../tensor/host.js';
-import { Hook } from './hook.js';
+import type { SampleRequest, WeightSet } from '../models/model.js';
+import { Hook, type PlannedRun } from './hook.js';
 
 @HOOKS.register()
 export class VisualizationHook extends Hook {
@@ -36,6 +37,12 @@ export class VisualizationHook extends Hook {
 
   constructor(@inject(OPTIONS) private readonly opts: Output<typeof VisualizationHook.options>, @inject(LOGGER) private readonly log: Logger) { super(); }
 
+  override async plan(run: PlannedRun): Promise<void> {
+    const { interval, before_train } = this.opts, onTheWay = interval > 0 ? Math.floor(run.maxIters / interval) : 0;
+    const atTheEnd = interval > 0 && run.maxIters % interval === 0 ? 0 : 1;
+    await run.draws(this.request(run.weights), (before_train ? 1 : 0) + onTheWay + atTheEnd);
+  }
+
   override async beforeTrain(run: RunState): Promise<void> {
     if (this.opts.before_train && run.iter === 0) await this.render(run, 'before');
   }
@@ -48,21 +55,22 @@ export class VisualizationHook extends Hook {
     await this.render(run, `step${run.iter}`);
   }
 
+  private request(weights: WeightSet): SampleRequest {
+    const { opts } = this, prompts = [opts.prompt].flat();
+    return {
+      prompts, negative_prompt: opts.negative_prompt, seeds: prompts.map((_, k) => opts.seed + k), steps: opts.num_inference_steps,
+      guidance_scale: opts.guidance_scale, height: opts.height, width: opts.width, weights, ...(opts.scheduler === undefined ? {} : { scheduler: opts.scheduler }),
+    };
+  }
+
   /** Files vis/<name>/<k>.png and the contact sheet vis/<name>.png. */
   private async render(run: RunState, name: string): Promise<void> {
     if (this.lastRendered === name || run.signal.aborted) return;
-    const { opts } = this;
-    const prompts = [opts.prompt].flat();
-    const steps = prompts.length * opts.num_inference_steps;
-    const bar = startProgress(this.log, steps);
+    const plain = this.request(run.weights), { prompts } = plain;
+    const bar = startProgress(this.log, prompts.length * plain.steps);
     const pictures: HostTensor[] = [];
     try {
-      const request = {
-        prompts, negative_prompt: opts.negative_prompt, seeds: prompts.map((_, k) => opts.seed + k), steps: opts.num_inference_steps,
-        guidance_scale: opts.guidance_scale, height: opts.height, width: opts.width, weights: run.weights, signal: run.signal,
-        ...(opts.scheduler === undefined ? {} : { scheduler: opts.scheduler }),
-        onStep: (done: number) => bar?.update(done, `pictures of ${name}`),
-      };
+      const request = { ...plain, signal: run.signal, onStep: (done: number) => bar?.update(done, `pictures of ${name}`) };
       for await (const picture of run.model.sample(request)) {
         await writePng(run.workDir.file(join('vis', name, `${pictures.length}.png`)), picture);
         pictures.push(picture);

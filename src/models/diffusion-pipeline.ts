@@ -26,7 +26,7 @@ export interface PipelineSources {
 }
 
 /** Encoded pictures kept in memory: about 2,000 of 512 px. */
-const MOMENTS_CACHE_BYTES = 256 * 2 ** 20;
+export const MOMENTS_CACHE_BYTES = 256 * 2 ** 20;
 
 export class DiffusionPipeline {
   private readonly moments = new ByteLru<{ mean: HostTensor; logvar: HostTensor }>(MOMENTS_CACHE_BYTES);

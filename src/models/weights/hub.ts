@@ -24,6 +24,8 @@ export interface ResolveOptions {
   readonly log?: Logger;
   /** by default a line in the log now and then */
   readonly progress?: (progress: DownloadProgress) => void;
+  /** is shown what is missing before any of it is fetched; may throw, and nothing is */
+  readonly beforeDownload?: (missing: readonly { readonly path: string; readonly size: number }[]) => void;
   /** wait before a broken download goes on */
   readonly retryDelayMs?: number;
 }
@@ -118,6 +120,7 @@ async function download(access: Access, repo: Repo, storage: string, { commit, e
   const present = await Promise.all(files.map(async ({ path, size }) => (await stat(join(snapshot, path)).catch(() => undefined))?.size === size));
   const missing = files.filter((_, i) => !present[i]);
   if (missing.length > 0) {
+    options.beforeDownload?.(missing);
     const totalBytes = missing.reduce((sum, f) => sum + f.size, 0), report = options.progress ?? logProgress(options.log);
     options.log?.info(`${repo.name}: downloading ${missing.length} files, ${megabytes(totalBytes)}, into ${snapshot}`);
     let loadedBytes = 0;
