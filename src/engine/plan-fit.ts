@@ -3,7 +3,7 @@ import type { Tree } from '../registry/merge.js';
 import type { Logger } from '../registry/tokens.js';
 import type { RunConfig } from './build-run.js';
 import { plan, type Plan } from './plan.js';
-import { advice } from './plan-text.js';
+import { advice, size } from './plan-text.js';
 
 export interface Misfit {
   /** for a UserError */
@@ -14,11 +14,10 @@ export interface Misfit {
 /** @param limit bytes @returns undefined when it fits */
 export async function fitting(made: Plan, config: Tree, limit: number, log: Logger): Promise<Misfit | undefined> {
   if (made.memory.peak <= limit) return undefined;
-  const giga = (bytes: number): string => (bytes / 2 ** 30).toFixed(1);
   const lines = advice(made, await oneAtATime(config, log));
   return {
     advice: lines,
-    message: `memory: this run needs about ${giga(made.memory.peak)} GiB, there are ${giga(limit)} GiB; it would be killed or never end. What helps:\n${lines.map((line) => `  - ${line}`).join('\n')}`,
+    message: `memory: this run needs about ${size(made.memory.peak)}, there are ${size(limit)}; it would be killed or never end. What helps:\n${lines.map((line) => `  - ${line}`).join('\n')}`,
   };
 }
 

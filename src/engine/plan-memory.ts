@@ -158,14 +158,16 @@ function replay(order: readonly Node[], buffers: readonly Buffer[], arena: Arena
 }
 
 function leaves(program: Program): Pick<ProgramMemory, 'copies' | 'mapped' | 'states'> {
-  const mapped = new Map<string, number>(), states = new Map<string, number>();
+  const mapped = new Map<string, number>(), states = new Map<string, number>(), nodes = topo(rootsOf(program));
   let copies = 0;
-  for (const node of topo(rootsOf(program))) {
+  // Widened weights are let go of when that is done; of a table only the rows that are looked up are ever read.
+  const read = new Set(nodes.flatMap((node) => (isWidening(node) ? [] : node.inputs.slice(node.op === 'gatherRows' ? 1 : 0).map((t) => t.node))));
+  for (const node of nodes) {
     const [out] = node.outs, source = node.op === 'weight' ? (node.payload as WeightSource) : undefined;
-    if (source && 'file' in source) mapped.set(`${source.file}:${source.offset}`, source.bytes);
-    else if (source || node.op === 'constant') copies += bytesOf(out);
+    if (source && 'file' in source) {
+      if (read.has(node)) mapped.set(`${source.file}:${source.offset}`, source.bytes);
+    } else if (source || node.op === 'constant' || isWidening(node)) copies += bytesOf(out);
     else if (node.op === 'state') states.set(leafName(out), bytesOf(out));
-    else if (isWidening(node)) copies += bytesOf(out);
   }
   return { copies, mapped, states };
 }

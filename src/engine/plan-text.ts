@@ -1,7 +1,9 @@
 /** A plan as lines to read, and what to do when it does not fit. */
 import type { MemoryPlan, Plan } from './plan.js';
 
-const giga = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(bytes < 10 * 2 ** 30 ? 2 : 1)} GiB`;
+/** 640 MiB, 5.66 GiB, 20.8 GiB */
+export const size = (bytes: number): string =>
+  bytes < 2 ** 30 ? `${(bytes / 2 ** 20).toFixed(bytes < 2 ** 20 ? 1 : 0)} MiB` : `${(bytes / 2 ** 30).toFixed(bytes < 10 * 2 ** 30 ? 2 : 1)} GiB`;
 const whole = (n: number): string => Math.round(n).toLocaleString('en-US');
 
 /** 1.23 G, 456 M; three digits. */
@@ -38,8 +40,8 @@ export function planText(plan: Plan, limit: number): string {
       const runs = programs.map((p) => `${p.name} x ${whole(p.runs)}`).join(', ');
       return `  ${phase.padEnd(20)} ${`${short(flops)} operations${timed(seconds)}`.padEnd(30)} ${runs}`;
     }),
-    `memory       ${giga(memory.peak)} at most, of ${giga(limit)}`,
-    ...PARTS.filter(([key]) => memory[key] > 0).map(([key, what]) => `  ${giga(memory[key]).padStart(9)}  ${what}`),
+    `memory       ${size(memory.peak)} at most, of ${size(limit)}`,
+    ...PARTS.filter(([key]) => memory[key] > 0).map(([key, what]) => `  ${size(memory[key]).padStart(10)}  ${what}`),
     ...(speed ? [`measured     ${speed.gflopsPerSecond.toFixed(0)} GFLOP/s, ${speed.gigabytesPerSecond.toFixed(0)} GB/s; times are as good as this second was quiet`] : []),
   ];
   return lines.join('\n');
@@ -49,14 +51,14 @@ export function planText(plan: Plan, limit: number): string {
 export function advice(plan: Plan, lighter: { readonly options: string; readonly peak: number } | undefined): string[] {
   const { memory, phases } = plan, found: [saved: number, text: string][] = [];
   const held = (phase: string): number => phases.filter((p) => p.phase === phase).flatMap((p) => p.programs).reduce((n, p) => n + p.arenaBytes + p.copiesBytes, 0);
-  if (lighter && lighter.peak < 0.98 * memory.peak) found.push([memory.peak - lighter.peak, `${lighter.options} (the same updates) takes ${giga(lighter.peak)}`]);
-  if (memory.copies > 0.1 * memory.peak) found.push([memory.copies, `float32 weights are read in place: diffengine convert <model> --out <folder> --dtype float32 saves up to ${giga(memory.copies)}`]);
-  if (memory.states > 0.25 * memory.peak) found.push([0.9 * memory.states, `LoRA (model.unet_lora_config) instead of all parameters saves up to ${giga(0.9 * memory.states)} of optimizer state`]);
+  if (lighter && lighter.peak < 0.98 * memory.peak) found.push([memory.peak - lighter.peak, `${lighter.options} (the same updates) takes ${size(lighter.peak)}`]);
+  if (memory.copies > 0.1 * memory.peak) found.push([memory.copies, `float32 weights are read in place: diffengine convert <model> --out <folder> --dtype float32 saves up to ${size(memory.copies)}`]);
+  if (memory.states > 0.25 * memory.peak) found.push([0.9 * memory.states, `LoRA (model.unet_lora_config) instead of all parameters saves up to ${size(0.9 * memory.states)} of optimizer state`]);
   const drawn = held('validation pictures');
-  if (drawn > 0.05 * memory.peak) found.push([drawn, `no validation pictures (custom_hooks.preview=null), or smaller ones, saves up to ${giga(drawn)}`]);
+  if (drawn > 0.05 * memory.peak) found.push([drawn, `no validation pictures (custom_hooks.preview=null), or smaller ones, saves up to ${size(drawn)}`]);
   const made = held('class pictures');
-  if (made > 0.05 * memory.peak) found.push([made, `class pictures of your own (class_image.data_dir) save up to ${giga(made)}`]);
-  if (memory.activations > 0.2 * memory.peak) found.push([memory.activations / 2, `smaller pictures: half the height and width takes about a quarter of the ${giga(memory.activations)} of results`]);
+  if (made > 0.05 * memory.peak) found.push([made, `class pictures of your own (class_image.data_dir) save up to ${size(made)}`]);
+  if (memory.activations > 0.2 * memory.peak) found.push([memory.activations / 2, `smaller pictures: half the height and width takes about a quarter of the ${size(memory.activations)} of results`]);
   const lines = found.sort(([a], [b]) => b - a).map(([, text]) => text);
   return lines.length > 0 ? lines : ['a smaller model'];
 }
