@@ -10,7 +10,7 @@ export default defineConfig({
   _base_: [dataset, preview, schedule, runtime],
   model: { type: 'StableDiffusion', model: 'work_dirs/toyland_base', init: 'random', caption_dropout: 0.1 },
   train_dataloader: { batch_size: 32 },
-  train_cfg: { max_iters: 4500 },
+  train_cfg: { max_iters: 3600 },
   custom_hooks: {
     ema: { type: 'EMAHook', momentum: 2e-3, begin_iter: 200 },
   },

@@ -1,0 +1,25 @@
+// What every DreamBooth run on toyland shares: five pictures of 64 px, class pictures drawn by the model itself.
+import { defineConfig, ref } from 'diffengine';
+
+export default defineConfig({
+  train_dataloader: {
+    batch_size: 4,
+    num_workers: 1,
+    dataset: {
+      type: 'DreamBoothDataset',
+      class_image: { model: ref('model.model'), num_images: 20, size: 64, num_inference_steps: 20 },
+      pipeline: [{ type: 'ToTensor' }, { type: 'Normalize', mean: [0.5], std: [0.5] }, { type: 'PackInputs' }],
+    },
+    sampler: { type: 'InfiniteSampler', shuffle: true },
+  },
+  optim_wrapper: {
+    optimizer: { type: 'AdamW', lr: 1e-3, weight_decay: 1e-2 },
+    clip_grad: { max_norm: 1.0 },
+  },
+  train_cfg: { type: 'IterBasedTrainLoop', max_iters: 300 },
+  default_hooks: { checkpoint: { type: 'CheckpointHook', interval: 100, max_keep_ckpts: 3 } },
+  custom_hooks: {
+    preview: { type: 'VisualizationHook', interval: 100, height: 64, width: 64, num_inference_steps: 25, guidance_scale: 4, scheduler: 'DDIMScheduler' },
+    peft: { type: 'PeftSaveHook' },
+  },
+});
