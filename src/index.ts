@@ -15,6 +15,7 @@ export { LrSchedule } from './engine/lr_schedules/lr-schedule.js';
 export { Dataset, type Captioned, type DatasetServices, type Sample } from './datasets/dataset.js';
 export { buildPipeline, pipelineOption } from './datasets/pipeline-option.js';
 export { fileSource, folderSources } from './datasets/sources.js';
+export * as toyland from './datasets/toyland/world.js';
 export { Sampler } from './datasets/sampler.js';
 export { Transform, type TransformSample } from './datasets/transforms/transform.js';
 export { Model, type SampleRequest, type StepContext, type TrainSample, type WeightSet } from './models/model.js';

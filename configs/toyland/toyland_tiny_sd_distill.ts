@@ -1,12 +1,13 @@
 // BK-SDM on toyland: the student with segmind tiny-sd's layout (BK-SDM Tiny) learns from the teacher.
 import { defineConfig } from 'diffengine';
 import dataset from 'diffengine/configs/_base_/datasets/toyland';
+import evaluation from 'diffengine/configs/_base_/evaluation/toyland';
 import preview from 'diffengine/configs/_base_/datasets/toyland_preview';
 import runtime from 'diffengine/configs/_base_/default_runtime';
 import schedule from 'diffengine/configs/_base_/schedules/from_scratch';
 
 export default defineConfig({
-  _base_: [dataset, preview, schedule, runtime],
+  _base_: [dataset, evaluation, preview, schedule, runtime],
   model: { type: 'DistillSD', model: 'package:assets/toyland-sd', block_removal: 'tiny', caption_dropout: 0.1 },
   optim_wrapper: { optimizer: { lr: 5e-4 } },
   train_cfg: { max_iters: 1200 },

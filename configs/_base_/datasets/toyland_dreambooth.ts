@@ -18,6 +18,7 @@ export default defineConfig({
   },
   train_cfg: { type: 'IterBasedTrainLoop', max_iters: 300 },
   default_hooks: { checkpoint: { type: 'CheckpointHook', interval: 100, max_keep_ckpts: 3 } },
+  val_cfg: { clip: 'package:assets/toyland-clip', num_inference_steps: 25, guidance_scale: 4, scheduler: 'DDIMScheduler', height: 64, width: 64 },
   custom_hooks: {
     preview: { type: 'VisualizationHook', interval: 100, height: 64, width: 64, num_inference_steps: 25, guidance_scale: 4, scheduler: 'DDIMScheduler' },
     peft: { type: 'PeftSaveHook' },

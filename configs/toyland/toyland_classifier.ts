@@ -1,0 +1,17 @@
+// Judges generated pictures: a classifier that saw drawings only, softened and noisy, and nothing that a generator made or was made of.
+import { defineConfig, toyland } from 'diffengine';
+import dataset from 'diffengine/configs/_base_/datasets/toyland';
+import runtime from 'diffengine/configs/_base_/default_runtime';
+import schedule from 'diffengine/configs/_base_/schedules/from_scratch';
+
+export default defineConfig({
+  _base_: [dataset, schedule, runtime],
+  model: {
+    type: 'ImageClassifier',
+    attributes: { subject: [...toyland.SUBJECTS], colour: [...toyland.COLOURS], setting: [...toyland.SETTINGS] },
+    augment: { noise: 0.2, blur: 0.5 },
+  },
+  train_dataloader: { dataset: { seed: 7, captions: 'full' } },
+  optim_wrapper: { optimizer: { lr: 3e-3 } },
+  train_cfg: { max_iters: 1500 },
+});

@@ -1,0 +1,73 @@
+/** docs/results.md and its pictures, from what the stages left. */
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeFileAtomic } from '../../src/atomic-file.js';
+import type { Evaluation } from '../../src/engine/evaluate-run.js';
+import { valueOf, withInterval, type Marker, type Result } from './result.js';
+import { evaluationOf, EXPERIMENTS, markerOf, type Stage } from './stages.js';
+import { INTRODUCTION, verdicts } from './text.js';
+
+const PAGE = 'docs/results.md', PICTURES = 'docs/results';
+
+export async function writePage(): Promise<void> {
+  const results: Result[] = [];
+  for (const stage of EXPERIMENTS) {
+    const folder = evaluationOf(stage);
+    if (folder === undefined || !existsSync(markerOf(stage))) continue;
+    const json = async <T>(file: string): Promise<T> => JSON.parse(await readFile(file, 'utf8')) as T;
+    results.push({ stage, marker: await json<Marker>(markerOf(stage)), evaluation: await json<Evaluation>(join(folder, 'eval.json')) });
+    await mkdir(PICTURES, { recursive: true });
+    await copyFile(join(folder, 'seed0.png'), join(PICTURES, `${stage.id}.png`));
+  }
+  await writeFileAtomic(PAGE, page(results));
+  console.log(`${PAGE}: ${results.length} of ${EXPERIMENTS.length} experiments`);
+}
+
+const percent = (result: Result, name: string): string => {
+  const score = valueOf(result, name);
+  return score ? `${(100 * score.value).toFixed(1)} %` : '';
+};
+const minutes = ({ marker }: Result): string => `${(marker.seconds / 60).toFixed(1)} min`;
+const millions = (n: number): string => `${(n / 1e6).toFixed(2)} M`;
+
+type Column = readonly [heading: string, cell: (result: Result) => string];
+const QUALITY: readonly Column[] = [
+  ['FD ↓', (r) => withInterval(r, 'FD')], ['CMMD ↓', (r) => withInterval(r, 'CMMD')], ['CLIP-T ↑', (r) => withInterval(r, 'CLIP-T')],
+  ['subject', (r) => percent(r, 'subject accuracy')], ['colour', (r) => percent(r, 'colour accuracy')], ['setting', (r) => percent(r, 'setting accuracy')],
+];
+const SIZE: readonly Column[] = [
+  ['U-Net parameters', (r) => millions(r.evaluation.cost.parameters.unet)], ['MACs per step', (r) => `${(r.evaluation.cost.macs / 1e6).toFixed(1)} M`],
+  ['latency', (r) => (r.evaluation.latency ? `${r.evaluation.latency.median_ms.toFixed(1)} ms` : '')],
+];
+const LIKENESS: readonly Column[] = [['CLIP-I ↑', (r) => withInterval(r, 'CLIP-I')], ['CLIP-T ↑', (r) => withInterval(r, 'CLIP-T')], ['time', minutes]];
+
+function table(first: string, results: readonly Result[], columns: readonly Column[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+  const head = [first, ...columns.map(([heading]) => heading)];
+  return [line(head), line(head.map(() => '---')), ...results.map((r) => line([r.stage.title, ...columns.map(([, cell]) => cell(r))]))].join('\n');
+}
+
+function page(results: readonly Result[]): string {
+  const of = (...tables: Stage['table'][]): Result[] => results.filter(({ stage }) => tables.includes(stage.table));
+  const base = results.filter(({ stage }) => stage.id === 'student_base');
+  const sections: readonly (readonly [string, readonly Result[], string])[] = [
+    ['Teacher and students', of('sizes'), table('model', of('sizes'), [...SIZE, ...QUALITY])],
+    ['What distillation is for: the Base student, equal steps', [...base, ...of('distillation')], table('training', [...base, ...of('distillation')], QUALITY)],
+    ['Number of distillation pairs', [...of('pairs'), ...base], table('pairs', [...of('pairs'), ...base], QUALITY)],
+    ['DreamBooth with LoRA', of('dreambooth'), table('model, subject', of('dreambooth'), LIKENESS)],
+    ['DreamBooth on the small student: rank, and prior preservation', of('lora'), table('', of('lora'), LIKENESS)],
+  ];
+  const shown = sections.filter(([, rows]) => rows.length > 0).map(([title, rows, text]) => [
+    `## ${title}`, text, ...verdicts(title, results), ...rows.filter(({ stage }) => stage.table === 'sizes' || stage.table === 'dreambooth').map(({ stage }) => `![${stage.title}](results/${stage.id}.png)`),
+  ].join('\n\n'));
+  const missing = EXPERIMENTS.filter(({ id }) => !results.some(({ stage }) => stage.id === id));
+  const absent = missing.length > 0 ? [`## Not run yet\n\n${missing.map(({ id, title }) => `- \`${id}\`: ${title}`).join('\n')}`] : [];
+  return `${[INTRODUCTION, ...shown, ...absent, runs(results)].join('\n\n')}\n`;
+}
+
+/** How each row was made. */
+function runs(results: readonly Result[]): string {
+  const rows = results.map(({ stage, marker }) => `### ${stage.title} (\`${stage.id}\`)\n\n${marker.finished}, commit ${marker.commit}, ${marker.seconds} s on ${marker.machine}\n\n\`\`\`\n${marker.commands.join('\n')}\n\`\`\``);
+  return ['## The runs', ...rows].join('\n\n');
+}

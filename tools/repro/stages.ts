@@ -1,0 +1,90 @@
+/** Every run behind docs/results.md, as commands of diffengine. */
+
+/** A row of a table of docs/results.md. */
+export interface Stage {
+  readonly id: string;
+  /** what the row is called */
+  readonly title: string;
+  readonly table: 'weights' | 'sizes' | 'distillation' | 'pairs' | 'dreambooth' | 'lora';
+  /** arguments of diffengine, one list per command */
+  readonly commands: readonly (readonly string[])[];
+}
+
+const ROOT = 'work_dirs/repro';
+const dirOf = (id: string): string => `${ROOT}/${id}`;
+const CONFIG = 'toyland_small_sd_distill';
+
+/** Where the evaluation of a stage is; undefined for stages that have none. */
+export const evaluationOf = ({ id, table }: Stage): string | undefined => (table === 'weights' ? undefined : `${dirOf(id)}/eval`);
+
+/** As the shipped weights were made. */
+const weights = (id: string, title: string, commands: readonly (readonly string[])[]): Stage => ({ id, title, table: 'weights', commands });
+const WEIGHTS: readonly Stage[] = [
+  weights('start', 'untrained networks', [['make-model', 'toyland', '--dtype', 'float32', '--out', 'work_dirs/toyland_start'], ['make-model', 'toyland-clip', '--out', 'work_dirs/toyland_clip_start']]),
+  weights('clip', 'CLIP', [['train', 'toyland_clip', '--resume']]),
+  weights('classifier', 'classifier', [['train', 'toyland_classifier', '--resume']]),
+  weights('vae', 'autoencoder', [['train', 'toyland_vae', '--resume']]),
+  weights('base', 'pipeline with an untrained U-Net', [['make-model', 'toyland', '--dtype', 'float32', '--vae', 'work_dirs/toyland_vae', '--clip', 'work_dirs/toyland_clip', '--out', 'work_dirs/toyland_base']]),
+  weights('teacher', 'U-Net', [['train', 'toyland_teacher', '--resume']]),
+];
+
+const evaluated = (id: string, title: string, table: Stage['table'], commands: readonly (readonly string[])[], model: string): Stage =>
+  ({ id, title, table, commands: [...commands, ['eval', model, '--config', CONFIG, '--out', `${dirOf(id)}/eval`]] });
+
+/** A student of the shipped teacher. */
+const student = (id: string, title: string, table: Stage['table'], options: readonly string[]): Stage => {
+  const run = `${dirOf(id)}/run`;
+  return evaluated(id, title, table, [
+    ['train', CONFIG, '--resume', '--work-dir', run, ...(options.length > 0 ? ['--cfg-options', ...options] : [])],
+    ['export-pipeline', run, '--out', `${dirOf(id)}/pipeline`],
+  ], `${dirOf(id)}/pipeline`);
+};
+
+const SIZES: readonly Stage[] = [
+  evaluated('teacher_eval', 'teacher', 'sizes', [], 'package:assets/toyland-sd'),
+  student('student_base', 'Base (small-sd)', 'sizes', []),
+  student('student_small', 'Small', 'sizes', ['model.block_removal=bk_small']),
+  student('student_tiny', 'Tiny (tiny-sd)', 'sizes', ['model.block_removal=tiny']),
+];
+const DISTILLATION: readonly Stage[] = [
+  student('no_feature_kd', 'without feature KD', 'distillation', ['model.feature_weight=0']),
+  student('no_kd', 'without any KD', 'distillation', ['model.feature_weight=0', 'model.output_weight=0']),
+  student('random_init', 'KD from a random start', 'distillation', ['model.init=random']),
+];
+const PAIRS: readonly Stage[] = [500, 2000].map((n) => student(`pairs_${n}`, n.toLocaleString('en-US'), 'pairs', [`train_dataloader.dataset.num_images=${n}`]));
+
+/** A subject's five pictures, and prompts with it in settings that they do not show. */
+const SUBJECTS = { dog: 'dog', face: 'person', cat: 'cat' } as const;
+type Subject = keyof typeof SUBJECTS;
+const MODELS = { sd: 'teacher', 'small-sd': 'small', 'tiny-sd': 'tiny' } as const;
+
+const personal = (subject: Subject, folder: string): readonly string[] => [
+  '--config', 'toyland_small_sd_dreambooth_lora_dog', '--instances', `package:assets/toyland-instances/sks_${subject}`, '--prompts', `package:assets/toyland-instances/sks_${subject}/prompts.txt`,
+  '--drop-tokens', 'sks', '--metrics', 'ClipImageScore', 'ClipScore', '--num-images', '28', '--out', folder,
+];
+const dreambooth = (id: string, title: string, table: Stage['table'], model: string, subject: Subject, options: readonly string[] = []): Stage => {
+  const run = `${dirOf(id)}/run`, noun = SUBJECTS[subject];
+  return {
+    id, title, table,
+    commands: [
+      ['train', 'toyland_small_sd_dreambooth_lora_dog', '--resume', '--work-dir', run, '--cfg-options', `model.model=package:assets/toyland-${model}`,
+        `train_dataloader.dataset.dataset=package:assets/toyland-instances/sks_${subject}`, `train_dataloader.dataset.instance_prompt=a photo of sks ${noun}`, `train_dataloader.dataset.class_prompt=a photo of a ${noun}`, ...options],
+      ['eval', run, ...personal(subject, `${dirOf(id)}/eval`)],
+    ],
+  };
+};
+const untuned = (model: string, subject: Subject): Stage => {
+  const id = `untuned_${model}_${subject}`;
+  return { id, title: `${MODELS[model as keyof typeof MODELS]}, ${subject}, before`, table: 'dreambooth', commands: [['eval', `package:assets/toyland-${model}`, ...personal(subject, `${dirOf(id)}/eval`)]] };
+};
+const DREAMBOOTH: readonly Stage[] = Object.entries(MODELS).flatMap(([model, name]) => (Object.keys(SUBJECTS) as Subject[]).flatMap((subject) => [
+  untuned(model, subject), dreambooth(`dreambooth_${model}_${subject}`, `${name}, ${subject}, tuned`, 'dreambooth', model, subject),
+]));
+const LORA: readonly Stage[] = [
+  ...[2, 32].map((r) => dreambooth(`lora_r${r}`, `r = ${r}`, 'lora', 'small-sd', 'dog', [`model.unet_lora_config.r=${r}`, `model.unet_lora_config.lora_alpha=${r}`])),
+  dreambooth('no_prior', 'r = 8, without prior preservation', 'lora', 'small-sd', 'dog', ['train_dataloader.dataset.class_prompt=null']),
+];
+
+export const EXPERIMENTS: readonly Stage[] = [...SIZES, ...DREAMBOOTH, ...DISTILLATION, ...PAIRS, ...LORA];
+export const ALL_STAGES: readonly Stage[] = [...WEIGHTS, ...EXPERIMENTS];
+export const markerOf = ({ id }: Stage): string => `${dirOf(id)}/done.json`;

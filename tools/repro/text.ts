@@ -1,0 +1,53 @@
+/** The words of docs/results.md, and what the numbers say about the orderings of BK-SDM's paper. */
+import { boundsOf, type Result } from './result.js';
+
+export const INTRODUCTION = `# Results on toyland
+
+Made by \`npm run repro\`, which runs the commands below and writes this page; a second call goes on after a stop.
+
+Toyland is a world of drawings of 64x64 pixels (\`ToylandDataset\`): twelve subjects in eight colours and ten settings. A latent
+diffusion model with the topology of Stable Diffusion 1.x was trained in it from nothing, on two CPU cores, and its U-Net
+compressed as in BK-SDM (Kim et al., arXiv 2305.15798). All pictures are drawn from 200 prompts whose combination of
+subject, colour and setting no training picture shows.
+
+- FD and CMMD: distances of CLIP features of 200 generated pictures from those of 1,000 drawings of held-out combinations
+  (Fréchet distance of two Gaussians; maximum mean discrepancy, arXiv 2401.09603). Lower is better.
+- CLIP-T: cosine of picture and prompt. CLIP-I: mean cosine of generated pictures and the five pictures of the subject.
+  Both by toyland's own CLIP (\`assets/toyland-clip\`), so they compare models here, not with other papers.
+- subject, colour, setting: share of pictures in which a classifier that was trained on drawings only
+  (\`assets/toyland-classifier\`) finds what the prompt says.
+- ±: half of the 95 % interval over three seeds (Student t). Latency: one guided step of one picture.`;
+
+interface Claim {
+  readonly section: string;
+  readonly text: string;
+  readonly score: string;
+  /** stage ids, the better one first */
+  readonly pairs: readonly (readonly [string, string])[];
+  readonly better: 'lower' | 'higher';
+}
+
+const CLAIMS: readonly Claim[] = [
+  { section: 'Teacher and students', text: 'Quality falls gently with removed blocks (teacher, Base, Small, Tiny in this order)', score: 'FD', better: 'lower', pairs: [['teacher_eval', 'student_base'], ['student_base', 'student_small'], ['student_small', 'student_tiny']] },
+  { section: 'What distillation is for: the Base student, equal steps', text: 'Distillation beats training on the data alone', score: 'FD', better: 'lower', pairs: [['student_base', 'no_kd']] },
+  { section: 'What distillation is for: the Base student, equal steps', text: 'Feature distillation helps', score: 'FD', better: 'lower', pairs: [['student_base', 'no_feature_kd']] },
+  { section: 'What distillation is for: the Base student, equal steps', text: "The teacher's weights are a better start than random ones", score: 'FD', better: 'lower', pairs: [['student_base', 'random_init']] },
+  { section: 'DreamBooth with LoRA', text: 'Tuning brings the subject into the pictures', score: 'CLIP-I', better: 'higher', pairs: ['sd', 'small-sd', 'tiny-sd'].flatMap((m) => ['dog', 'face', 'cat'].map((s) => [`dreambooth_${m}_${s}`, `untuned_${m}_${s}`] as const)) },
+];
+
+/** One line for each ordering that can be judged: does it hold, and are the intervals apart? */
+export function verdicts(section: string, results: readonly Result[]): string[] {
+  return CLAIMS.filter((claim) => claim.section === section).flatMap(({ text, score, pairs, better }) => {
+    const judged = pairs.flatMap(([first, second]) => {
+      const [a, b] = [first, second].map((id) => results.find(({ stage }) => stage.id === id)).map((r) => (r ? boundsOf(r, score) : undefined));
+      if (!a || !b) return [];
+      const [high, low] = better === 'higher' ? [a, b] : [b, a];
+      return [{ pair: `${first} against ${second}`, holds: high[0] + high[1] > low[0] + low[1], apart: high[0] > low[1] }];
+    });
+    if (judged.length === 0) return [];
+    const list = (some: typeof judged): string => some.map(({ pair }) => pair).join(', ');
+    const not = judged.filter(({ holds }) => !holds), close = judged.filter(({ holds, apart }) => holds && !apart);
+    const answer = not.length > 0 ? `does not hold here for ${list(not)}` : close.length > 0 ? `holds here, but intervals overlap for ${list(close)}` : 'holds here, with intervals that do not overlap';
+    return [`**${text}** (${score}): ${answer}.`];
+  });
+}
