@@ -6,7 +6,7 @@ import { UserError } from './errors.js';
 import { loadModule } from './registry/load-module.js';
 import type { Tree } from './registry/merge.js';
 
-const FOLDERS = ['backends', 'datasets', 'engine', 'hooks', 'models'];
+const FOLDERS = ['backends', 'datasets', 'engine', 'hooks', 'metrics', 'models'];
 
 /** Imports each file that registers a component. */
 export async function loadComponents(): Promise<void> {

@@ -9,7 +9,11 @@ export class Interrupt {
   private readonly controller = new AbortController();
   private received: StopSignal | undefined;
 
-  constructor(private readonly log: Logger) {
+  /** @param announcement what happens now, said at the first signal */
+  constructor(
+    private readonly log: Logger,
+    private readonly announcement = 'finishing this step, then saving a checkpoint; once more ends the run now, without saving',
+  ) {
     for (const name of Object.keys(EXIT_CODES)) process.on(name, this.onSignal);
   }
 
@@ -27,7 +31,7 @@ export class Interrupt {
   private readonly onSignal = (name: NodeJS.Signals): void => {
     if (this.received) process.exit(EXIT_CODES[name as StopSignal]);
     this.received = name as StopSignal;
-    this.log.warn(`${name}: finishing this step, then saving a checkpoint; once more ends the run now, without saving`);
+    this.log.warn(`${name}: ${this.announcement}`);
     this.controller.abort(new Error(name));
   };
 }

@@ -28,7 +28,7 @@ export interface Trained {
 
 /** Renders; opens models once for all prompts. */
 export class Renderer {
-  private constructor(private readonly pipeline: DiffusionPipeline, private readonly executor: Executor, private readonly folder: PipelineFolder) {}
+  private constructor(readonly pipeline: DiffusionPipeline, readonly executor: Executor, private readonly folder: PipelineFolder) {}
 
   /**
    * @param model pipeline folder or hub id

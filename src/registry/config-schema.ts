@@ -3,6 +3,53 @@ import type { OptionsSchema } from './schema.js';
 
 const hooks = (description: string) => ({ type: 'object', additionalProperties: { type: ['object', 'null'], component: 'HOOKS' }, default: {}, description }) as const;
 
+const pictures = (description: string) => ({ anyOf: [{ type: 'string' }, { type: 'object', component: 'DATASETS' }], description }) as const;
+
+/** What `diffengine eval` reads; names as in mmengine. */
+export const evaluationProperties = {
+  val_dataloader: {
+    type: 'object', additionalProperties: false, required: ['dataset'], description: 'pictures as they should be, for evaluation',
+    properties: { dataset: pictures('a dataset, whose texts are the prompts unless val_cfg.prompts gives others, or a folder of pictures') },
+  },
+  val_evaluator: { type: 'array', minItems: 1, items: { type: 'object', component: 'METRICS' }, description: 'what is measured; default all that the given pictures allow' },
+  val_cfg: {
+    type: 'object', additionalProperties: false, description: 'how pictures are made and looked at for evaluation',
+    properties: {
+      clip: { type: 'string', description: "folder of a CLIP checkpoint in transformers' format" },
+      prompts: { anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' }, minItems: 1 }], description: 'a file (.txt with one per line, .csv with a column prompt or text), or a list' },
+      drop_tokens: { type: 'array', items: { type: 'string', minLength: 1 }, default: [], description: "words that CLIP is not shown, such as 'sks', which it cannot know" },
+      instances: pictures('pictures of one subject, for ClipImageScore: a folder or a dataset'),
+      num_images: { type: 'integer', minimum: 1, description: 'pictures per seed; prompts are repeated to make as many. Default one per prompt' },
+      seeds: { anyOf: [{ type: 'integer', minimum: 1 }, { type: 'array', items: { type: 'integer', minimum: 0 }, minItems: 1 }], default: 3, description: 'how many seeds (0, 1, ...), or which: every picture is made with each' },
+      interval: { type: 'string', enum: ['seeds', 'bootstrap'], default: 'seeds', description: 'what 95 % intervals are over: seeds (Student t), or pictures drawn anew with repetition' },
+      num_inference_steps: { type: 'integer', minimum: 1, default: 50, description: 'denoising steps per picture' },
+      guidance_scale: { type: 'number', minimum: 0, default: 7.5, description: 'classifier-free guidance; 1 or less: without, twice as fast' },
+      negative_prompt: { type: 'string', default: '', description: 'what should not be in the pictures' },
+      height: { type: 'integer', minimum: 8, multipleOf: 8, description: "pixels; default the model's own" },
+      width: { type: 'integer', minimum: 8, multipleOf: 8, description: "pixels; default the model's own" },
+      scheduler: { type: 'string', description: "sampler, such as DDIMScheduler; default the pipeline's own" },
+    },
+  },
+} as const;
+
+const backend = { type: 'object', component: 'BACKENDS', default: { type: 'OnnxRuntimeBackend' }, description: 'what computes' } as const;
+const cacheDir = { type: 'string', description: 'folder for files that later runs reuse; default the user cache' } as const;
+const customImports = { type: 'array', items: { type: 'string' }, default: [], description: 'files that register your own components, relative to the config' } as const;
+
+/** The part of a config that an evaluation reads. */
+export const evaluationSchema = {
+  description: 'An evaluation.',
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    ...evaluationProperties,
+    val_cfg: { ...evaluationProperties.val_cfg, default: {} },
+    backend,
+    cache_dir: cacheDir,
+    custom_imports: customImports,
+  },
+} as const satisfies OptionsSchema;
+
 export const configSchema = {
   description: 'A diffengine config.',
   type: 'object',
@@ -44,13 +91,14 @@ export const configSchema = {
     },
     default_hooks: hooks('hooks of every run, by name'),
     custom_hooks: hooks('hooks of this run, by name'),
-    backend: { type: 'object', component: 'BACKENDS', default: { type: 'OnnxRuntimeBackend' }, description: 'what computes' },
+    ...evaluationProperties,
+    backend,
     randomness: {
       type: 'object', additionalProperties: false, default: {}, description: 'where chance starts',
       properties: { seed: { type: 'integer', minimum: 0, default: 0, description: 'equal seeds give equal runs' } },
     },
     work_dir: { type: 'string', description: 'folder of the run; default work_dirs/<config name>' },
-    cache_dir: { type: 'string', description: 'folder for files that later runs reuse; default the user cache' },
-    custom_imports: { type: 'array', items: { type: 'string' }, default: [], description: 'files that register your own components, relative to the config' },
+    cache_dir: cacheDir,
+    custom_imports: customImports,
   },
 } as const satisfies OptionsSchema;

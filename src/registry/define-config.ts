@@ -1,5 +1,6 @@
 /** Types of a config written in TypeScript. Everything is optional here: a config may inherit the rest. */
 import type { ExtendedJSONSchema } from 'json-schema-to-ts';
+import type { configSchema } from './config-schema.js';
 import type { Kinds } from './kinds.js';
 import type { Ref } from './ref.js';
 import type { Input, Nested, OptionsSchema, SchemaExtension } from './schema.js';
@@ -37,6 +38,9 @@ export interface ConfigInput {
   };
   param_scheduler?: ComponentInput<'LR_SCHEDULES'> | readonly ComponentInput<'LR_SCHEDULES'>[] | null;
   train_cfg?: { type?: 'IterBasedTrainLoop'; max_iters?: number | Ref };
+  val_dataloader?: { dataset?: string | ComponentInput<'DATASETS'>; _delete_?: boolean } | null;
+  val_evaluator?: readonly ComponentInput<'METRICS'>[] | null;
+  val_cfg?: Loose<Input<typeof configSchema.properties.val_cfg>>;
   default_hooks?: Record<string, ComponentInput<'HOOKS'> | null>;
   custom_hooks?: Record<string, ComponentInput<'HOOKS'> | null>;
   backend?: ComponentInput<'BACKENDS'>;

@@ -6,6 +6,7 @@ import type { Transform } from '../datasets/transforms/transform.js';
 import type { LrSchedule } from '../engine/lr_schedules/lr-schedule.js';
 import type { Optimizer } from '../engine/optimizers/optimizer.js';
 import type { Hook } from '../hooks/hook.js';
+import type { Metric } from '../metrics/metric.js';
 import type { Loss } from '../models/losses/loss.js';
 import type { Model } from '../models/model.js';
 import type { Noise } from '../models/noise/noise.js';
@@ -25,7 +26,7 @@ export const LOSSES = new Registry<Loss>('LOSSES', 'loss');
 export const NOISE = new Registry<Noise>('NOISE', 'noise');
 export const TIMESTEPS = new Registry<Timesteps>('TIMESTEPS', 'timesteps generator');
 export const SCHEDULERS = new Registry<Scheduler>('SCHEDULERS', 'scheduler');
-export const METRICS = new Registry<object>('METRICS', 'metric');
+export const METRICS = new Registry<Metric>('METRICS', 'metric');
 export const LOGGERS = new Registry<object>('LOGGERS', 'logger');
 export const BACKENDS = new Registry<Backend>('BACKENDS', 'backend');
 

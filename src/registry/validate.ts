@@ -2,7 +2,7 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { closest, distance } from 'fastest-levenshtein';
 import { UserError } from '../errors.js';
-import { configSchema } from './config-schema.js';
+import { configSchema, evaluationSchema } from './config-schema.js';
 import { getPath, isTree, join, type Tree } from './merge.js';
 import type { KindName } from './kinds.js';
 import type { Registry } from './registry.js';
@@ -23,8 +23,17 @@ const compiled = new WeakMap<object, ValidateFunction>();
 
 /** @returns the config with the defaults of its own level filled in @throws UserError listing every mistake */
 export function validateConfig(config: Tree): Tree {
+  return validated(config, configSchema);
+}
+
+/** As `validateConfig`, of the part that an evaluation reads. */
+export function validateEvaluation(config: Tree): Tree {
+  return validated(config, evaluationSchema);
+}
+
+function validated(config: Tree, schema: object): Tree {
   const copy = structuredClone(config) as Tree;
-  fail(check(copy, configSchema, ''));
+  fail(check(copy, schema, ''));
   return copy;
 }
 

@@ -1,0 +1,237 @@
+/** A whole evaluation from validated settings: opens what is needed, draws, measures, writes the results. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeFileAtomic } from '../atomic-file.js';
+import { contactSheet, writePng } from '../datasets/image.js';
+import type { DatasetServices } from '../datasets/dataset.js';
+import { Interrupted, UserError } from '../errors.js';
+import type { ConsoleLogger } from '../loggers/console-logger.js';
+import type { FeatureExtractor, Metric, Need, Rows } from '../metrics/metric.js';
+import { ClipFeatures } from '../models/clip-features.js';
+import { pipelineFingerprint } from '../models/pipeline-folder.js';
+import { defaultCacheDir } from '../models/weights/cache-dir.js';
+import { resolveDataset } from '../models/weights/hub.js';
+import { createBuild } from '../registry/container.js';
+import { resolvePackagePath } from '../registry/package-path.js';
+import { METRICS } from '../registry/registries.js';
+import { BACKEND, CACHE_DIR, LOGGER, type Build } from '../registry/tokens.js';
+import type { HostTensor } from '../tensor/host.js';
+import { buildBackend } from './build-backend.js';
+import { latency, modelCost, type Latency, type ModelCost } from './evaluate-cost.js';
+import { openPictures, readPrompts, type PictureSet } from './evaluate-pictures.js';
+import type { Target } from './evaluate-target.js';
+import { MOST_PICTURES, observe, summarise, withoutTokens, type Drawing, type Score, type Seen, type Shared } from './evaluate.js';
+import { Interrupt } from './interrupt.js';
+import { Renderer } from './render.js';
+import { packageVersion } from './version.js';
+
+/** After `validateEvaluation`. */
+export interface EvaluationConfig {
+  readonly val_dataloader?: { readonly dataset: string | object };
+  readonly val_evaluator?: readonly { readonly type: string }[];
+  readonly val_cfg: {
+    readonly clip?: string;
+    readonly prompts?: string | readonly string[];
+    readonly drop_tokens: readonly string[];
+    readonly instances?: string | object;
+    readonly num_images?: number;
+    readonly seeds: number | readonly number[];
+    readonly interval: 'seeds' | 'bootstrap';
+    readonly num_inference_steps: number;
+    readonly guidance_scale: number;
+    readonly negative_prompt: string;
+    readonly height?: number;
+    readonly width?: number;
+    readonly scheduler?: string;
+  };
+  readonly backend?: object;
+  readonly cache_dir?: string;
+}
+
+export interface EvaluationOptions {
+  readonly config: EvaluationConfig;
+  readonly target: Pick<Target, 'model' | 'trained'>;
+  readonly out: string;
+  /** time single steps */
+  readonly latency: boolean;
+  /** write every picture, not the sheets alone */
+  readonly savePictures: boolean;
+  readonly log: ConsoleLogger;
+}
+
+/** What `eval.json` holds. */
+export interface Evaluation {
+  readonly diffengine: string;
+  readonly model: { readonly base: string; readonly checkpoint: string | null; readonly fingerprint: string };
+  readonly clip: { readonly folder: string; readonly fingerprint: string } | null;
+  readonly config: EvaluationConfig;
+  readonly seeds: readonly number[];
+  readonly size: { readonly height: number; readonly width: number };
+  readonly pictures: { readonly generated_per_seed: number; readonly reference: number; readonly instances: number };
+  readonly scores: readonly { readonly name: string; readonly better: Score['better']; readonly value: number; readonly half_width_95: number | null; readonly per_seed: readonly number[] }[];
+  readonly cost: ModelCost;
+  readonly latency: Latency | null;
+  readonly prompts: readonly string[];
+}
+
+/**
+ * Writes `eval.json` and a contact sheet per seed into `out`.
+ * @throws Interrupted after a signal, with `process.exitCode` set; UserError for what the user can mend
+ */
+export async function runEvaluation(options: EvaluationOptions): Promise<Evaluation> {
+  const { config, log } = options, interrupt = new Interrupt(log, 'stopping after this step, without results; once more ends the run now');
+  const backend = buildBackend(config.backend, log), cacheDir = config.cache_dir ?? defaultCacheDir();
+  try {
+    const build = createBuild([[LOGGER, log], [BACKEND, backend], [CACHE_DIR, cacheDir]]);
+    const services = { logger: log, cacheDir, seed: 0, resolveDataset: (idOrPath: string) => resolveDataset(idOrPath, { log }) };
+    return await new EvaluationRun(options, build, services, interrupt.signal).run(backend);
+  } catch (error) {
+    if (interrupt.exitCode !== 0) process.exitCode = interrupt.exitCode;
+    throw writable(error, options.out);
+  } finally {
+    interrupt.dispose();
+    await backend.dispose();
+  }
+}
+
+/** What the file system refused, in words; anything else unchanged. */
+function writable(error: unknown, out: string): unknown {
+  const { code, path } = error as NodeJS.ErrnoException;
+  if (!['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EPERM', 'ENOTDIR', 'EEXIST'].includes(code ?? '')) return error;
+  return new UserError(`${path ?? out}: cannot be written (${code}); free some space, or choose another place with --out`, { cause: error });
+}
+
+/** Pictures on a contact sheet. */
+const ON_SHEET = 64;
+
+class EvaluationRun {
+  constructor(private readonly options: EvaluationOptions, private readonly build: Build, private readonly services: DatasetServices, private readonly signal: AbortSignal) {}
+
+  async run(backend: Parameters<typeof Renderer.open>[2]): Promise<Evaluation> {
+    const { config, target, log, out } = this.options, { val_cfg: cfg } = config;
+    await mkdir(out, { recursive: true });
+    const reference = await this.open(config.val_dataloader?.dataset, 'val_dataloader.dataset');
+    const instances = await this.open(cfg.instances, 'val_cfg.instances');
+    const metrics = this.metrics({ reference, instances }), need = (what: Need): boolean => metrics.some(({ needs }) => needs.includes(what));
+    const clip = metrics.some(({ needs }) => needs.length > 0) ? await this.clip(metrics, backend) : undefined;
+    const prompts = await this.prompts(reference), texts = prompts.map((prompt) => withoutTokens(prompt, cfg.drop_tokens));
+    const renderer = await Renderer.open(target.model, target.trained, backend, log);
+    try {
+      const size = { height: cfg.height ?? renderer.defaultSize, width: cfg.width ?? renderer.defaultSize };
+      const cost = modelCost(renderer, size);
+      const request = { ...size, steps: cfg.num_inference_steps, guidance_scale: cfg.guidance_scale, negative_prompt: cfg.negative_prompt, ...(cfg.scheduler === undefined ? {} : { scheduler: cfg.scheduler }) };
+      const shared: Shared = {
+        reference: need('reference') && reference && clip ? await this.features(reference, clip, 'reference pictures') : [],
+        instances: need('instances') && instances && clip ? await this.features(instances, clip, 'pictures of the subject') : [],
+        texts: need('texts') && clip ? await textFeatures(texts, clip) : [],
+      };
+      const seeds = typeof cfg.seeds === 'number' ? Array.from({ length: cfg.seeds }, (_, i) => i) : cfg.seeds;
+      const seen = await this.observeAll(seeds, { prompts, texts, request }, metrics, clip, renderer);
+      const scores = summarise(metrics, seen, shared, cfg.interval);
+      const timed = this.options.latency ? await latency(renderer, { ...size, guidance: cfg.guidance_scale, signal: this.signal }) : null;
+      this.stopIfAsked();
+      const result: Evaluation = {
+        diffengine: packageVersion,
+        model: { base: target.model, checkpoint: target.trained?.path ?? null, fingerprint: await pipelineFingerprint(renderer.pipeline.folder) },
+        clip: clip && cfg.clip !== undefined ? { folder: cfg.clip, fingerprint: clip.fingerprint } : null,
+        config, seeds, size, pictures: { generated_per_seed: prompts.length, reference: shared.reference.length, instances: shared.instances.length },
+        scores: scores.map(({ name, better, value, halfWidth, perSeed }) => ({ name, better, value, half_width_95: halfWidth ?? null, per_seed: perSeed })),
+        cost, latency: timed, prompts,
+      };
+      await writeFileAtomic(join(out, 'eval.json'), `${JSON.stringify(result, null, 2)}\n`);
+      return result;
+    } finally {
+      await renderer.dispose();
+      await clip?.dispose();
+      for (const metric of metrics) await metric.dispose();
+    }
+  }
+
+  private async open(source: string | object | undefined, where: string): Promise<PictureSet | undefined> {
+    return source === undefined ? undefined : openPictures(source, where, this.build, this.services);
+  }
+
+  /** Those of the config, or all that the pictures allow. @throws UserError when one needs pictures that are not given */
+  private metrics(given: { readonly reference: PictureSet | undefined; readonly instances: PictureSet | undefined }): Metric[] {
+    const { val_evaluator: asked } = this.options.config;
+    const possible = ['ClipScore', ...(given.reference ? ['FrechetDistance', 'ClipMMD'] : []), ...(given.instances ? ['ClipImageScore'] : [])];
+    return (asked ?? possible.map((type) => ({ type }))).map((one) => {
+      const metric = this.build(METRICS, one);
+      for (const what of ['reference', 'instances'] as const) {
+        if (!metric.needs.includes(what) || given[what]) continue;
+        const fix = what === 'reference' ? 'set val_dataloader.dataset, or give --reference' : 'set val_cfg.instances, or give --instances';
+        throw new UserError(`${one.type}: compares with ${what === 'reference' ? 'reference pictures' : 'pictures of the subject'}, and none are given; ${fix}`);
+      }
+      return metric;
+    });
+  }
+
+  private async clip(metrics: readonly Metric[], backend: Parameters<typeof ClipFeatures.open>[1]): Promise<ClipFeatures> {
+    const { clip } = this.options.config.val_cfg;
+    if (clip === undefined) throw new UserError(`${metrics.find(({ needs }) => needs.length > 0)?.constructor.name}: looks through a CLIP, and none is given; set val_cfg.clip, or give --clip, a folder in transformers' format`);
+    return ClipFeatures.open(resolvePackagePath(clip), backend, this.options.log);
+  }
+
+  /** One per picture: given ones, else the texts of the reference; from the start again where there are too few. */
+  private async prompts(reference: PictureSet | undefined): Promise<string[]> {
+    const { prompts: given, num_images: wanted } = this.options.config.val_cfg;
+    if (wanted !== undefined && wanted > MOST_PICTURES) throw new UserError(`val_cfg.num_images: ${wanted} pictures per seed; at most ${MOST_PICTURES}`);
+    if (given !== undefined) {
+      const list = await readPrompts(given);
+      return Array.from({ length: wanted ?? list.length }, (_, i) => list[i % list.length]);
+    }
+    if (!reference?.text) throw new UserError('prompts: none are given, and there is no reference dataset with texts; set val_cfg.prompts, or give --prompts, a .txt with one per line or a .csv');
+    const texts: string[] = [];
+    for (let i = 0; i < Math.min(wanted ?? reference.length, reference.length); i++) texts.push(await reference.text(i));
+    return Array.from({ length: wanted ?? texts.length }, (_, i) => texts[i % texts.length]);
+  }
+
+  private async features(set: PictureSet, clip: FeatureExtractor, what: string): Promise<Rows> {
+    const rows: Float32Array[] = [], bar = this.options.log.progress(set.length, 0);
+    try {
+      while (rows.length < set.length) {
+        this.stopIfAsked();
+        const batch = await Promise.all(Array.from({ length: Math.min(ON_SHEET, set.length - rows.length) }, (_, i) => set.picture(rows.length + i)));
+        rows.push(...await clip.images(batch));
+        bar?.update(rows.length, what);
+      }
+    } finally {
+      bar?.stop();
+    }
+    return rows;
+  }
+
+  private async observeAll(seeds: readonly number[], drawing: Drawing, metrics: readonly Metric[], features: FeatureExtractor | undefined, renderer: Renderer): Promise<Seen[]> {
+    const { log, out, savePictures } = this.options, steps = drawing.prompts.length * drawing.request.steps, seen: Seen[] = [];
+    const bar = log.progress(seeds.length * steps, 0);
+    try {
+      for (const [k, seed] of seeds.entries()) {
+        const shown: HostTensor[] = [];
+        const found = await observe(seed, drawing, {
+          draw: (request) => renderer.render(request), metrics, features, signal: this.signal,
+          onStep: (done) => bar?.update(k * steps + done, `seed ${seed}`),
+          onPicture: async (index, picture) => {
+            if (shown.length < ON_SHEET) shown.push(picture);
+            if (savePictures) await writePng(join(out, `seed${seed}`, `${index}.png`), picture);
+          },
+        });
+        this.stopIfAsked();
+        if (found) seen.push(found);
+        await writePng(join(out, `seed${seed}.png`), contactSheet(shown));
+      }
+    } finally {
+      bar?.stop();
+    }
+    return seen;
+  }
+
+  private stopIfAsked(): void {
+    if (this.signal.aborted) throw new Interrupted(`stopped; no results in ${this.options.out}. The same command starts again`);
+  }
+}
+
+/** One run of the text tower per different text. */
+async function textFeatures(texts: readonly string[], clip: FeatureExtractor): Promise<Rows> {
+  const different = [...new Set(texts)], rows = await clip.texts(different), byText = new Map(different.map((text, i) => [text, rows[i]]));
+  return texts.map((text) => byText.get(text)!);
+}

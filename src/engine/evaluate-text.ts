@@ -1,0 +1,36 @@
+/** The results of an evaluation as a table. */
+import type { Evaluation } from './evaluate-run.js';
+
+export function evaluationText({ model, pictures, seeds, size, config, scores, cost, latency }: Evaluation): string {
+  const n = (value: number): string => value.toLocaleString('en-US'), { unet, text_encoder, vae } = cost.parameters;
+  const { num_inference_steps: steps, guidance_scale: guidance } = config.val_cfg;
+  const against = [pictures.reference > 0 ? `${n(pictures.reference)} reference pictures` : '', pictures.instances > 0 ? `${n(pictures.instances)} of the subject` : ''].filter((part) => part !== '');
+  return [
+    `model       ${model.base}${model.checkpoint === null ? '' : ` with ${model.checkpoint}`}`,
+    `pictures    ${n(pictures.generated_per_seed)} of ${size.width}x${size.height} per seed (${seeds.join(', ')}), ${steps} steps, guidance ${guidance}${against.length > 0 ? `; against ${against.join(' and ')}` : ''}`,
+    `parameters  U-Net ${n(unet)}, text encoder ${n(text_encoder)}, VAE ${n(vae)}`,
+    `arithmetic  ${giga(cost.macs)} GMACs per U-Net evaluation${guidance > 1 ? `, ${giga(2 * cost.macs)} per guided step` : ''}`,
+    ...(latency === null ? [] : [`latency     ${latency.median_ms.toPrecision(3)} ms per ${latency.guided ? 'guided ' : ''}step, median of ${latency.runs} (${latency.machine})`]),
+    '',
+    ...scoreTable(scores, config.val_cfg.interval === 'bootstrap' ? '95 % over pictures' : '95 % over seeds'),
+  ].join('\n');
+}
+
+const giga = (macs: number): string => (macs / 1e9).toPrecision(4);
+
+type Row = Pick<Evaluation['scores'][number], 'name' | 'better' | 'value' | 'half_width_95'>;
+
+/** An arrow says where better is. */
+export function scoreTable(scores: readonly Row[], heading: string): string[] {
+  const rows = [['', 'value', heading], ...scores.map(({ name, better, value, half_width_95: half }) => [
+    `${name} ${better === 'higher' ? '↑' : '↓'}`, digits(value, half), half === null ? 'one seed' : `± ${digits(half, half)}   ${digits(value - half, half)} to ${digits(value + half, half)}`,
+  ])];
+  const width = (column: number): number => Math.max(...rows.map((row) => row[column].length));
+  return rows.map(([name, value, interval]) => `${name.padEnd(width(0))}  ${value.padStart(width(1))}  ${interval}`.trimEnd());
+}
+
+/** As many digits as the interval allows, and one more; four of a value without one. */
+function digits(value: number, halfWidth: number | null): string {
+  if (halfWidth === null || halfWidth === 0) return value.toPrecision(4);
+  return value.toFixed(Math.min(8, Math.max(0, 1 - Math.floor(Math.log10(halfWidth)))));
+}

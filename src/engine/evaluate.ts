@@ -1,0 +1,107 @@
+/** Pictures drawn with several seeds, looked at by metrics. */
+import { UserError } from '../errors.js';
+import { bootstrapHalfWidths, studentHalfWidth } from '../metrics/interval.js';
+import type { Evidence, FeatureExtractor, Metric, Rows } from '../metrics/metric.js';
+import { mean } from '../metrics/vectors.js';
+import type { SampleRequest } from '../models/model.js';
+import { Rng } from '../random/rng.js';
+import type { HostTensor } from '../tensor/host.js';
+
+/** What is drawn; one picture per prompt and seed. */
+export interface Drawing {
+  readonly prompts: readonly string[];
+  /** as CLIP reads them, one per prompt */
+  readonly texts: readonly string[];
+  readonly request: Omit<SampleRequest, 'prompts' | 'seeds' | 'onStep' | 'signal'>;
+}
+
+export interface Observer {
+  readonly draw: (request: SampleRequest) => AsyncGenerator<HostTensor>;
+  readonly metrics: readonly Metric[];
+  /** undefined when no metric looks at features */
+  readonly features: FeatureExtractor | undefined;
+  readonly signal?: AbortSignal;
+  /** @param done denoising steps of this seed */
+  readonly onStep?: (done: number) => void;
+  readonly onPicture?: (index: number, picture: HostTensor) => Promise<void>;
+}
+
+/** What was seen of the pictures of one seed. */
+export interface Seen {
+  readonly generated: Rows;
+  readonly judged: ReadonlyMap<Metric, Rows>;
+}
+
+/** Evidence that all seeds share. */
+export type Shared = Pick<Evidence, 'texts' | 'reference' | 'instances'>;
+
+/** Pictures in memory at a time. */
+const BATCH = 32;
+/** Pictures of one seed at most: each has a start noise of its own. */
+export const MOST_PICTURES = 1_000_000;
+
+/**
+ * Draws the pictures of one seed; picture k starts from the noise of seed * 1,000,000 + k.
+ * @returns undefined when the signal stopped it
+ */
+export async function observe(seed: number, { prompts, request }: Drawing, { draw, metrics, features, signal, onStep, onPicture }: Observer): Promise<Seen | undefined> {
+  const generated: Float32Array[] = [], judged = new Map<Metric, Float32Array[]>(), batch: HostTensor[] = [];
+  const wanted = metrics.some(({ needs }) => needs.includes('generated'));
+  let done = 0;
+  const look = async (): Promise<void> => {
+    if (wanted && features) generated.push(...await features.images(batch));
+    for (const metric of metrics) {
+      const rows = await metric.judge?.(batch, prompts.slice(done, done + batch.length));
+      if (rows) judged.set(metric, [...(judged.get(metric) ?? []), ...rows]);
+    }
+    done += batch.length;
+    batch.length = 0;
+  };
+  const seeds = prompts.map((_, k) => seed * MOST_PICTURES + k);
+  for await (const picture of draw({ ...request, prompts, seeds, ...(signal && { signal }), ...(onStep && { onStep }) })) {
+    await onPicture?.(done + batch.length, picture);
+    batch.push(picture);
+    if (batch.length === BATCH) await look();
+  }
+  if (batch.length > 0) await look();
+  return done === prompts.length ? { generated, judged } : undefined;
+}
+
+/** One number of the result. */
+export interface Score {
+  readonly name: string;
+  readonly better: Metric['better'];
+  /** mean over seeds; with intervals over pictures, the value of all pictures together */
+  readonly value: number;
+  /** of the 95 % interval; undefined where one seed says nothing of it */
+  readonly halfWidth: number | undefined;
+  readonly perSeed: readonly number[];
+}
+
+/** Replicates: an interval's width is then known to about 3 % (its relative deviation is 1 / sqrt(2 * replicates)). */
+const REPLICATES = 500;
+
+/** @throws UserError when two metrics give the same name to their values */
+export function summarise(metrics: readonly Metric[], seen: readonly Seen[], shared: Shared, interval: 'seeds' | 'bootstrap'): Score[] {
+  const scores = metrics.flatMap((metric) => {
+    const evidence = (parts: readonly Seen[]): Evidence => ({
+      ...shared,
+      generated: parts.flatMap(({ generated }) => generated), texts: parts.flatMap(() => shared.texts), judged: parts.flatMap(({ judged }) => judged.get(metric) ?? []),
+    });
+    const bySeed = seen.map((one) => metric.scores(evidence([one])));
+    const all = interval === 'bootstrap' ? evidence(seen) : undefined, pooled = all && metric.scores(all);
+    const widths = all && bootstrapHalfWidths(metric, all, new Rng(0).stream('bootstrap'), REPLICATES);
+    return Object.keys(bySeed[0]).map((name) => {
+      const perSeed = bySeed.map((values) => values[name]);
+      return { name, better: metric.better, value: pooled?.[name] ?? mean(perSeed), halfWidth: widths ? widths[name] : studentHalfWidth(perSeed), perSeed };
+    });
+  });
+  const twice = scores.find(({ name }, i) => scores.findIndex((other) => other.name === name) !== i);
+  if (twice) throw new UserError(`val_evaluator: two metrics give a value called "${twice.name}"; keep one of them`);
+  return scores;
+}
+
+/** A prompt without some words: those that stand for a subject mean nothing to CLIP. */
+export function withoutTokens(prompt: string, tokens: readonly string[]): string {
+  return prompt.split(/\s+/).filter((word) => !tokens.includes(word.replace(/[.,;:!?]+$/, ''))).join(' ');
+}

@@ -1,0 +1,50 @@
+/** What a metric is: numbers from what was drawn, what was asked for, and what it should look like. */
+import type { HostTensor } from '../tensor/host.js';
+
+/** Vectors of one length: one per picture or text. */
+export type Rows = readonly Float32Array[];
+
+/** Sees pictures and texts as vectors of one space, not normalised. `ClipFeatures` is one. */
+export interface FeatureExtractor {
+  /** @param pictures uint8 [H, W, 3] of any size @returns [dimension] per picture */
+  images(pictures: readonly HostTensor[]): Promise<Rows>;
+  /** @returns [dimension] per text */
+  texts(prompts: readonly string[]): Promise<Rows>;
+  readonly dimension: number;
+  /** identifies the weights: values of different extractors cannot be compared */
+  readonly fingerprint: string;
+}
+
+/** What a metric looks at. Features that no metric of the evaluation needs are not computed, and empty. */
+export interface Evidence {
+  /** features of the generated pictures */
+  readonly generated: Rows;
+  /** features of the text that each generated picture was asked with */
+  readonly texts: Rows;
+  /** features of pictures as they should be, in no order */
+  readonly reference: Rows;
+  /** features of the pictures of one subject */
+  readonly instances: Rows;
+  /** what `judge` said, per generated picture */
+  readonly judged: Rows;
+}
+
+/** Evidence that an evaluation has to collect; `reference` and `instances` have to be given by its user. */
+export type Need = Exclude<keyof Evidence, 'judged'>;
+
+export abstract class Metric {
+  abstract readonly needs: readonly Need[];
+  abstract readonly better: 'higher' | 'lower';
+
+  /**
+   * For what features do not tell: looks at generated pictures while they are in memory.
+   * @param pictures uint8 [H, W, 3] @param prompts one per picture @returns one row per picture, for `evidence.judged`
+   */
+  judge?(pictures: readonly HostTensor[], prompts: readonly string[]): Promise<Rows>;
+
+  /** Values by name, such as `{ 'CLIP-T': 0.29 }`. Evidence that it needs has at least one row. */
+  abstract scores(evidence: Evidence): Readonly<Record<string, number>>;
+
+  /** Frees what `judge` holds. */
+  async dispose(): Promise<void> {}
+}

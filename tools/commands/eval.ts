@@ -1,0 +1,116 @@
+import { join } from 'node:path';
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { number, whole } from '../demo-options.js';
+
+interface EvalOptions {
+  readonly config?: string;
+  readonly base?: boolean;
+  readonly sdmodel?: string;
+  readonly clip?: string;
+  readonly prompts?: string;
+  readonly dropTokens?: readonly string[];
+  readonly reference?: string;
+  readonly instances?: string;
+  readonly metrics?: readonly string[];
+  readonly numImages?: number;
+  readonly seeds?: number | readonly number[];
+  readonly interval?: string;
+  readonly steps?: number;
+  readonly guidance?: number;
+  readonly height?: number;
+  readonly width?: number;
+  readonly scheduler?: string;
+  readonly negativePrompt?: string;
+  readonly latency: boolean;
+  readonly savePictures?: boolean;
+  readonly out?: string;
+  readonly backend?: string;
+  readonly cfgOptions?: readonly string[];
+  readonly debug?: boolean;
+}
+
+export function register(program: Command): void {
+  program.command('eval')
+    .description('measure what a model draws: FD, CMMD, CLIP-T, CLIP-I, with intervals; and its size, arithmetic and speed')
+    .argument('<model>', 'pipeline folder or hub id; checkpoint, work dir or adapter; or a config, whose last checkpoint is meant')
+    .option('--config <config>', 'take val_cfg, val_evaluator and val_dataloader of this config (default: those that the model was trained with)')
+    .option('--base', 'the model before training')
+    .option('--sdmodel <model>', 'pipeline that an adapter is for (default: the one recorded with it)')
+    .option('--clip <folder>', "CLIP that looks at pictures, in transformers' format")
+    .option('--prompts <file>', 'what to draw: .txt, one per line, or .csv (default: the texts of the reference)')
+    .option('--drop-tokens <words...>', 'words that CLIP is not shown, such as sks')
+    .option('--reference <folder>', 'pictures as they should be, for FD and CMMD')
+    .option('--instances <folder>', 'pictures of one subject, for CLIP-I')
+    .option('--metrics <names...>', 'such as FrechetDistance ClipMMD ClipScore ClipImageScore (default: all that the given pictures allow)')
+    .option('--num-images <n>', 'pictures per seed (default: one per prompt)', whole(1))
+    .option('--seeds <list>', 'how many, or which: 3, or 4,7,11 (default: 3)', seedList)
+    .addOption(new Option('--interval <over>', 'what the 95 % intervals are over (default: seeds)').choices(['seeds', 'bootstrap']))
+    .option('--steps <n>', 'denoising steps (default: 50)', whole(1))
+    .option('--guidance <x>', 'classifier-free guidance (default: 7.5)', number)
+    .option('--height <px>', "a multiple of 8 (default: the model's own)", whole(8))
+    .option('--width <px>', "a multiple of 8 (default: the model's own)", whole(8))
+    .option('--scheduler <name>', "sampler, such as DDIMScheduler (default: the model's own)")
+    .option('--negative-prompt <text>', 'what should not be in the pictures')
+    .option('--no-latency', 'skip timing')
+    .option('--save-pictures', 'write every picture, beside a sheet of the first ones per seed')
+    .option('--out <folder>', 'where eval.json and the sheets go (default: work_dirs/eval/<model>)')
+    .option('--backend <name>', 'what computes: onnxruntime, tfjs, or another component of BACKENDS')
+    .option('--cfg-options <key=value...>', 'replace single values of the config; values are YAML')
+    .option('--debug', 'more log lines, and stack traces of errors')
+    .addHelpText('after', `
+Examples:
+  diffengine eval segmind/small-sd --clip ./clip-vit-base-patch32 --prompts prompts.txt --reference ./photos
+  diffengine eval work_dirs/my_run --clip ./clip-vit-base-patch32 --prompts prompts.txt --instances ./my-dog --drop-tokens sks
+  diffengine eval my_config.ts --base --seeds 5 --interval bootstrap
+  diffengine eval ./my-small-sd --config my_config.ts --metrics ClipScore --no-latency --out results
+
+Equal arguments give equal numbers; only the latency differs.`)
+    .action(evalCommand);
+}
+
+async function evalCommand(model: string, options: EvalOptions): Promise<void> {
+  const { loadComponents, loadCustomImports } = await import('../../src/components.js');
+  const { validateEvaluation } = await import('../../src/registry/validate.js');
+  const { backendType } = await import('../../src/engine/build-backend.js');
+  const { findTarget } = await import('../../src/engine/evaluate-target.js');
+  const { runEvaluation } = await import('../../src/engine/evaluate-run.js');
+  const { evaluationText } = await import('../../src/engine/evaluate-text.js');
+  const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
+  const { Interrupted } = await import('../../src/errors.js');
+  type Settings = Parameters<typeof runEvaluation>[0]['config'];
+
+  const { config: optionsFile, cfgOptions = [], ...rest } = options;
+  const target = await findTarget(model, { base: options.base ?? false, sdmodel: options.sdmodel, config: optionsFile, cfgOptions });
+  await loadComponents();
+  const imports = await loadCustomImports(target.config, target.configFile);
+  const { val_dataloader, val_evaluator, val_cfg, backend, cache_dir } = target.config;
+  const given = defined({
+    clip: rest.clip, prompts: rest.prompts, drop_tokens: rest.dropTokens, instances: rest.instances, num_images: rest.numImages, seeds: rest.seeds, interval: rest.interval,
+    num_inference_steps: rest.steps, guidance_scale: rest.guidance, height: rest.height, width: rest.width, scheduler: rest.scheduler, negative_prompt: rest.negativePrompt,
+  });
+  const config = validateEvaluation(defined({
+    val_dataloader: rest.reference === undefined ? val_dataloader : { dataset: rest.reference },
+    val_evaluator: rest.metrics?.map((type) => ({ type })) ?? val_evaluator,
+    val_cfg: { ...(val_cfg as object | undefined), ...given },
+    backend: rest.backend === undefined ? backend : { type: backendType(rest.backend) },
+    cache_dir, custom_imports: imports,
+  }));
+  const log = new ConsoleLogger({ debug: options.debug ?? false }), out = options.out ?? join('work_dirs', 'eval', target.name);
+  try {
+    const result = await runEvaluation({ config: config as unknown as Settings, target, out, latency: options.latency, savePictures: options.savePictures ?? false, log });
+    log.info(`${evaluationText(result)}\n\nwrote ${join(out, 'eval.json')}`);
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error;
+    log.info(error.message); // not a failure to explain: the exit code is that of the signal
+  }
+}
+
+const defined = (values: Readonly<Record<string, unknown>>): Record<string, unknown> => Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+
+/** "3" is a number of seeds, "4,7" are seeds. */
+function seedList(text: string): number | number[] {
+  if (!text.includes(',')) return whole(1)(text);
+  const seeds = text.split(',').map(whole(0));
+  if (new Set(seeds).size < seeds.length) throw new InvalidArgumentError('a seed is there twice.');
+  return seeds;
+}
