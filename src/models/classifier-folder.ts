@@ -1,10 +1,11 @@
 /** A trained classifier, opened to judge pictures. */
 import { access } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { Backend, Executable } from '../backends/backend.js';
 import { UserError } from '../errors.js';
 import { asImage, type Image } from '../image/picture.js';
 import { resample } from '../image/resample.js';
+import type { Logger } from '../registry/tokens.js';
 import { floats, float32, type HostTensor } from '../tensor/host.js';
 import { softmax } from '../tensor/ops.js';
 import { input } from '../tensor/tensor.js';
@@ -13,6 +14,7 @@ import { classifierLogits, classifierShapes, parseClassifier, type ClassifierCon
 import { FrozenSource } from './frozen-source.js';
 import { Scope } from './layers/scope.js';
 import { fingerprint, readJson } from './pipeline-folder.js';
+import { resolveModel } from './weights/hub.js';
 import { openWeights } from './weights/open-weights.js';
 
 /** Pictures per run. */
@@ -22,14 +24,14 @@ const BATCH = 32;
 export type Probabilities = Readonly<Record<string, Float32Array>>;
 
 /**
- * @param folder with config.json and model.safetensors, or one that has them in `classifier/`
+ * @param idOrPath folder with config.json and model.safetensors, or one that has them in `classifier/`; or an id of the hub
  * @throws UserError naming the file and what is wrong with it
  */
-export async function openClassifier(folder: string, backend: Backend): Promise<PictureClassifier> {
-  const inner = join(resolve(folder), 'classifier');
-  const path = await access(join(inner, 'config.json')).then(() => inner, () => resolve(folder)), file = join(path, 'config.json');
+export async function openClassifier(idOrPath: string, backend: Backend, log?: Logger): Promise<PictureClassifier> {
+  const outer = await resolveModel(idOrPath, { log }), inner = join(outer, 'classifier');
+  const path = await access(join(inner, 'config.json')).then(() => inner, () => outer), file = join(path, 'config.json');
   const config = parseClassifier(await readJson(file, 'a trained ImageClassifier has one (classifier/config.json)'), file);
-  const source = new FrozenSource(await openWeights(path, 'model'));
+  const source = new FrozenSource(await openWeights(path, 'model', { log }));
   source.check(classifierShapes(config), /^\b$/);
   return new PictureClassifier(config, source, backend, await fingerprint(source.weights));
 }

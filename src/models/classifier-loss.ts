@@ -1,5 +1,5 @@
 /** Cross-entropy over attributes of which a row may lack some. */
-import { add, lessOrEqual, maximum, mul, neg, reshape, sub, sum, sumLast, div } from '../tensor/ops.js';
+import { add, div, lessOrEqual, maximum, mul, neg, reshape, sum, sumLast } from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { logSoftmax } from './clip-loss.js';
 
@@ -13,10 +13,10 @@ export function attributeLoss(logits: Readonly<Record<string, Tensor>>, targets:
   return div(entropy, maximum(total(names.map((name) => sum(targets[name]))), 1));
 }
 
-/** Share of the labelled rows of which no phrase is more probable than the right one; 0 when no row has a label. Shapes as above. */
+/** Share of the labelled rows whose right phrase is more probable than each other one; 0 when no row has a label. Shapes as above. */
 export function attributeAccuracy(logits: Tensor, targets: Tensor): Tensor {
   const [B] = logits.shape, labelled = reshape(sumLast(targets), [B]);
-  const better = sub(1, lessOrEqual(logits, sumLast(mul(logits, targets)))); // [B, phrases]
-  const right = lessOrEqual(reshape(sumLast(better), [B]), 0);
+  const asProbable = lessOrEqual(sumLast(mul(logits, targets)), logits); // [B, phrases], 1 at the right one itself
+  const right = lessOrEqual(reshape(sumLast(asProbable), [B]), 1);
   return div(sum(mul(right, labelled)), maximum(sum(labelled), 1));
 }
