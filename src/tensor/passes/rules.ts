@@ -1,5 +1,5 @@
 /** The algebraic rules of `simplify`, as data. */
-import { add, div, expand, mul, neg, reshape, sub, transpose } from '../ops.js';
+import { add, concat, div, expand, mul, neg, pad, reshape, sub, transpose } from '../ops.js';
 import { applyPrimitive, primitive } from '../primitive.js';
 import type { Attrs, Tensor } from '../tensor.js';
 import { any, is, literal, op, uniformValue, type Bound, type Rule } from './pattern.js';
@@ -48,8 +48,23 @@ const REARRANGING: readonly Rule[] = [
     law: 'an expansion of an expansion is one expansion', match: op('expand', op('expand', x)), to: (m, out) => expand(m['x'], out.shape),
     example: (_x, y) => expand(expand(y, [3, 4]), [2, 3, 4]),
   },
+  {
+    // the gradient of a tensor that was cut in two, as GEGLU cuts its projection
+    law: 'two tensors that are padded to fill one another are one after the other', match: op('add', op('pad', x), op('pad', y)),
+    to: (m, out) => joined(out.node.inputs[0], m['x'], out.node.inputs[1], m['y']) ?? joined(out.node.inputs[1], m['y'], out.node.inputs[0], m['x']),
+    example: (x, y) => add(pad(x, [0, 4, 0], [0, 0, 0]), pad(expand(y, [...x.shape.slice(0, 1), 4, ...x.shape.slice(2)]), [0, 0, 0], [0, x.shape[1], 0])),
+  },
   { law: 'a cast to the same dtype is nothing', match: op('cast', x), to: (m) => m['x'], example: (x) => node('cast', [x], { to: 'float32' }) },
 ];
+
+/** `first` then `second`, when the zeros of each are where the other is. */
+function joined(padFirst: Tensor, first: Tensor, padSecond: Tensor, second: Tensor): Tensor | undefined {
+  const [after, before] = [ints(padFirst, 'after'), ints(padSecond, 'before')];
+  const axis = after.findIndex((n) => n > 0);
+  if (axis < 0 || [...ints(padFirst, 'before'), ...ints(padSecond, 'after')].some((n) => n > 0)) return undefined;
+  const fits = after.every((n, i) => n === (i === axis ? second.shape[axis] : 0)) && before.every((n, i) => n === (i === axis ? first.shape[axis] : 0));
+  return fits ? concat([first, second], axis) : undefined;
+}
 
 /** Binary ops broadcast by themselves. */
 const BROADCASTING: readonly Rule[] = ['add', 'sub', 'mul', 'div', 'minimum', 'maximum', 'lessOrEqual'].flatMap((name) => {
