@@ -27,7 +27,11 @@ const PARTS: readonly (readonly [Exclude<keyof MemoryPlan, 'peak'>, string])[] =
   ['activations', 'results and scratch of the programs'], ['states', 'trained values, optimizer, averages'], ['caches', 'pictures and latents kept'],
 ];
 
-export function planText(plan: Plan, limit: number): string {
+/** Whose memory is played through. */
+const PLAYED = 'OnnxRuntimeBackend cpu';
+
+/** @param limit bytes there are @param available of them free now, when it is this machine's memory */
+export function planText(plan: Plan, limit: number, available?: number): string {
   const { model, batch, step, sampling, memory, speed, total } = plan;
   const update = batch.accumulated > 1 ? `, an update after every ${batch.accumulated}` : '';
   const lines = [
@@ -40,7 +44,7 @@ export function planText(plan: Plan, limit: number): string {
       const runs = programs.map((p) => `${p.name} x ${whole(p.runs)}`).join(', ');
       return `  ${phase.padEnd(20)} ${`${short(flops)} operations${timed(seconds)}`.padEnd(30)} ${runs}`;
     }),
-    `memory       ${size(memory.peak)} at most, of ${size(limit)}`,
+    `memory       ${size(memory.peak)} at most, of ${size(limit)}${available === undefined ? '' : ` (${size(available)} free now)`}${plan.backend === PLAYED ? '' : `, were it ${PLAYED}`}`,
     ...PARTS.filter(([key]) => memory[key] > 0).map(([key, what]) => `  ${size(memory[key]).padStart(10)}  ${what}`),
     ...(speed ? [`measured     ${speed.gflopsPerSecond.toFixed(0)} GFLOP/s, ${speed.gigabytesPerSecond.toFixed(0)} GB/s; times are as good as this second was quiet`] : []),
   ];

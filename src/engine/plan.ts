@@ -61,6 +61,8 @@ export interface MemoryPlan {
 export interface Plan {
   readonly model: { readonly type: string; readonly trained: number; readonly frozen: number };
   readonly downloads: readonly Download[];
+  /** component and device */
+  readonly backend: string;
   readonly batch: { readonly rows: number; readonly height: number; readonly width: number; readonly accumulated: number; readonly iterations: number };
   /** of one iteration, with its share of updates */
   readonly step: { readonly macs: number; readonly flops: number; readonly seconds?: number };
@@ -96,7 +98,7 @@ export async function plan({ config: tree, log, calibrationSeconds }: PlanOption
 
 /** Places of a config that are read here. */
 interface RunPlaces {
-  readonly backend?: object;
+  readonly backend?: { readonly type: string; readonly device?: string };
   readonly randomness?: { readonly seed?: number };
   readonly cache_dir?: string;
 }
@@ -138,7 +140,7 @@ async function measure(config: object | undefined, programs: readonly PlannedPro
   }
 }
 
-function report(config: RunConfig, { trained, frozen, rows, picture: [height, width], cacheBytes }: Rehearsed, programs: readonly PlannedProgram[], downloads: readonly Download[], speed: Speed | undefined): Plan {
+function report(config: RunConfig & RunPlaces, { trained, frozen, rows, picture: [height, width], cacheBytes }: Rehearsed, programs: readonly PlannedProgram[], downloads: readonly Download[], speed: Speed | undefined): Plan {
   const phases = PHASES.map((phase) => phasePlan(phase, programs, speed)).filter((p) => p.programs.length > 0);
   const iterations = config.train_cfg.max_iters, sampler = programs.find(({ name }) => name === 'sample_step');
   const training = phases.find(({ phase }) => phase === 'training')?.programs ?? [];
@@ -147,6 +149,7 @@ function report(config: RunConfig, { trained, frozen, rows, picture: [height, wi
   return {
     model: { type: config.model.type, trained, frozen },
     downloads,
+    backend: [config.backend?.type ?? 'OnnxRuntimeBackend', config.backend?.device ?? 'cpu'].join(' '),
     batch: { rows, height, width, accumulated: config.optim_wrapper.accumulative_counts ?? 1, iterations },
     step: { macs: perIteration((p) => p.macs), flops: perIteration((p) => p.flops), ...seconds(training, (p) => ((p.seconds ?? 0) * p.runs) / iterations) },
     ...(sampler && { sampling: { macs: sampler.macs, flops: sampler.flops, ...(speed && { seconds: runSeconds(sampler, speed) }) } }),

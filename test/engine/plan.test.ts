@@ -19,6 +19,7 @@ const GIB = 2 ** 30, TINY = 'assets/tiny-random-sd';
 const log = { info: () => {}, warn: () => {}, debug: () => {} };
 const DREAMBOOTH = 'tiny_random_sd_dreambooth_lora_dog';
 
+t.setTimeout(280_000);
 t.before(loadComponents);
 const scratch = await mkdtemp(join(tmpdir(), 'plan-test-'));
 t.teardown(() => rm(scratch, { recursive: true, force: true }));
@@ -122,6 +123,8 @@ void t.test('times come from measuring', async (t) => {
   t.ok((made.step.seconds ?? 0) > 0 && (made.speed?.gflopsPerSecond ?? 0) > 0);
   t.ok(Math.abs((made.total.seconds ?? 0) - made.phases.reduce((n, p) => n + (p.seconds ?? 0), 0)) < 1e-9);
   t.match(planText(made, 8 * GIB), /^measured +\d+ GFLOP\/s/m);
+  t.match(planText(made, 8 * GIB, 2 * GIB), /^memory +\d+ MiB at most, of 8\.00 GiB \(2\.00 GiB free now\)$/m);
+  t.match(planText({ ...made, backend: 'TfjsBackend cpu' }, 8 * GIB), /of 8\.00 GiB, were it OnnxRuntimeBackend cpu$/m);
 });
 
 /** A layout without values, dressed with the tokenizer of the smallest model. */

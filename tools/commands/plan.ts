@@ -41,7 +41,7 @@ async function planCommand(nameOrPath: string, options: PlanCommandOptions): Pro
   const { planText } = await import('../../src/engine/plan-text.js');
   const { UserError } = await import('../../src/errors.js');
 
-  const limit = options.memory === undefined ? machineMemory().limit : Number(options.memory) * 2 ** 30;
+  const { limit, available } = options.memory === undefined ? machineMemory() : { limit: Number(options.memory) * 2 ** 30, available: undefined };
   if (!(limit > 0)) throw new UserError(`--memory: ${options.memory}: not a size; give GiB, such as 8`);
   const { file, config: merged } = await loadConfig(nameOrPath, options.cfgOptions ?? []);
   await loadComponents();
@@ -51,6 +51,6 @@ async function planCommand(nameOrPath: string, options: PlanCommandOptions): Pro
   const log = new ConsoleLogger({ debug: options.debug ?? false });
   const made = await plan({ config, log, calibrationSeconds: options.measuring ? 1 : 0 });
   const fit = await fitting(made, config, limit, log);
-  console.log(options.json ? JSON.stringify({ ...made, memory: { ...made.memory, limit, fits: fit === undefined }, ...(fit && { advice: fit.advice }) }, null, 2) : planText(made, limit));
+  console.log(options.json ? JSON.stringify({ ...made, memory: { ...made.memory, limit, fits: fit === undefined }, ...(fit && { advice: fit.advice }) }, null, 2) : planText(made, limit, available));
   if (fit) throw new UserError(fit.message);
 }
