@@ -20,7 +20,7 @@ import { buildBackend } from './build-backend.js';
 import { latency, modelCost, type Latency, type ModelCost } from './evaluate-cost.js';
 import { openPictures, readPrompts, type PictureSet } from './evaluate-pictures.js';
 import type { Target } from './evaluate-target.js';
-import { MOST_PICTURES, observe, summarise, withoutTokens, type Drawing, type Score, type Seen, type Shared } from './evaluate.js';
+import { MOST_PICTURES, observe, pictureFeatures, repeated, summarise, textFeatures, withoutTokens, type Drawing, type Score, type Seen, type Shared } from './evaluate.js';
 import { Interrupt } from './interrupt.js';
 import { Renderer } from './render.js';
 import { packageVersion } from './version.js';
@@ -178,27 +178,24 @@ class EvaluationRun {
     if (wanted !== undefined && wanted > MOST_PICTURES) throw new UserError(`val_cfg.num_images: ${wanted} pictures per seed; at most ${MOST_PICTURES}`);
     if (given !== undefined) {
       const list = await readPrompts(given);
-      return Array.from({ length: wanted ?? list.length }, (_, i) => list[i % list.length]);
+      return repeated(list, wanted ?? list.length);
     }
     if (!reference?.text) throw new UserError('prompts: none are given, and there is no reference dataset with texts; set val_cfg.prompts, or give --prompts, a .txt with one per line or a .csv');
     const texts: string[] = [];
     for (let i = 0; i < Math.min(wanted ?? reference.length, reference.length); i++) texts.push(await reference.text(i));
-    return Array.from({ length: wanted ?? texts.length }, (_, i) => texts[i % texts.length]);
+    return repeated(texts, wanted ?? texts.length);
   }
 
   private async features(set: PictureSet, clip: FeatureExtractor, what: string): Promise<Rows> {
-    const rows: Float32Array[] = [], bar = this.options.log.progress(set.length, 0);
+    const bar = this.options.log.progress(set.length, 0);
     try {
-      while (rows.length < set.length) {
+      return await pictureFeatures(set, clip, set.length, (done) => {
         this.stopIfAsked();
-        const batch = await Promise.all(Array.from({ length: Math.min(ON_SHEET, set.length - rows.length) }, (_, i) => set.picture(rows.length + i)));
-        rows.push(...await clip.images(batch));
-        bar?.update(rows.length, what);
-      }
+        bar?.update(done, what);
+      });
     } finally {
       bar?.stop();
     }
-    return rows;
   }
 
   private async observeAll(seeds: readonly number[], drawing: Drawing, metrics: readonly Metric[], features: FeatureExtractor | undefined, renderer: Renderer): Promise<Seen[]> {
@@ -228,10 +225,4 @@ class EvaluationRun {
   private stopIfAsked(): void {
     if (this.signal.aborted) throw new Interrupted(`stopped; no results in ${this.options.out}. The same command starts again`);
   }
-}
-
-/** One run of the text tower per different text. */
-async function textFeatures(texts: readonly string[], clip: FeatureExtractor): Promise<Rows> {
-  const different = [...new Set(texts)], rows = await clip.texts(different), byText = new Map(different.map((text, i) => [text, rows[i]]));
-  return texts.map((text) => byText.get(text)!);
 }

@@ -20,9 +20,10 @@ const giga = (macs: number): string => (macs / 1e9).toPrecision(4);
 
 type Row = Pick<Evaluation['scores'][number], 'name' | 'better' | 'value' | 'half_width_95'>;
 
-/** An arrow says where better is. */
+/** An arrow says where better is. Bounds that a metric gives itself, as `x low` and `x high`, are left to eval.json. */
 export function scoreTable(scores: readonly Row[], heading: string): string[] {
-  const rows = [['', 'value', heading], ...scores.map(({ name, better, value, half_width_95: half }) => [
+  const isBound = (name: string): boolean => / (low|high)$/.test(name) && scores.some((other) => other.name === name.replace(/ \w+$/, ''));
+  const rows = [['', 'value', heading], ...scores.filter(({ name }) => !isBound(name)).map(({ name, better, value, half_width_95: half }) => [
     `${name} ${better === 'higher' ? '↑' : '↓'}`, digits(value, half), half === null ? 'one seed' : `± ${digits(half, half)}   ${digits(value - half, half)} to ${digits(value + half, half)}`,
   ])];
   const width = (column: number): number => Math.max(...rows.map((row) => row[column].length));

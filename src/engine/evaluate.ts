@@ -1,11 +1,11 @@
 /** Pictures drawn with several seeds, looked at by metrics. */
-import { UserError } from '../errors.js';
 import { bootstrapHalfWidths, studentHalfWidth } from '../metrics/interval.js';
 import type { Evidence, FeatureExtractor, Metric, Rows } from '../metrics/metric.js';
 import { mean } from '../metrics/vectors.js';
 import type { SampleRequest } from '../models/model.js';
 import { Rng } from '../random/rng.js';
 import type { HostTensor } from '../tensor/host.js';
+import type { PictureSet } from './evaluate-pictures.js';
 
 /** What is drawn; one picture per prompt and seed. */
 export interface Drawing {
@@ -67,6 +67,26 @@ export async function observe(seed: number, { prompts, request }: Drawing, { dra
   return done === prompts.length ? { generated, judged } : undefined;
 }
 
+/** @param count of the set's pictures, from the first @param onBatch told how many are done; may throw to stop */
+export async function pictureFeatures(set: PictureSet, features: FeatureExtractor, count = set.length, onBatch?: (done: number) => void): Promise<Rows> {
+  const rows: Float32Array[] = [];
+  while (rows.length < count) {
+    onBatch?.(rows.length);
+    const batch = await Promise.all(Array.from({ length: Math.min(BATCH, count - rows.length) }, (_, i) => set.picture(rows.length + i)));
+    rows.push(...await features.images(batch));
+  }
+  return rows;
+}
+
+/** One row per text; equal texts are read once. */
+export async function textFeatures(texts: readonly string[], features: FeatureExtractor): Promise<Rows> {
+  const different = [...new Set(texts)], rows = await features.texts(different), byText = new Map(different.map((text, i) => [text, rows[i]]));
+  return texts.map((text) => byText.get(text)!);
+}
+
+/** A list from the start again until it is long enough. */
+export const repeated = <T>(list: readonly T[], length: number): T[] => Array.from({ length }, (_, i) => list[i % list.length]);
+
 /** One number of the result. */
 export interface Score {
   readonly name: string;
@@ -81,9 +101,10 @@ export interface Score {
 /** Replicates: an interval's width is then known to about 3 % (its relative deviation is 1 / sqrt(2 * replicates)). */
 const REPLICATES = 500;
 
-/** @throws UserError when two metrics give the same name to their values */
+/** Where two metrics give their values the same name, as one with two settings does, the second is called `name (2)`. */
 export function summarise(metrics: readonly Metric[], seen: readonly Seen[], shared: Shared, interval: 'seeds' | 'bootstrap'): Score[] {
-  const scores = metrics.flatMap((metric) => {
+  const times = new Map<string, number>();
+  return metrics.flatMap((metric) => {
     const evidence = (parts: readonly Seen[]): Evidence => ({
       ...shared,
       generated: parts.flatMap(({ generated }) => generated), texts: parts.flatMap(() => shared.texts), judged: parts.flatMap(({ judged }) => judged.get(metric) ?? []),
@@ -92,13 +113,11 @@ export function summarise(metrics: readonly Metric[], seen: readonly Seen[], sha
     const all = interval === 'bootstrap' ? evidence(seen) : undefined, pooled = all && metric.scores(all);
     const widths = all && bootstrapHalfWidths(metric, all, new Rng(0).stream('bootstrap'), REPLICATES);
     return Object.keys(bySeed[0]).map((name) => {
-      const perSeed = bySeed.map((values) => values[name]);
-      return { name, better: metric.better, value: pooled?.[name] ?? mean(perSeed), halfWidth: widths ? widths[name] : studentHalfWidth(perSeed), perSeed };
+      const perSeed = bySeed.map((values) => values[name]), time = (times.get(name) ?? 0) + 1;
+      times.set(name, time);
+      return { name: time === 1 ? name : `${name} (${time})`, better: metric.better, value: pooled?.[name] ?? mean(perSeed), halfWidth: widths ? widths[name] : studentHalfWidth(perSeed), perSeed };
     });
   });
-  const twice = scores.find(({ name }, i) => scores.findIndex((other) => other.name === name) !== i);
-  if (twice) throw new UserError(`val_evaluator: two metrics give a value called "${twice.name}"; keep one of them`);
-  return scores;
 }
 
 /** A prompt without some words: those that stand for a subject mean nothing to CLIP. */

@@ -53,7 +53,7 @@ export async function rehearse(parts: RunParts, backend: PlanBackend, cacheDir: 
     const batch = await rehearseFeeds(parts, backend, classPictures);
     await rehearseSteps(new TrainStep({ ...parts, parameters }), parts, batch.feeds, count('training'));
     await new RunHooks(hooks).plan({
-      parameters, maxIters, weights: 'current',
+      parameters, maxIters, config: parts.config, weights: 'current',
       runs: async (program, times) => void await count('hooks')(times, async () => (await backend.compile(program)).run({})),
       draws: (request, times) => drawn(model, request, times, count('validation pictures')),
     });

@@ -1,5 +1,6 @@
 /** What hooks see and may use during a run. */
 import type { Backend } from '../backends/backend.js';
+import type { Dataset } from '../datasets/dataset.js';
 import type { Model, WeightSet } from '../models/model.js';
 import type { HostTensor } from '../tensor/host.js';
 import type { Rng } from '../random/rng.js';
@@ -10,6 +11,8 @@ export interface RunState {
   readonly model: Model;
   readonly backend: Backend;
   readonly parameters: Parameters;
+  /** What is trained on; prepared. */
+  readonly dataset: Dataset;
   readonly workDir: WorkDir;
   readonly rng: Rng;
   /** The merged config, as written to the work dir. */

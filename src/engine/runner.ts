@@ -163,9 +163,9 @@ export class Runner {
   }
 
   private state(parameters: Parameters, stateNames: string[]): RunState {
-    const { model, backend, workDir, rng, config, maxIters, signal } = this.parts;
+    const { model, backend, loader, workDir, rng, config, maxIters, signal } = this.parts;
     const run: RunState = {
-      model, backend, parameters, workDir, rng, config, maxIters, signal, stateNames,
+      model, backend, parameters, dataset: loader.dataset, workDir, rng, config, maxIters, signal, stateNames,
       iter: 0,
       logs: {},
       weights: 'current',

@@ -11,6 +11,8 @@ export type Priority = keyof typeof PRIORITY;
 /** A run that is only planned; what hooks tell it is counted, nothing is computed. */
 export interface PlannedRun {
   readonly parameters: Parameters;
+  /** The merged config. */
+  readonly config: Readonly<Record<string, unknown>>;
   readonly maxIters: number;
   /** as in `RunState` */
   weights: WeightSet;

@@ -9,6 +9,7 @@ import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS, type Logger } from '../registry/tokens.js';
 import { Hook } from './hook.js';
 import { escapeHtml, lineChart, type Point } from './report/line-chart.js';
+import { EVALUATION_FILE, scoreTable, type RunEvaluation } from './report/score-table.js';
 
 @HOOKS.register()
 export class ReportHook extends Hook {
@@ -38,8 +39,14 @@ export class ReportHook extends Hook {
   private async write(run: RunState): Promise<void> {
     const curve = await lossCurve(run.workDir.file(this.opts.jsonl));
     const pictures = await sheets(run.workDir.file('vis'));
-    await run.workDir.write('report.html', page(run, curve, pictures));
+    await run.workDir.write('report.html', page(run, curve, pictures, await evaluation(run.workDir.file(EVALUATION_FILE))));
   }
+}
+
+/** What EvaluationHook found; undefined without one, or before it looked. */
+async function evaluation(path: string): Promise<RunEvaluation | undefined> {
+  const text = await readFile(path, 'utf8').catch(() => undefined);
+  return text === undefined ? undefined : (JSON.parse(text) as RunEvaluation);
 }
 
 interface Sheet { readonly title: string; readonly dataUri: string }
@@ -69,7 +76,7 @@ async function sheets(folder: string): Promise<Sheet[]> {
   }));
 }
 
-function page(run: RunState, curve: readonly Point[], pictures: readonly Sheet[]): string {
+function page(run: RunState, curve: readonly Point[], pictures: readonly Sheet[], scores: RunEvaluation | undefined): string {
   const title = escapeHtml(basename(run.workDir.path));
   const numbers = Object.entries(run.logs).map(([name, value]) => `${escapeHtml(name)} ${value.toPrecision(4)}`).join(' · ');
   const figures = pictures.map(({ title: caption, dataUri }) => `<figure><img src="${dataUri}" alt="${caption}"><figcaption>${caption}</figcaption></figure>`);
@@ -78,12 +85,13 @@ function page(run: RunState, curve: readonly Point[], pictures: readonly Sheet[]
 <style>
   body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff }
   .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem } figure { margin: 0 }
-  img, svg { max-width: 100%; height: auto } figcaption { color: #666 } pre { background: #f5f5f5; padding: 1rem; overflow: auto }
+  img, svg { max-width: 100%; height: auto } figcaption { color: #666 } td, th { padding: 0.2rem 1rem 0.2rem 0; text-align: left } pre { background: #f5f5f5; padding: 1rem; overflow: auto }
 </style></head><body>
 <h1>${title}</h1>
 <p>Iteration ${run.iter + 1} of ${run.maxIters} · ${numbers}</p>
 <h2>Loss</h2>
 ${lineChart(curve)}
+${scores ? `<h2>Evaluation</h2>\n${scoreTable(scores)}` : ''}
 ${figures.length > 0 ? `<h2>Pictures</h2>\n<div class="pictures">\n${figures.join('\n')}\n</div>` : ''}
 <h2>Config</h2>
 <pre>${escapeHtml(stringify(run.config))}</pre>
