@@ -13,7 +13,7 @@ export const evaluationProperties = {
   },
   val_evaluator: { type: 'array', minItems: 1, items: { type: 'object', component: 'METRICS' }, description: 'what is measured; default all that the given pictures allow' },
   val_cfg: {
-    type: 'object', additionalProperties: false, description: 'how pictures are made and looked at for evaluation',
+    type: 'object', additionalProperties: false, default: {}, description: 'how pictures are made and looked at for evaluation',
     properties: {
       clip: { type: 'string', description: "folder of a CLIP checkpoint in transformers' format" },
       prompts: { anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' }, minItems: 1 }], description: 'a file (.txt with one per line, .csv with a column prompt or text), or a list' },
@@ -43,7 +43,6 @@ export const evaluationSchema = {
   additionalProperties: false,
   properties: {
     ...evaluationProperties,
-    val_cfg: { ...evaluationProperties.val_cfg, default: {} },
     backend,
     cache_dir: cacheDir,
     custom_imports: customImports,

@@ -123,6 +123,8 @@ void t.test('the DreamBooth configs are these, each under a name of its own', as
   t.strictSame([...(await builtInConfigs()).keys()].filter((name) => name.includes('dreambooth')).sort(), [
     'small_sd_dreambooth_lora_dog', 'small_sd_dreambooth_lora_keramer_face', 'stable_diffusion_v15_dreambooth_lora_dog',
     'tiny_random_sd_dreambooth_lora_dog', 'tiny_sd_dreambooth_lora_dog', 'tiny_sd_dreambooth_lora_keramer_face',
+    'toyland_sd_dreambooth_lora_dog', 'toyland_sd_dreambooth_lora_face', 'toyland_small_sd_dreambooth_lora_dog', 'toyland_small_sd_dreambooth_lora_face',
+    'toyland_tiny_sd_dreambooth_lora_dog', 'toyland_tiny_sd_dreambooth_lora_face',
   ]);
 });
 

@@ -56,29 +56,31 @@ const PAIRS: readonly Stage[] = [500, 2000].map((n) => student(`pairs_${n}`, n.t
 /** A subject's five pictures, and prompts with it in settings that they do not show. */
 const SUBJECTS = { dog: 'dog', face: 'person', cat: 'cat' } as const;
 type Subject = keyof typeof SUBJECTS;
-const MODELS = { sd: 'teacher', 'small-sd': 'small', 'tiny-sd': 'tiny' } as const;
+/** Names of what is tuned, and where it is. */
+const MODELS = { sd: ['teacher', 'package:assets/toyland-sd'], 'small-sd': ['small', `${ROOT}/student_base/pipeline`], 'tiny-sd': ['tiny', `${ROOT}/student_tiny/pipeline`] } as const;
+type ModelName = keyof typeof MODELS;
 
 const personal = (subject: Subject, folder: string): readonly string[] => [
-  '--config', 'toyland_small_sd_dreambooth_lora_dog', '--instances', `package:assets/toyland-instances/sks_${subject}`, '--prompts', `package:assets/toyland-instances/sks_${subject}/prompts.txt`,
+  '--config', 'toyland_sd_dreambooth_lora_dog', '--instances', `package:assets/toyland-instances/sks_${subject}`, '--prompts', `package:assets/toyland-instances/sks_${subject}/prompts.txt`,
   '--drop-tokens', 'sks', '--metrics', 'ClipImageScore', 'ClipScore', '--num-images', '28', '--out', folder,
 ];
-const dreambooth = (id: string, title: string, table: Stage['table'], model: string, subject: Subject, options: readonly string[] = []): Stage => {
+const dreambooth = (id: string, title: string, table: Stage['table'], model: ModelName, subject: Subject, options: readonly string[] = []): Stage => {
   const run = `${dirOf(id)}/run`, noun = SUBJECTS[subject];
   return {
     id, title, table,
     commands: [
-      ['train', 'toyland_small_sd_dreambooth_lora_dog', '--resume', '--work-dir', run, '--cfg-options', `model.model=package:assets/toyland-${model}`,
+      ['train', 'toyland_sd_dreambooth_lora_dog', '--resume', '--work-dir', run, '--cfg-options', `model.model=${MODELS[model][1]}`,
         `train_dataloader.dataset.dataset=package:assets/toyland-instances/sks_${subject}`, `train_dataloader.dataset.instance_prompt=a photo of sks ${noun}`, `train_dataloader.dataset.class_prompt=a photo of a ${noun}`, ...options],
       ['eval', run, ...personal(subject, `${dirOf(id)}/eval`)],
     ],
   };
 };
-const untuned = (model: string, subject: Subject): Stage => {
+const untuned = (model: ModelName, subject: Subject): Stage => {
   const id = `untuned_${model}_${subject}`;
-  return { id, title: `${MODELS[model as keyof typeof MODELS]}, ${subject}, before`, table: 'dreambooth', commands: [['eval', `package:assets/toyland-${model}`, ...personal(subject, `${dirOf(id)}/eval`)]] };
+  return { id, title: `${MODELS[model][0]}, ${subject}, before`, table: 'dreambooth', commands: [['eval', MODELS[model][1], ...personal(subject, `${dirOf(id)}/eval`)]] };
 };
-const DREAMBOOTH: readonly Stage[] = Object.entries(MODELS).flatMap(([model, name]) => (Object.keys(SUBJECTS) as Subject[]).flatMap((subject) => [
-  untuned(model, subject), dreambooth(`dreambooth_${model}_${subject}`, `${name}, ${subject}, tuned`, 'dreambooth', model, subject),
+const DREAMBOOTH: readonly Stage[] = (Object.keys(MODELS) as ModelName[]).flatMap((model) => (Object.keys(SUBJECTS) as Subject[]).flatMap((subject) => [
+  untuned(model, subject), dreambooth(`dreambooth_${model}_${subject}`, `${MODELS[model][0]}, ${subject}, tuned`, 'dreambooth', model, subject),
 ]));
 const LORA: readonly Stage[] = [
   ...[2, 32].map((r) => dreambooth(`lora_r${r}`, `r = ${r}`, 'lora', 'small-sd', 'dog', [`model.unet_lora_config.r=${r}`, `model.unet_lora_config.lora_alpha=${r}`])),

@@ -1,9 +1,10 @@
+// The student of toyland_small_sd_distill: diffengine export-pipeline work_dirs/toyland_small_sd_distill --out work_dirs/toyland_small_sd
 import { defineConfig } from 'diffengine';
 
 export default defineConfig({
   model: {
     type: 'StableDiffusion',
-    model: 'package:assets/toyland-small-sd',
+    model: 'work_dirs/toyland_small_sd',
     unet_lora_config: { type: 'LoRA', r: 8, lora_alpha: 8, target_modules: ['to_q', 'to_k', 'to_v', 'to_out.0'] },
   },
 });
