@@ -6,23 +6,23 @@ import { contactSheet, writePng } from '../datasets/image.js';
 import type { DatasetServices } from '../datasets/dataset.js';
 import { Interrupted, UserError } from '../errors.js';
 import type { ConsoleLogger } from '../loggers/console-logger.js';
-import type { FeatureExtractor, Metric, Need, Rows } from '../metrics/metric.js';
+import type { FeatureExtractor, Metric, Rows } from '../metrics/metric.js';
 import { ClipFeatures } from '../models/clip-features.js';
-import { pipelineFingerprint } from '../models/pipeline-folder.js';
 import { defaultCacheDir } from '../models/weights/cache-dir.js';
 import { resolveDataset } from '../models/weights/hub.js';
+import type { Backend } from '../backends/backend.js';
 import { createBuild } from '../registry/container.js';
 import { resolvePackagePath } from '../registry/package-path.js';
 import { METRICS } from '../registry/registries.js';
 import { BACKEND, CACHE_DIR, LOGGER, type Build } from '../registry/tokens.js';
 import type { HostTensor } from '../tensor/host.js';
 import { buildBackend } from './build-backend.js';
-import { latency, modelCost, type Latency, type ModelCost } from './evaluate-cost.js';
+import type { Latency, ModelCost, PictureSize } from './evaluate-cost.js';
+import { drawnGallery, givenGallery, type Gallery, type ModelRecord } from './evaluate-gallery.js';
 import { openPictures, readPrompts, type PictureSet } from './evaluate-pictures.js';
 import type { Target } from './evaluate-target.js';
-import { MOST_PICTURES, observe, pictureFeatures, repeated, summarise, textFeatures, withoutTokens, type Drawing, type Score, type Seen, type Shared } from './evaluate.js';
+import { MOST_PICTURES, observe, pictureFeatures, repeated, summarise, withoutTokens, type Score, type Seen, type Shared } from './evaluate.js';
 import { Interrupt } from './interrupt.js';
-import { Renderer } from './render.js';
 import { packageVersion } from './version.js';
 
 /** After `validateEvaluation`. */
@@ -50,7 +50,10 @@ export interface EvaluationConfig {
 
 export interface EvaluationOptions {
   readonly config: EvaluationConfig;
-  readonly target: Pick<Target, 'model' | 'trained'>;
+  /** what draws; undefined with `pictures` */
+  readonly target: Pick<Target, 'model' | 'trained'> | undefined;
+  /** measured in place of what a model draws: a folder, or a dataset's config */
+  readonly pictures?: string | object | undefined;
   readonly out: string;
   /** time single steps */
   readonly latency: boolean;
@@ -62,15 +65,17 @@ export interface EvaluationOptions {
 /** What `eval.json` holds. */
 export interface Evaluation {
   readonly diffengine: string;
-  readonly model: { readonly base: string; readonly checkpoint: string | null; readonly fingerprint: string };
+  /** null, as its cost, for pictures that no model here drew */
+  readonly model: ModelRecord | null;
   readonly clip: { readonly folder: string; readonly fingerprint: string } | null;
   readonly config: EvaluationConfig;
   readonly seeds: readonly number[];
-  readonly size: { readonly height: number; readonly width: number };
+  readonly size: PictureSize;
   readonly pictures: { readonly generated_per_seed: number; readonly reference: number; readonly instances: number };
   readonly scores: readonly { readonly name: string; readonly better: Score['better']; readonly value: number; readonly half_width_95: number | null; readonly per_seed: readonly number[] }[];
-  readonly cost: ModelCost;
+  readonly cost: ModelCost | null;
   readonly latency: Latency | null;
+  /** of the first seed; with a model, of all */
   readonly prompts: readonly string[];
 }
 
@@ -104,46 +109,52 @@ function writable(error: unknown, out: string): unknown {
 /** Pictures on a contact sheet. */
 const ON_SHEET = 64;
 
+interface Given {
+  readonly reference: PictureSet | undefined;
+  readonly instances: PictureSet | undefined;
+  readonly texts: unknown;
+}
+
+/** What a metric misses, and how to give it. */
+const LACKING = {
+  reference: 'reference pictures, and none are given; set val_dataloader.dataset, or give --reference',
+  instances: 'pictures of the subject, and none are given; set val_cfg.instances, or give --instances',
+  texts: 'the texts of pictures, and a folder has none; give a dataset that has texts, or leave this metric out',
+} as const;
+
 class EvaluationRun {
   constructor(private readonly options: EvaluationOptions, private readonly build: Build, private readonly services: DatasetServices, private readonly signal: AbortSignal) {}
 
-  async run(backend: Parameters<typeof Renderer.open>[2]): Promise<Evaluation> {
-    const { config, target, log, out } = this.options, { val_cfg: cfg } = config;
+  async run(backend: Backend): Promise<Evaluation> {
+    const { config, out } = this.options, { val_cfg: cfg } = config, open: { dispose(): Promise<void> }[] = [];
+    const opened = <T extends { dispose(): Promise<void> }>(what: T): T => (open.push(what), what);
     await mkdir(out, { recursive: true });
-    const reference = await this.open(config.val_dataloader?.dataset, 'val_dataloader.dataset');
-    const instances = await this.open(cfg.instances, 'val_cfg.instances');
-    const metrics = this.metrics({ reference, instances }), need = (what: Need): boolean => metrics.some(({ needs }) => needs.includes(what));
-    const clip = metrics.some(({ needs }) => needs.length > 0) ? await this.clip(metrics, backend) : undefined;
-    const prompts = await this.prompts(reference), texts = prompts.map((prompt) => withoutTokens(prompt, cfg.drop_tokens));
-    const renderer = await Renderer.open(target.model, target.trained, backend, log);
     try {
-      const size = { height: cfg.height ?? renderer.defaultSize, width: cfg.width ?? renderer.defaultSize };
-      const cost = modelCost(renderer, size);
-      const request = { ...size, steps: cfg.num_inference_steps, guidance_scale: cfg.guidance_scale, negative_prompt: cfg.negative_prompt, ...(cfg.scheduler === undefined ? {} : { scheduler: cfg.scheduler }) };
-      const shared: Shared = {
-        reference: need('reference') && reference && clip ? await this.features(reference, clip, 'reference pictures') : [],
-        instances: need('instances') && instances && clip ? await this.features(instances, clip, 'pictures of the subject') : [],
-        texts: need('texts') && clip ? await textFeatures(texts, clip) : [],
-      };
+      const pictures = await this.open(this.options.pictures, '--pictures');
+      const reference = await this.open(config.val_dataloader?.dataset, 'val_dataloader.dataset');
+      const instances = await this.open(cfg.instances, 'val_cfg.instances');
+      const metrics = this.metrics({ reference, instances, texts: pictures ? pictures.text : true }).map(opened), needs = new Set(metrics.flatMap((metric) => metric.needs));
+      const clip = needs.size > 0 ? opened(await this.clip(metrics, backend)) : undefined;
       const seeds = typeof cfg.seeds === 'number' ? Array.from({ length: cfg.seeds }, (_, i) => i) : cfg.seeds;
-      const seen = await this.observeAll(seeds, { prompts, texts, request }, metrics, clip, renderer);
-      const scores = summarise(metrics, seen, shared, cfg.interval);
-      const timed = this.options.latency ? await latency(renderer, { ...size, guidance: cfg.guidance_scale, signal: this.signal }) : null;
+      const gallery = opened(pictures ? await givenGallery(pictures, seeds.length, cfg.num_images) : await this.drawn(reference, backend));
+      for (const metric of metrics) await metric.prepare();
+      const shared: Shared = {
+        reference: needs.has('reference') && reference && clip ? await this.features(reference, clip, 'reference pictures') : [],
+        instances: needs.has('instances') && instances && clip ? await this.features(instances, clip, 'pictures of the subject') : [],
+      };
+      const seen = await this.observeAll(seeds, gallery, metrics, clip), scores = summarise(metrics, seen, shared, cfg.interval);
+      const timed = this.options.latency ? await gallery.latency(this.signal) : null;
       this.stopIfAsked();
       const result: Evaluation = {
-        diffengine: packageVersion,
-        model: { base: target.model, checkpoint: target.trained?.path ?? null, fingerprint: await pipelineFingerprint(renderer.pipeline.folder) },
-        clip: clip && cfg.clip !== undefined ? { folder: cfg.clip, fingerprint: clip.fingerprint } : null,
-        config, seeds, size, pictures: { generated_per_seed: prompts.length, reference: shared.reference.length, instances: shared.instances.length },
+        diffengine: packageVersion, model: gallery.model, clip: clip && cfg.clip !== undefined ? { folder: cfg.clip, fingerprint: clip.fingerprint } : null,
+        config, seeds, size: gallery.size, pictures: { generated_per_seed: gallery.count, reference: shared.reference.length, instances: shared.instances.length },
         scores: scores.map(({ name, better, value, halfWidth, perSeed }) => ({ name, better, value, half_width_95: halfWidth ?? null, per_seed: perSeed })),
-        cost, latency: timed, prompts,
+        cost: gallery.cost, latency: timed, prompts: (await gallery.part(0)).drawing.prompts,
       };
       await writeFileAtomic(join(out, 'eval.json'), `${JSON.stringify(result, null, 2)}\n`);
       return result;
     } finally {
-      await renderer.dispose();
-      await clip?.dispose();
-      for (const metric of metrics) await metric.dispose();
+      for (const what of open.reverse()) await what.dispose();
     }
   }
 
@@ -152,24 +163,28 @@ class EvaluationRun {
   }
 
   /** Those of the config, or all that the pictures allow. @throws UserError when one needs pictures that are not given */
-  private metrics(given: { readonly reference: PictureSet | undefined; readonly instances: PictureSet | undefined }): Metric[] {
+  private metrics(given: Given): Metric[] {
     const { val_evaluator: asked } = this.options.config;
-    const possible = ['ClipScore', ...(given.reference ? ['FrechetDistance', 'ClipMMD'] : []), ...(given.instances ? ['ClipImageScore'] : [])];
+    const possible = [...(given.texts ? ['ClipScore'] : []), ...(given.reference ? ['FrechetDistance', 'ClipMMD'] : []), ...(given.instances ? ['ClipImageScore'] : [])];
     return (asked ?? possible.map((type) => ({ type }))).map((one) => {
       const metric = this.build(METRICS, one);
-      for (const what of ['reference', 'instances'] as const) {
-        if (!metric.needs.includes(what) || given[what]) continue;
-        const fix = what === 'reference' ? 'set val_dataloader.dataset, or give --reference' : 'set val_cfg.instances, or give --instances';
-        throw new UserError(`${one.type}: compares with ${what === 'reference' ? 'reference pictures' : 'pictures of the subject'}, and none are given; ${fix}`);
-      }
+      const lacking = (['reference', 'instances', 'texts'] as const).find((what) => metric.needs.includes(what) && !given[what]);
+      if (lacking) throw new UserError(`${one.type}: compares with ${LACKING[lacking]}`);
       return metric;
     });
   }
 
-  private async clip(metrics: readonly Metric[], backend: Parameters<typeof ClipFeatures.open>[1]): Promise<ClipFeatures> {
+  private async clip(metrics: readonly Metric[], backend: Backend): Promise<ClipFeatures> {
     const { clip } = this.options.config.val_cfg;
     if (clip === undefined) throw new UserError(`${metrics.find(({ needs }) => needs.length > 0)?.constructor.name}: looks through a CLIP, and none is given; set val_cfg.clip, or give --clip, a folder in transformers' format`);
     return ClipFeatures.open(resolvePackagePath(clip), backend, this.options.log);
+  }
+
+  private async drawn(reference: PictureSet | undefined, backend: Backend): Promise<Gallery> {
+    const { config: { val_cfg: cfg }, target, log } = this.options;
+    if (!target) throw new UserError('eval: no model; give a pipeline, a checkpoint or a config, or --pictures');
+    const settings = { steps: cfg.num_inference_steps, guidance_scale: cfg.guidance_scale, negative_prompt: cfg.negative_prompt, height: cfg.height, width: cfg.width, ...(cfg.scheduler === undefined ? {} : { scheduler: cfg.scheduler }) };
+    return drawnGallery(target, await this.prompts(reference), settings, backend, log);
   }
 
   /** One per picture: given ones, else the texts of the reference; from the start again where there are too few. */
@@ -198,14 +213,14 @@ class EvaluationRun {
     }
   }
 
-  private async observeAll(seeds: readonly number[], drawing: Drawing, metrics: readonly Metric[], features: FeatureExtractor | undefined, renderer: Renderer): Promise<Seen[]> {
-    const { log, out, savePictures } = this.options, steps = drawing.prompts.length * drawing.request.steps, seen: Seen[] = [];
-    const bar = log.progress(seeds.length * steps, 0);
+  private async observeAll(seeds: readonly number[], gallery: Gallery, metrics: readonly Metric[], features: FeatureExtractor | undefined): Promise<Seen[]> {
+    const { log, out, savePictures, config: { val_cfg: { drop_tokens } } } = this.options, seen: Seen[] = [];
+    const { drawing: { request } } = await gallery.part(0), steps = gallery.count * request.steps, bar = log.progress(seeds.length * steps, 0);
     try {
       for (const [k, seed] of seeds.entries()) {
-        const shown: HostTensor[] = [];
-        const found = await observe(seed, drawing, {
-          draw: (request) => renderer.render(request), metrics, features, signal: this.signal,
+        const shown: HostTensor[] = [], { drawing, draw } = await gallery.part(k);
+        const found = await observe(seed, { ...drawing, texts: drawing.prompts.map((prompt) => withoutTokens(prompt, drop_tokens)) }, {
+          draw, metrics, features, signal: this.signal,
           onStep: (done) => bar?.update(k * steps + done, `seed ${seed}`),
           onPicture: async (index, picture) => {
             if (shown.length < ON_SHEET) shown.push(picture);

@@ -41,9 +41,14 @@ const CONFIG = ['.ts', '.mts', '.js', '.mjs', '.yaml', '.yml'];
 export async function findTarget(given: string, options: TargetOptions): Promise<Target> {
   const path = resolvePackagePath(given), isConfig = CONFIG.includes(extname(given));
   const found = !isConfig && existsSync(path) ? await fromPath(given, path, options) : !isConfig && given.includes('/') ? fromHub(given, options) : await fromConfig(given, options);
-  if (options.config === undefined) return found;
-  const { config, file: configFile } = await loadConfig(options.config, options.cfgOptions);
-  return { ...found, config, configFile };
+  return options.config === undefined ? found : { ...found, ...await findSettings(options.config, options.cfgOptions) };
+}
+
+/** Those of a config, or of the command line alone. */
+export async function findSettings(nameOrPath: string | undefined, cfgOptions: readonly string[]): Promise<Pick<Target, 'config' | 'configFile'>> {
+  if (nameOrPath === undefined) return { config: applyCfgOptions({}, cfgOptions, new Map()), configFile: HERE };
+  const { config, file: configFile } = await loadConfig(nameOrPath, cfgOptions);
+  return { config, configFile };
 }
 
 /** Where what was not read from a file could have been written. */

@@ -2,14 +2,16 @@
 import type { Evaluation } from './evaluate-run.js';
 
 export function evaluationText({ model, pictures, seeds, size, config, scores, cost, latency }: Evaluation): string {
-  const n = (value: number): string => value.toLocaleString('en-US'), { unet, text_encoder, vae } = cost.parameters;
+  const n = (value: number): string => value.toLocaleString('en-US');
   const { num_inference_steps: steps, guidance_scale: guidance } = config.val_cfg;
   const against = [pictures.reference > 0 ? `${n(pictures.reference)} reference pictures` : '', pictures.instances > 0 ? `${n(pictures.instances)} of the subject` : ''].filter((part) => part !== '');
   return [
-    `model       ${model.base}${model.checkpoint === null ? '' : ` with ${model.checkpoint}`}`,
-    `pictures    ${n(pictures.generated_per_seed)} of ${size.width}x${size.height} per seed (${seeds.join(', ')}), ${steps} steps, guidance ${guidance}${against.length > 0 ? `; against ${against.join(' and ')}` : ''}`,
-    `parameters  U-Net ${n(unet)}, text encoder ${n(text_encoder)}, VAE ${n(vae)}`,
-    `arithmetic  ${giga(cost.macs)} GMACs per U-Net evaluation${guidance > 1 ? `, ${giga(2 * cost.macs)} per guided step` : ''}`,
+    ...(model === null ? [] : [`model       ${model.base}${model.checkpoint === null ? '' : ` with ${model.checkpoint}`}`]),
+    `pictures    ${n(pictures.generated_per_seed)} of ${size.width}x${size.height} per seed (${seeds.join(', ')})${model === null ? '' : `, ${steps} steps, guidance ${guidance}`}${against.length > 0 ? `; against ${against.join(' and ')}` : ''}`,
+    ...(cost === null ? [] : [
+      `parameters  U-Net ${n(cost.parameters.unet)}, text encoder ${n(cost.parameters.text_encoder)}, VAE ${n(cost.parameters.vae)}`,
+      `arithmetic  ${giga(cost.macs)} GMACs per U-Net evaluation${guidance > 1 ? `, ${giga(2 * cost.macs)} per guided step` : ''}`,
+    ]),
     ...(latency === null ? [] : [`latency     ${latency.median_ms.toPrecision(3)} ms per ${latency.guided ? 'guided ' : ''}step, median of ${latency.runs} (${latency.machine})`]),
     '',
     ...scoreTable(scores, config.val_cfg.interval === 'bootstrap' ? '95 % over pictures' : '95 % over seeds'),

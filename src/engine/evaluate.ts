@@ -1,6 +1,6 @@
 /** Pictures drawn with several seeds, looked at by metrics. */
 import { bootstrapHalfWidths, studentHalfWidth } from '../metrics/interval.js';
-import type { Evidence, FeatureExtractor, Metric, Rows } from '../metrics/metric.js';
+import type { Evidence, FeatureExtractor, Metric, Need, Rows } from '../metrics/metric.js';
 import { mean } from '../metrics/vectors.js';
 import type { SampleRequest } from '../models/model.js';
 import { Rng } from '../random/rng.js';
@@ -29,11 +29,12 @@ export interface Observer {
 /** What was seen of the pictures of one seed. */
 export interface Seen {
   readonly generated: Rows;
+  readonly texts: Rows;
   readonly judged: ReadonlyMap<Metric, Rows>;
 }
 
 /** Evidence that all seeds share. */
-export type Shared = Pick<Evidence, 'texts' | 'reference' | 'instances'>;
+export type Shared = Pick<Evidence, 'reference' | 'instances'>;
 
 /** Pictures in memory at a time. */
 const BATCH = 32;
@@ -44,9 +45,10 @@ export const MOST_PICTURES = 1_000_000;
  * Draws the pictures of one seed; picture k starts from the noise of seed * 1,000,000 + k.
  * @returns undefined when the signal stopped it
  */
-export async function observe(seed: number, { prompts, request }: Drawing, { draw, metrics, features, signal, onStep, onPicture }: Observer): Promise<Seen | undefined> {
+export async function observe(seed: number, { prompts, texts: read, request }: Drawing, { draw, metrics, features, signal, onStep, onPicture }: Observer): Promise<Seen | undefined> {
   const generated: Float32Array[] = [], judged = new Map<Metric, Float32Array[]>(), batch: HostTensor[] = [];
-  const wanted = metrics.some(({ needs }) => needs.includes('generated'));
+  const needed = (what: Need): boolean => metrics.some(({ needs }) => needs.includes(what)), wanted = needed('generated');
+  const texts = needed('texts') && features ? await textFeatures(read, features) : [];
   let done = 0;
   const look = async (): Promise<void> => {
     if (wanted && features) generated.push(...await features.images(batch));
@@ -64,7 +66,7 @@ export async function observe(seed: number, { prompts, request }: Drawing, { dra
     if (batch.length === BATCH) await look();
   }
   if (batch.length > 0) await look();
-  return done === prompts.length ? { generated, judged } : undefined;
+  return done === prompts.length ? { generated, texts, judged } : undefined;
 }
 
 /** @param count of the set's pictures, from the first @param onBatch told how many are done; may throw to stop */
@@ -79,7 +81,7 @@ export async function pictureFeatures(set: PictureSet, features: FeatureExtracto
 }
 
 /** One row per text; equal texts are read once. */
-export async function textFeatures(texts: readonly string[], features: FeatureExtractor): Promise<Rows> {
+async function textFeatures(texts: readonly string[], features: FeatureExtractor): Promise<Rows> {
   const different = [...new Set(texts)], rows = await features.texts(different), byText = new Map(different.map((text, i) => [text, rows[i]]));
   return texts.map((text) => byText.get(text)!);
 }
@@ -107,7 +109,7 @@ export function summarise(metrics: readonly Metric[], seen: readonly Seen[], sha
   return metrics.flatMap((metric) => {
     const evidence = (parts: readonly Seen[]): Evidence => ({
       ...shared,
-      generated: parts.flatMap(({ generated }) => generated), texts: parts.flatMap(() => shared.texts), judged: parts.flatMap(({ judged }) => judged.get(metric) ?? []),
+      generated: parts.flatMap(({ generated }) => generated), texts: parts.flatMap(({ texts }) => texts), judged: parts.flatMap(({ judged }) => judged.get(metric) ?? []),
     });
     const bySeed = seen.map((one) => metric.scores(evidence([one])));
     const all = interval === 'bootstrap' ? evidence(seen) : undefined, pooled = all && metric.scores(all);

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { inject } from 'inversify';
 import { fromSamples, openPictures, readPrompts, type PictureSet } from '../engine/evaluate-pictures.js';
-import { observe, pictureFeatures, repeated, summarise, textFeatures, withoutTokens, type Drawing, type Score, type Seen } from '../engine/evaluate.js';
+import { observe, pictureFeatures, repeated, summarise, withoutTokens, type Drawing, type Score, type Seen } from '../engine/evaluate.js';
 import type { RunState } from '../engine/run-state.js';
 import { UserError } from '../errors.js';
 import { startProgress } from '../loggers/progress.js';
@@ -114,6 +114,7 @@ export class EvaluationHook extends Hook {
     try {
       const wants = metrics.find(({ needs }) => needs.includes('reference'));
       if (wants) throw new UserError(`EvaluationHook.metrics: ${wants.constructor.name} compares with reference pictures, which a run has not; measure it afterwards with "diffengine eval"`);
+      for (const metric of metrics) await metric.prepare();
       return await work(clip, metrics);
     } finally {
       for (const metric of metrics) await metric.dispose();
@@ -125,7 +126,7 @@ export class EvaluationHook extends Hook {
   private async measure(run: RunState, drawing: Drawing, weights: WeightSet, clip: FeatureExtractor, metrics: readonly Metric[]): Promise<Score[] | undefined> {
     const { prompts, request } = drawing, steps = prompts.length * request.steps, seen: Seen[] = [];
     const subject = await this.instances(run), instances = await pictureFeatures(subject, clip, Math.min(MOST_INSTANCES, subject.length));
-    const shared = { reference: [], instances, texts: await textFeatures(drawing.texts, clip) };
+    const shared = { reference: [], instances };
     const bar = startProgress(this.log, steps * this.seeds.length);
     try {
       for (const [k, seed] of this.seeds.entries()) {

@@ -38,6 +38,10 @@ export class AttributeAccuracy extends Metric {
     super();
   }
 
+  override async prepare(): Promise<void> {
+    await (this.opened ??= this.open());
+  }
+
   /** @returns per picture a number for each attribute: 1 right, 0 wrong, -1 when its prompt has none or several of the phrases */
   override async judge(pictures: readonly HostTensor[], prompts: readonly string[]): Promise<Rows> {
     const { classifier, finders } = await (this.opened ??= this.open());

@@ -36,6 +36,9 @@ export abstract class Metric {
   abstract readonly needs: readonly Need[];
   abstract readonly better: 'higher' | 'lower';
 
+  /** Opens what `judge` needs, so that mistakes are found before anything is drawn. */
+  async prepare(): Promise<void> {}
+
   /**
    * For what features do not tell: looks at generated pictures while they are in memory.
    * @param pictures uint8 [H, W, 3] @param prompts one per picture @returns one row per picture, for `evidence.judged`
@@ -45,6 +48,6 @@ export abstract class Metric {
   /** Values by name, such as `{ 'CLIP-T': 0.29 }`. Evidence that it needs has at least one row. */
   abstract scores(evidence: Evidence): Readonly<Record<string, number>>;
 
-  /** Frees what `judge` holds. */
+  /** Frees what `prepare` opened. */
   async dispose(): Promise<void> {}
 }

@@ -75,7 +75,7 @@ void t.test('eval of a config: its settings and its last checkpoint; --base is t
     if (args.length === 1) t.match(result(`work_dirs/eval/${folder}`), { seeds: [4, 7], pictures: { generated_per_seed: 2, reference: 4 }, config: { val_evaluator: [{ type: 'ClipMMD', sigma: 5 }] } });
   }
   const { scores: tuned, model, prompts } = result('work_dirs/eval/my-step1');
-  t.match(model.checkpoint, /work_dirs\/my\/step1$/);
+  t.match(model?.checkpoint, /work_dirs\/my\/step1$/);
   t.equal(prompts.length, 2);
   t.match(prompts[0], /^a photo of an? /, 'the texts of the reference');
   t.equal(tuned[0].half_width_95, null, 'one seed has no interval');
@@ -87,6 +87,24 @@ void t.test('eval takes the settings of another config for a pipeline, and times
   t.equal(code, 0, err);
   t.match(out, /^latency {5}\d\S* ms per step, median of \d+ \(.* cores, onnxruntime/m);
   t.match(result('timed'), { seeds: [3, 5], prompts: ['a dog, at night', 'a dog, at night'], latency: { guided: false } });
+});
+
+void t.test('eval of pictures that are there: split over the seeds, with their own texts', async (t) => {
+  const toyland = '{ type: ToylandDataset, num_images: 6, size: 32, captions: full, pipeline: [{ type: ToTensor }, { type: Normalize, mean: [0.5], std: [0.5] }, { type: PackInputs }] }';
+  const { code, out, err } = await project.run(['eval', '--pictures', toyland, '--clip', 'clip', '--seeds', '2', '--reference', toyland, '--out', 'real']);
+  t.equal(code, 0, err);
+  t.match(out, /^pictures {4}3 of 32x32 per seed \(0, 1\); against 6 reference pictures\n\n +value/m, 'no model, no cost');
+  const { model, cost, scores, prompts } = result('real');
+  t.strictSame({ model, cost, names: scores.map(({ name }) => name) }, { model: null, cost: null, names: ['CLIP-T', 'FD', 'CMMD'] });
+  t.strictSame(prompts.length, 3);
+  t.not(scores[0].per_seed[0], scores[0].per_seed[1]);
+  const folder = { pictures: DOGS, target: undefined }, cfg = { clip: project.file('clip'), seeds: 1 };
+  const same = await runEvaluation({ ...REST, ...folder, config: validateEvaluation({ val_cfg: cfg, val_dataloader: { dataset: DOGS } }) as unknown as Settings });
+  t.strictSame(same.scores.map(({ name, value }) => [name, Math.abs(value) < 1e-9]), [['FD', true], ['CMMD', true]], 'nothing between a set and itself; a folder has no texts');
+  const refused = (more: object, message: string): Promise<unknown> => t.rejects(runEvaluation({ ...REST, ...folder, config: validateEvaluation({ val_cfg: { ...cfg, ...more }, val_evaluator: [{ type: 'ClipMMD' }], val_dataloader: { dataset: DOGS } }) as unknown as Settings }), { message });
+  await refused({ seeds: 2, num_images: 3 }, '--pictures: 5 pictures for 2 seeds of 3; give more pictures, or lower --seeds or --num-images');
+  await t.rejects(runEvaluation({ ...REST, ...folder, config: validateEvaluation({ val_cfg: cfg, val_evaluator: [{ type: 'ClipScore' }] }) as unknown as Settings }), { message: 'ClipScore: compares with the texts of pictures, and a folder has none; give a dataset that has texts, or leave this metric out' });
+  t.match(await project.run(['eval', '--clip', 'clip']), { code: 1, err: 'diffengine: eval: nothing to measure; give one of them: a model, or --pictures (see --help)\n' });
 });
 
 void t.test('mistakes are told in words, before anything is drawn', async (t) => {

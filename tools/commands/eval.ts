@@ -4,6 +4,7 @@ import { number, whole } from '../demo-options.js';
 
 interface EvalOptions {
   readonly config?: string;
+  readonly pictures?: string;
   readonly base?: boolean;
   readonly sdmodel?: string;
   readonly clip?: string;
@@ -32,7 +33,8 @@ interface EvalOptions {
 export function register(program: Command): void {
   program.command('eval')
     .description('measure what a model draws: FD, CMMD, CLIP-T, CLIP-I, with intervals; and its size, arithmetic and speed')
-    .argument('<model>', 'pipeline folder or hub id; checkpoint, work dir or adapter; or a config, whose last checkpoint is meant')
+    .argument('[model]', 'pipeline folder or hub id; checkpoint, work dir or adapter; or a config, whose last checkpoint is meant')
+    .option('--pictures <folder>', 'measure these pictures instead of a model; split over the seeds')
     .option('--config <config>', 'take val_cfg, val_evaluator and val_dataloader of this config (default: those that the model was trained with)')
     .option('--base', 'the model before training')
     .option('--sdmodel <model>', 'pipeline that an adapter is for (default: the one recorded with it)')
@@ -63,41 +65,48 @@ Examples:
   diffengine eval work_dirs/my_run --clip ./clip-vit-base-patch32 --prompts prompts.txt --instances ./my-dog --drop-tokens sks
   diffengine eval my_config.ts --base --seeds 5 --interval bootstrap
   diffengine eval ./my-small-sd --config my_config.ts --metrics ClipScore --no-latency --out results
+  diffengine eval --pictures ./drawn --reference ./photos --clip ./clip-vit-base-patch32
+
+--pictures, --reference and --instances also take a dataset as YAML: '{ type: ImageFolderDataset, dataset: ./photos, pipeline: [...] }'.
 
 Equal arguments give equal numbers; only the latency differs.`)
     .action(evalCommand);
 }
 
-async function evalCommand(model: string, options: EvalOptions): Promise<void> {
+async function evalCommand(model: string | undefined, options: EvalOptions): Promise<void> {
   const { loadComponents, loadCustomImports } = await import('../../src/components.js');
   const { validateEvaluation } = await import('../../src/registry/validate.js');
   const { backendType } = await import('../../src/engine/build-backend.js');
-  const { findTarget } = await import('../../src/engine/evaluate-target.js');
+  const { findSettings, findTarget } = await import('../../src/engine/evaluate-target.js');
   const { runEvaluation } = await import('../../src/engine/evaluate-run.js');
   const { evaluationText } = await import('../../src/engine/evaluate-text.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
-  const { Interrupted } = await import('../../src/errors.js');
+  const { Interrupted, UserError } = await import('../../src/errors.js');
+  const { parse } = await import('yaml');
   type Settings = Parameters<typeof runEvaluation>[0]['config'];
 
   const { config: optionsFile, cfgOptions = [], ...rest } = options;
-  const target = await findTarget(model, { base: options.base ?? false, sdmodel: options.sdmodel, config: optionsFile, cfgOptions });
+  if ((model === undefined) === (rest.pictures === undefined)) throw new UserError(`eval: ${model === undefined ? 'nothing to measure' : 'a model and --pictures'}; give one of them: a model, or --pictures (see --help)`);
+  const target = model === undefined ? undefined : await findTarget(model, { base: options.base ?? false, sdmodel: options.sdmodel, config: optionsFile, cfgOptions });
+  const settings = target ?? await findSettings(optionsFile, cfgOptions), source = (text: string | undefined): unknown => (text?.startsWith('{') ? parse(text) : text);
   await loadComponents();
-  const imports = await loadCustomImports(target.config, target.configFile);
-  const { val_dataloader, val_evaluator, val_cfg, backend, cache_dir } = target.config;
+  const imports = await loadCustomImports(settings.config, settings.configFile);
+  const { val_dataloader, val_evaluator, val_cfg, backend, cache_dir } = settings.config;
   const given = defined({
-    clip: rest.clip, prompts: rest.prompts, drop_tokens: rest.dropTokens, instances: rest.instances, num_images: rest.numImages, seeds: rest.seeds, interval: rest.interval,
+    clip: rest.clip, prompts: rest.prompts, drop_tokens: rest.dropTokens, instances: source(rest.instances), num_images: rest.numImages, seeds: rest.seeds, interval: rest.interval,
     num_inference_steps: rest.steps, guidance_scale: rest.guidance, height: rest.height, width: rest.width, scheduler: rest.scheduler, negative_prompt: rest.negativePrompt,
   });
   const config = validateEvaluation(defined({
-    val_dataloader: rest.reference === undefined ? val_dataloader : { dataset: rest.reference },
+    val_dataloader: rest.reference === undefined ? val_dataloader : { dataset: source(rest.reference) },
     val_evaluator: rest.metrics?.map((type) => ({ type })) ?? val_evaluator,
     val_cfg: { ...(val_cfg as object | undefined), ...given },
     backend: rest.backend === undefined ? backend : { type: backendType(rest.backend) },
     cache_dir, custom_imports: imports,
   }));
-  const log = new ConsoleLogger({ debug: options.debug ?? false }), out = options.out ?? join('work_dirs', 'eval', target.name);
+  const log = new ConsoleLogger({ debug: options.debug ?? false }), out = options.out ?? join('work_dirs', 'eval', target?.name ?? 'pictures');
   try {
-    const result = await runEvaluation({ config: config as unknown as Settings, target, out, latency: options.latency, savePictures: options.savePictures ?? false, log });
+    const pictures = source(rest.pictures) as string | object | undefined;
+    const result = await runEvaluation({ config: config as unknown as Settings, target, pictures, out, latency: options.latency, savePictures: options.savePictures ?? false, log });
     log.info(`${evaluationText(result)}\n\nwrote ${join(out, 'eval.json')}`);
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;

@@ -37,7 +37,7 @@ const QUALITY: readonly Column[] = [
   ['subject', (r) => percent(r, 'subject accuracy')], ['colour', (r) => percent(r, 'colour accuracy')], ['setting', (r) => percent(r, 'setting accuracy')],
 ];
 const SIZE: readonly Column[] = [
-  ['U-Net parameters', (r) => millions(r.evaluation.cost.parameters.unet)], ['MACs per step', (r) => `${(r.evaluation.cost.macs / 1e6).toFixed(1)} M`],
+  ['U-Net parameters', (r) => (r.evaluation.cost ? millions(r.evaluation.cost.parameters.unet) : '')], ['MACs per step', (r) => (r.evaluation.cost ? `${(r.evaluation.cost.macs / 1e6).toFixed(1)} M` : '')],
   ['latency', (r) => (r.evaluation.latency ? `${r.evaluation.latency.median_ms.toFixed(1)} ms` : '')],
 ];
 const LIKENESS: readonly Column[] = [['CLIP-I ↑', (r) => withInterval(r, 'CLIP-I')], ['CLIP-T ↑', (r) => withInterval(r, 'CLIP-T')], ['time', minutes]];
