@@ -32,11 +32,11 @@ void t.test('a wrong command or option is refused in words, exit code 1', async 
 });
 
 void t.test('list-cfg prints names and files, or those that contain a word', async (t) => {
-  const { code, out } = diffengine('.', 'list-cfg', 'tiny_sd_dreambooth');
+  const { code, out } = diffengine('.', 'list-cfg', 'keramer');
   t.equal(code, 0);
   t.equal(out, [
-    'tiny_sd_dreambooth_lora_dog           configs/distill_sd_dreambooth/tiny_sd_dreambooth_lora_dog.ts',
-    'tiny_sd_dreambooth_lora_keramer_face  configs/distill_sd_dreambooth/tiny_sd_dreambooth_lora_keramer_face.ts',
+    'small_sd_dreambooth_lora_keramer_face  configs/distill_sd_dreambooth/small_sd_dreambooth_lora_keramer_face.ts',
+    'tiny_sd_dreambooth_lora_keramer_face   configs/distill_sd_dreambooth/tiny_sd_dreambooth_lora_keramer_face.ts',
     '',
   ].join('\n'));
   const sources = readdirSync('configs', { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts') && !name.startsWith('_base_'));

@@ -18,7 +18,7 @@ const MISTAKES: readonly (readonly [source: string, message: RegExp])[] = [
   ["{ train_cfg: { max_iters: true } }", /^Type 'true' is not assignable to type 'number \| Ref \| undefined'\.$/],
   ["{ custom_hooks: { preview: { prompt: [5] } } }", /^Type 'number' is not assignable to type 'string'\.$/],
   ["{ optim_wrapper: { clip_grad: { norm: 1 } } }", /'norm' does not exist in type .*max_norm/],
-  ["{ _base_: [base, { model: { modle: 'x' } }] }", /'modle' does not exist in type .* Did you mean to write 'model'\?$/],
+  ["{ _base_: [base, { model: { modle: 'x' } }] }", /'modle' does not exist in type 'ComponentInput<"MODELS">'\.$/],
 ];
 
 execFileSync(process.execPath, ['scripts/link-component-types.mjs', 'dist']); // the last step of a build; a bare tsc takes it back
