@@ -1,15 +1,5 @@
-// BK-SDM on toyland: the student with segmind tiny-sd's layout (BK-SDM Tiny) learns from the teacher.
+// As the small student, with segmind tiny-sd's layout (BK-SDM Tiny).
 import { defineConfig } from 'diffengine';
-import dataset from 'diffengine/configs/_base_/datasets/toyland';
-import evaluation from 'diffengine/configs/_base_/evaluation/toyland';
-import preview from 'diffengine/configs/_base_/datasets/toyland_preview';
-import runtime from 'diffengine/configs/_base_/default_runtime';
-import schedule from 'diffengine/configs/_base_/schedules/from_scratch';
+import small from 'diffengine/configs/toyland/toyland_small_sd_distill';
 
-export default defineConfig({
-  _base_: [dataset, evaluation, preview, schedule, runtime],
-  model: { type: 'DistillSD', model: 'package:assets/toyland-sd', block_removal: 'tiny', caption_dropout: 0.1, loss: { type: 'SNRL2Loss', snr_gamma: 5 } },
-  optim_wrapper: { optimizer: { lr: 5e-4 } },
-  train_cfg: { max_iters: 1500 },
-  custom_hooks: { ema: { type: 'EMAHook', momentum: 5e-3, begin_iter: 100 } },
-});
+export default defineConfig({ _base_: small, model: { block_removal: 'tiny' } });

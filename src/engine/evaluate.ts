@@ -100,8 +100,8 @@ export interface Score {
   readonly perSeed: readonly number[];
 }
 
-/** Replicates: an interval's width is then known to about 3 % (its relative deviation is 1 / sqrt(2 * replicates)). */
-const REPLICATES = 500;
+/** Replicates: an interval's width is then known to about 5 % (its relative deviation is 1 / sqrt(2 * replicates)). */
+const REPLICATES = 200;
 
 /** Where two metrics give their values the same name, as one with two settings does, the second is called `name (2)`. */
 export function summarise(metrics: readonly Metric[], seen: readonly Seen[], shared: Shared, interval: 'seeds' | 'bootstrap'): Score[] {
