@@ -22,11 +22,15 @@ const giga = (macs: number): string => (macs / 1e9).toPrecision(4);
 
 type Row = Pick<Evaluation['scores'][number], 'name' | 'better' | 'value' | 'half_width_95'>;
 
-/** An arrow says where better is. Bounds that a metric gives itself, as `x low` and `x high`, are left to eval.json. */
+/** An arrow says where better is. Bounds that a metric gives itself, as `x low` and `x high`, stand in for an interval that one seed cannot give. */
 export function scoreTable(scores: readonly Row[], heading: string): string[] {
   const isBound = (name: string): boolean => / (low|high)$/.test(name) && scores.some((other) => other.name === name.replace(/ \w+$/, ''));
+  const alone = (name: string): string => {
+    const [low, high] = ['low', 'high'].map((side) => scores.find((other) => other.name === `${name} ${side}`));
+    return low && high ? `${digits(low.value, null)} to ${digits(high.value, null)}, over pictures` : 'one seed';
+  };
   const rows = [['', 'value', heading], ...scores.filter(({ name }) => !isBound(name)).map(({ name, better, value, half_width_95: half }) => [
-    `${name} ${better === 'higher' ? '↑' : '↓'}`, digits(value, half), half === null ? 'one seed' : `± ${digits(half, half)}   ${digits(value - half, half)} to ${digits(value + half, half)}`,
+    `${name} ${better === 'higher' ? '↑' : '↓'}`, digits(value, half), half === null ? alone(name) : `± ${digits(half, half)}   ${digits(value - half, half)} to ${digits(value + half, half)}`,
   ])];
   const width = (column: number): number => Math.max(...rows.map((row) => row[column].length));
   return rows.map(([name, value, interval]) => `${name.padEnd(width(0))}  ${value.padStart(width(1))}  ${interval}`.trimEnd());

@@ -1,5 +1,5 @@
 /** diffengine eval, end to end with the smallest model and an untrained CLIP. */
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import sharp from 'sharp';
 import t from 'tap';
@@ -80,6 +80,31 @@ void t.test('eval of a config: its settings and its last checkpoint; --base is t
   t.match(prompts[0], /^a photo of an? /, 'the texts of the reference');
   t.equal(tuned[0].half_width_95, null, 'one seed has no interval');
   t.not(tuned[0].per_seed[0], result('work_dirs/eval/my-base').scores[0].per_seed[0], 'the adapter is in the pictures');
+});
+
+void t.test('eval with a metric of your own, which looks at the pictures themselves', async (t) => {
+  project.installPackage();
+  writeFileSync(project.file('brightness.ts'), `
+import { Metric, METRICS, type Evidence, type HostTensor, type Need, type OptionsSchema, type Rows } from 'diffengine';
+@METRICS.register()
+export class Brightness extends Metric {
+  static readonly options = { description: 'Mean of all pixels.', type: 'object', additionalProperties: false, properties: {} } as const satisfies OptionsSchema;
+  override readonly needs: readonly Need[] = [];
+  override readonly better = 'higher';
+  override async judge(pictures: readonly HostTensor[], prompts: readonly string[]): Promise<Rows> {
+    return pictures.map(({ data }, i) => Float32Array.of(data.reduce((a, b) => a + Number(b), 0) / data.length, prompts[i].length));
+  }
+  override scores({ judged }: Evidence): Record<string, number> {
+    return { brightness: judged.reduce((sum, [mean]) => sum + mean, 0) / judged.length, letters: judged[0][1] };
+  }
+}`);
+  writeFileSync(project.file('own.yaml'), `custom_imports: [brightness.ts]\nval_evaluator: [{ type: Brightness }]\nval_cfg: { prompts: [a red car], num_images: 33, seeds: 1, num_inference_steps: 1, guidance_scale: 1 }\n`);
+  const { code, out, err } = await project.run(['eval', MODEL, '--config', 'own.yaml', '--no-latency', '--out', 'own']);
+  t.equal(code, 0, err);
+  t.match(out, /^brightness ↑ +\d\S* {2}one seed\nletters ↑ +9\.000 {2}one seed$/m);
+  t.match(result('own'), { clip: null, pictures: { generated_per_seed: 33 } });
+  const mean = (await sharp(readFileSync(project.file('own/seed0.png'))).stats()).channels.reduce((sum, channel) => sum + channel.mean / 3, 0);
+  t.ok(result('own').scores[0].value > 0 && result('own').scores[0].value < mean, 'the sheet has white gaps');
 });
 
 void t.test('eval takes the settings of another config for a pipeline, and times steps', async (t) => {
