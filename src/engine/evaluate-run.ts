@@ -109,10 +109,11 @@ function writable(error: unknown, out: string): unknown {
 /** Pictures on a contact sheet. */
 const ON_SHEET = 64;
 
+/** What there is to compare with. */
 interface Given {
-  readonly reference: PictureSet | undefined;
-  readonly instances: PictureSet | undefined;
-  readonly texts: unknown;
+  readonly reference: boolean;
+  readonly instances: boolean;
+  readonly texts: boolean;
 }
 
 /** What a metric misses, and how to give it. */
@@ -131,16 +132,17 @@ class EvaluationRun {
     await mkdir(out, { recursive: true });
     try {
       const pictures = await this.open(this.options.pictures, '--pictures');
-      const reference = await this.open(config.val_dataloader?.dataset, 'val_dataloader.dataset');
-      const instances = await this.open(cfg.instances, 'val_cfg.instances');
-      const metrics = this.metrics({ reference, instances, texts: pictures ? pictures.text : true }).map(opened), needs = new Set(metrics.flatMap((metric) => metric.needs));
+      const metrics = this.metrics({ reference: config.val_dataloader !== undefined, instances: cfg.instances !== undefined, texts: !pictures || pictures.text !== undefined }).map(opened);
+      const needs = new Set(metrics.flatMap((metric) => metric.needs)), givesPrompts = !pictures && cfg.prompts === undefined;
+      const reference = needs.has('reference') || givesPrompts ? await this.open(config.val_dataloader?.dataset, 'val_dataloader.dataset') : undefined;
+      const instances = needs.has('instances') ? await this.open(cfg.instances, 'val_cfg.instances') : undefined;
       const clip = needs.size > 0 ? opened(await this.clip(metrics, backend)) : undefined;
       const seeds = typeof cfg.seeds === 'number' ? Array.from({ length: cfg.seeds }, (_, i) => i) : cfg.seeds;
       const gallery = opened(pictures ? await givenGallery(pictures, seeds.length, cfg.num_images) : await this.drawn(reference, backend));
       for (const metric of metrics) await metric.prepare();
       const shared: Shared = {
         reference: needs.has('reference') && reference && clip ? await this.features(reference, clip, 'reference pictures') : [],
-        instances: needs.has('instances') && instances && clip ? await this.features(instances, clip, 'pictures of the subject') : [],
+        instances: instances && clip ? await this.features(instances, clip, 'pictures of the subject') : [],
       };
       const seen = await this.observeAll(seeds, gallery, metrics, clip), scores = summarise(metrics, seen, shared, cfg.interval);
       const timed = this.options.latency ? await gallery.latency(this.signal) : null;

@@ -17,7 +17,7 @@ export const evaluationProperties = {
     properties: {
       clip: { type: 'string', description: "folder of a CLIP checkpoint in transformers' format" },
       prompts: { anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' }, minItems: 1 }], description: 'a file (.txt with one per line, .csv with a column prompt or text), or a list' },
-      drop_tokens: { type: 'array', items: { type: 'string', minLength: 1 }, default: [], description: "words that CLIP is not shown, such as 'sks', which it cannot know" },
+      drop_tokens: { type: 'array', items: { type: 'string', minLength: 1 }, default: ['sks'], description: 'words that CLIP is not shown, for it cannot know them' },
       instances: pictures('pictures of one subject, for ClipImageScore: a folder or a dataset'),
       num_images: { type: 'integer', minimum: 1, description: 'pictures per seed; prompts are repeated to make as many. Default one per prompt' },
       seeds: { anyOf: [{ type: 'integer', minimum: 1 }, { type: 'array', items: { type: 'integer', minimum: 0 }, minItems: 1 }], default: 3, description: 'how many seeds (0, 1, ...), or which: every picture is made with each' },

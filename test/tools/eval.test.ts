@@ -3,8 +3,10 @@ import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import sharp from 'sharp';
 import t from 'tap';
+import { parse } from 'yaml';
 import { loadComponents } from '../../src/components.js';
 import { VOCABULARY } from '../../src/datasets/toyland/world.js';
+import { evaluationOf } from '../../src/engine/evaluate-settings.js';
 import { runEvaluation, type Evaluation } from '../../src/engine/evaluate-run.js';
 import { ConsoleLogger } from '../../src/loggers/console-logger.js';
 import { writeRandomClip } from '../../src/models/random-clip.js';
@@ -80,6 +82,18 @@ void t.test('eval of a config: its settings and its last checkpoint; --base is t
   t.match(prompts[0], /^a photo of an? /, 'the texts of the reference');
   t.equal(tuned[0].half_width_95, null, 'one seed has no interval');
   t.not(tuned[0].per_seed[0], result('work_dirs/eval/my-base').scores[0].per_seed[0], 'the adapter is in the pictures');
+});
+
+void t.test('eval of a DreamBooth run needs a CLIP and nothing else: prompts of its preview, pictures of its subject', async (t) => {
+  const tree = { ...parse(SMALL_CONFIG) as Tree, custom_hooks: { gone: null, preview: { type: 'VisualizationHook', prompt: 'a photo of sks dog' } }, backend: { type: 'ReferenceBackend' } };
+  const dogs = 'package:assets/dog-drawings';
+  t.strictSame(evaluationOf(tree, { val_cfg: { clip: 'clip' } }), { backend: { type: 'ReferenceBackend' }, val_cfg: { clip: 'clip', prompts: ['a photo of sks dog'], instances: dogs } });
+  t.strictSame(evaluationOf(tree, { val_dataloader: { dataset: { type: 'ToylandDataset' } } })['val_cfg'], { instances: dogs }, 'a reference with texts comes first');
+  t.strictSame(evaluationOf(tree, { val_dataloader: { dataset: 'folder' }, backend: { type: 'X' } }), { backend: { type: 'X' }, val_dataloader: { dataset: 'folder' }, val_cfg: { prompts: ['a photo of sks dog'], instances: dogs } });
+  t.strictSame(evaluationOf({ val_cfg: { clip: 'a', seeds: 2, prompts: ['b'] } }, { val_cfg: { clip: 'c', instances: 'd' } }), { val_cfg: { clip: 'c', seeds: 2, prompts: ['b'], instances: 'd' } });
+  const { code, out, err } = await project.run(['eval', 'work_dirs/my', '--clip', 'clip', '--no-latency', '--num-images', '1', '--seeds', '1', '--out', 'dog', '--reference', DOGS, '--prompts', 'prompts.txt']);
+  t.equal(code, 0, err);
+  t.match(out, /CMMD[^]*against 5 reference pictures|against 5 reference pictures[^]*CMMD/);
 });
 
 void t.test('eval with a metric of your own, which looks at the pictures themselves', async (t) => {

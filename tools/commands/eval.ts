@@ -39,10 +39,10 @@ export function register(program: Command): void {
     .option('--base', 'the model before training')
     .option('--sdmodel <model>', 'pipeline that an adapter is for (default: the one recorded with it)')
     .option('--clip <folder>', "CLIP that looks at pictures, in transformers' format")
-    .option('--prompts <file>', 'what to draw: .txt, one per line, or .csv (default: the texts of the reference)')
-    .option('--drop-tokens <words...>', 'words that CLIP is not shown, such as sks')
+    .option('--prompts <file>', "what to draw: .txt, one per line, or .csv (default: the reference's texts, or the prompts of the run's preview)")
+    .option('--drop-tokens <words...>', 'words that CLIP is not shown (default: sks)')
     .option('--reference <folder>', 'pictures as they should be, for FD and CMMD')
-    .option('--instances <folder>', 'pictures of one subject, for CLIP-I')
+    .option('--instances <folder>', "pictures of one subject, for CLIP-I (default: those of a DreamBooth run)")
     .option('--metrics <names...>', 'such as FrechetDistance ClipMMD ClipScore ClipImageScore (default: all that the given pictures allow)')
     .option('--num-images <n>', 'pictures per seed (default: one per prompt)', whole(1))
     .option('--seeds <list>', 'how many, or which: 3, or 4,7,11 (default: 3)', seedList)
@@ -77,6 +77,7 @@ async function evalCommand(model: string | undefined, options: EvalOptions): Pro
   const { loadComponents, loadCustomImports } = await import('../../src/components.js');
   const { validateEvaluation } = await import('../../src/registry/validate.js');
   const { backendType } = await import('../../src/engine/build-backend.js');
+  const { evaluationOf, present } = await import('../../src/engine/evaluate-settings.js');
   const { findSettings, findTarget } = await import('../../src/engine/evaluate-target.js');
   const { runEvaluation } = await import('../../src/engine/evaluate-run.js');
   const { evaluationText } = await import('../../src/engine/evaluate-text.js');
@@ -91,18 +92,16 @@ async function evalCommand(model: string | undefined, options: EvalOptions): Pro
   const settings = target ?? await findSettings(optionsFile, cfgOptions), source = (text: string | undefined): unknown => (text?.startsWith('{') ? parse(text) : text);
   await loadComponents();
   const imports = await loadCustomImports(settings.config, settings.configFile);
-  const { val_dataloader, val_evaluator, val_cfg, backend, cache_dir } = settings.config;
-  const given = defined({
+  const val_cfg = present({
     clip: rest.clip, prompts: rest.prompts, drop_tokens: rest.dropTokens, instances: source(rest.instances), num_images: rest.numImages, seeds: rest.seeds, interval: rest.interval,
     num_inference_steps: rest.steps, guidance_scale: rest.guidance, height: rest.height, width: rest.width, scheduler: rest.scheduler, negative_prompt: rest.negativePrompt,
   });
-  const config = validateEvaluation(defined({
-    val_dataloader: rest.reference === undefined ? val_dataloader : { dataset: source(rest.reference) },
-    val_evaluator: rest.metrics?.map((type) => ({ type })) ?? val_evaluator,
-    val_cfg: { ...(val_cfg as object | undefined), ...given },
-    backend: rest.backend === undefined ? backend : { type: backendType(rest.backend) },
-    cache_dir, custom_imports: imports,
-  }));
+  const given = present({
+    val_cfg, val_evaluator: rest.metrics?.map((type) => ({ type })),
+    val_dataloader: rest.reference === undefined ? undefined : { dataset: source(rest.reference) },
+    backend: rest.backend === undefined ? undefined : { type: backendType(rest.backend) },
+  });
+  const config = validateEvaluation({ ...evaluationOf(settings.config, given), custom_imports: imports });
   const log = new ConsoleLogger({ debug: options.debug ?? false }), out = options.out ?? join('work_dirs', 'eval', target?.name ?? 'pictures');
   try {
     const pictures = source(rest.pictures) as string | object | undefined;
@@ -113,8 +112,6 @@ async function evalCommand(model: string | undefined, options: EvalOptions): Pro
     log.info(error.message); // not a failure to explain: the exit code is that of the signal
   }
 }
-
-const defined = (values: Readonly<Record<string, unknown>>): Record<string, unknown> => Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 
 /** "3" is a number of seeds, "4,7" are seeds. */
 function seedList(text: string): number | number[] {
