@@ -10,6 +10,9 @@ export interface Program {
   readonly updates?: Readonly<Record<string, Tensor>>;
 }
 
+/** What a program computes: its results, then the new values of states. */
+export const rootsOf = ({ outputs, updates = {} }: Pick<Program, 'outputs' | 'updates'>): Tensor[] => [...Object.values(outputs), ...Object.values(updates)];
+
 export type Feeds = Readonly<Record<string, HostTensor>>;
 export type Fetches = Record<string, HostTensor>;
 

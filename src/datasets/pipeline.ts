@@ -6,7 +6,8 @@ import type { Captioned } from './dataset.js';
 import type { Image } from './image.js';
 import type { Transform, TransformSample } from './transforms/transform.js';
 
-const CACHE_BYTES = 512 * 2 ** 20; // 680 pictures of 512x512
+/** Decoded pictures kept in memory: 680 of 512x512. */
+export const PICTURE_CACHE_BYTES = 512 * 2 ** 20;
 
 /** A picture that can be loaded again. */
 export interface Source {
@@ -22,7 +23,7 @@ export class Pipeline {
   /** True when some step draws from the stream. */
   readonly random: boolean;
   private readonly fixedSteps: number;
-  private readonly cache = new ByteLru<Started>(CACHE_BYTES);
+  private readonly cache = new ByteLru<Started>(PICTURE_CACHE_BYTES);
 
   constructor(private readonly transforms: readonly Transform[]) {
     const firstRandom = transforms.findIndex((transform) => transform.random);

@@ -5,20 +5,19 @@ import { isTree, type Tree } from '../registry/merge.js';
 export function evaluationOf(config: Tree, given: Tree): Tree {
   const { val_dataloader, val_evaluator, val_cfg, backend, cache_dir } = { ...config, ...given };
   const cfg = { ...(config['val_cfg'] as Tree | undefined), ...(val_cfg as Tree | undefined) }, texts = isTree(val_dataloader) && isTree(val_dataloader['dataset']);
+  const prompt = previewOf(config)?.['prompt'];
   return present({
     val_dataloader, val_evaluator, backend, cache_dir,
-    val_cfg: present({ ...cfg, prompts: cfg['prompts'] ?? (texts ? undefined : previewPrompts(config)), instances: cfg['instances'] ?? subject(config) }),
+    val_cfg: present({ ...cfg, prompts: cfg['prompts'] ?? (texts || prompt === undefined ? undefined : [prompt].flat()), instances: cfg['instances'] ?? subject(config) }),
   });
 }
 
 /** Without keys whose value is undefined. */
 export const present = (values: Tree): Tree => Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 
-/** The prompts that training pictures are rendered with. */
-function previewPrompts(config: Tree): readonly unknown[] | undefined {
-  const hooks = ['default_hooks', 'custom_hooks'].flatMap((key) => Object.values((config[key] ?? {}) as Tree)).filter(isTree);
-  const prompt = hooks.find((hook) => hook['type'] === 'VisualizationHook')?.['prompt'];
-  return prompt === undefined ? undefined : [prompt].flat();
+/** The options of the VisualizationHook that a run has. */
+export function previewOf(config: Tree): Tree | undefined {
+  return ['default_hooks', 'custom_hooks'].flatMap((key) => Object.values((config[key] ?? {}) as Tree)).filter(isTree).find((hook) => hook['type'] === 'VisualizationHook');
 }
 
 /** The folder of a DreamBooth run. */

@@ -14,6 +14,9 @@ const PACK_LIMIT = 2 ** 20;
 interface Entry { readonly name: string; readonly shape: Shape; readonly offset: number }
 export interface Bucket { readonly id: string; readonly size: number; readonly entries: readonly Entry[] }
 
+/** The states that hold a set of weights. Programs on 'base' weights have no parameters to bind. */
+export const purposeOf = (weights: string): string => (weights === 'ema' ? 'ema' : 'params');
+
 export class Parameters {
   readonly buckets: readonly Bucket[];
   private readonly where = new Map<string, { bucket: Bucket; entry: Entry }>();

@@ -1,10 +1,10 @@
 /** A backend that computes nothing: it takes down what programs would cost, and answers with zeros of the right shape. */
-import type { Backend, Executable, Fetches, Program, StateStore } from '../backends/backend.js';
+import { rootsOf, type Backend, type Executable, type Fetches, type Program, type StateStore } from '../backends/backend.js';
 import { optimize } from '../backends/optimize.js';
 import { nodeCost } from '../tensor/cost.js';
 import { sizeOf, type DType, type HostTensor, type TypedArray } from '../tensor/host.js';
 import { isLeaf, topo, type Attrs, type Node, type TensorType } from '../tensor/tensor.js';
-import { bytesOf, isWidening, programMemory, rootsOf, type ProgramMemory } from './plan-memory.js';
+import { bytesOf, isWidening, programMemory, type ProgramMemory } from './plan-memory.js';
 
 /** Equal applications of one primitive. */
 export interface Work {
@@ -61,11 +61,6 @@ export class PlanBackend implements Backend {
     } finally {
       [this.phase, this.times, this.passing] = before;
     }
-  }
-
-  /** Runs by program name in a phase. */
-  runsIn(phase: string): Map<string, number> {
-    return new Map(this.programs.map(({ name, runs }) => [name, runs.get(phase) ?? 0]));
   }
 
   async compile(program: Program): Promise<Executable> {

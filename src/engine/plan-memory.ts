@@ -2,7 +2,7 @@
  * The memory that ONNX Runtime takes to run a program: its order of nodes, its plan of which result is written over which
  * dead one, scratch of its kernels, and its arena. Checked against the runtime's own profile: see docs/planning.md.
  */
-import type { Program } from '../backends/backend.js';
+import { rootsOf, type Program } from '../backends/backend.js';
 import { bytesPerElement, sizeOf } from '../tensor/host.js';
 import { isLeaf, leafName, Node, topo, type Tensor, type TensorType, type WeightSource } from '../tensor/tensor.js';
 import { Arena, type Chunk } from './plan-arena.js';
@@ -22,7 +22,6 @@ export interface ProgramMemory {
 }
 
 export const bytesOf = ({ dtype, shape }: TensorType): number => sizeOf(shape) * bytesPerElement[dtype];
-export const rootsOf = ({ outputs, updates = {} }: Program): Tensor[] => [...Object.values(outputs), ...Object.values(updates)];
 
 /** @param program after the passes of a backend @param runs until the arena has settled */
 export function programMemory(program: Program, runs = 3): ProgramMemory {

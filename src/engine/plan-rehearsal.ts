@@ -8,10 +8,12 @@ import { join } from 'node:path';
 import { Executor } from '../backends/executor.js';
 import type { ClassImageRequest, Dataset } from '../datasets/dataset.js';
 import { image } from '../datasets/image.js';
+import { PICTURE_CACHE_BYTES } from '../datasets/pipeline.js';
 import { MOMENTS_CACHE_BYTES } from '../models/diffusion-pipeline.js';
 import type { Model, SampleRequest } from '../models/model.js';
 import type { Rng } from '../random/rng.js';
-import { Parameters } from './parameters.js';
+import { classImageFingerprint } from './class-image-generator.js';
+import { Parameters, purposeOf } from './parameters.js';
 import type { PlanBackend, PlannedProgram } from './plan-backend.js';
 import { RunHooks } from './run-hooks.js';
 import type { RunParts } from './runner.js';
@@ -34,8 +36,6 @@ export interface Rehearsed {
 
 /** Of one sample: from how many of them differ, the number of its variants is guessed. */
 const DRAWS = 8;
-/** Of decoded pictures, datasets/pipeline.ts. */
-const PICTURE_CACHE_BYTES = 512 * 2 ** 20;
 
 /**
  * @param parts of a run, built on `backend`
@@ -47,7 +47,7 @@ export async function rehearse(parts: RunParts, backend: PlanBackend, cacheDir: 
   const count = (phase: Phase) => (times: number, inside: () => Promise<unknown>, passing = false) => backend.count(phase, times, inside, passing);
   await model.load();
   const parameters = new Parameters(model.parameters());
-  model.executor = new Executor(backend, (outputs, weights) => parameters.bind(outputs, weights === 'ema' ? 'ema' : 'params'));
+  model.executor = new Executor(backend, (outputs, weights) => parameters.bind(outputs, purposeOf(weights)));
   try {
     const classPictures = await prepareDataset(parts, backend, cacheDir, scratch, count('class pictures'));
     const batch = await rehearseFeeds(parts, backend, classPictures);
@@ -90,7 +90,7 @@ async function prepareDataset({ model, loader, log, rng, datasetServices, otherM
   };
   await loader.dataset.prepare?.({
     ...datasetServices, cacheDir: scratch, logger: log, seed: rng.seed, generateClassImages,
-    modelFingerprint: (id) => (id === undefined || otherModel(id) === undefined ? model.fingerprint : `other model ${id}`),
+    modelFingerprint: classImageFingerprint({ model, otherModel }),
   });
   for (const { request, missing } of wanted) {
     const { model: id, prompt, seeds: [seed], size, steps, guidance } = request, second = id === undefined ? undefined : otherModel(id);

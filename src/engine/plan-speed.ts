@@ -133,5 +133,4 @@ class Bench {
     for (const name of this.written) await this.backend.states.delete(name);
     this.written.clear();
   }
-
 }

@@ -10,11 +10,11 @@ import type { Model } from '../models/model.js';
 import type { Rng } from '../random/rng.js';
 import type { Logger } from '../registry/tokens.js';
 import { checkpointsIn, configHash, forgetLast, lastCheckpoint, openCheckpoint, saveCheckpoint, type Checkpoint, type RunRecord } from './checkpoint.js';
-import { classImageGenerator } from './class-image-generator.js';
+import { classImageFingerprint, classImageGenerator } from './class-image-generator.js';
 import { changedOptions } from './config-changes.js';
 import { learningRate, type LrSchedule } from './lr_schedules/lr-schedule.js';
 import type { Optimizer } from './optimizers/optimizer.js';
-import { Parameters } from './parameters.js';
+import { Parameters, purposeOf } from './parameters.js';
 import { RunHooks } from './run-hooks.js';
 import type { RunState } from './run-state.js';
 import { trainLoop } from './train-loop.js';
@@ -77,7 +77,7 @@ export class Runner {
     await model.load();
     if (checkpoint) this.checkBase(checkpoint);
     const parameters = new Parameters(model.parameters());
-    model.executor = new Executor(backend, (outputs, weights) => parameters.bind(outputs, purpose(weights)));
+    model.executor = new Executor(backend, (outputs, weights) => parameters.bind(outputs, purposeOf(weights)));
     await this.prepareDataset();
     const step = new TrainStep({ ...this.parts, parameters });
     await step.init(await model.initialValues(this.parts.rng));
@@ -122,7 +122,7 @@ export class Runner {
     const { model, loader, log, rng, signal, datasetServices, otherModel, backend } = this.parts;
     try {
       await loader.dataset.prepare?.({
-        ...datasetServices, logger: log, seed: rng.seed, modelFingerprint: (id) => (id === undefined || otherModel(id) === undefined ? model.fingerprint : `other model ${id}`),
+        ...datasetServices, logger: log, seed: rng.seed, modelFingerprint: classImageFingerprint({ model, otherModel }),
         generateClassImages: classImageGenerator({ model, otherModel, backend, signal }),
       });
     } catch (error) {
@@ -169,7 +169,7 @@ export class Runner {
       iter: 0,
       logs: {},
       weights: 'current',
-      values: async (weights = run.weights) => weights === 'base' ? model.initialValues(rng) : parameters.read(backend.states, purpose(weights)),
+      values: async (weights = run.weights) => weights === 'base' ? model.initialValues(rng) : parameters.read(backend.states, purposeOf(weights)),
       saveCheckpoint: () => this.save(run),
       stop: (reason) => { this.stopReason ??= reason; },
       every: (n) => n > 0 && (run.iter + 1) % n === 0,
@@ -193,6 +193,3 @@ export class Runner {
     return folder;
   }
 }
-
-/** The states that hold a set of weights. Programs on 'base' weights have no parameters to bind. */
-const purpose = (weights: string): string => (weights === 'ema' ? 'ema' : 'params');

@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { inject } from 'inversify';
 import { fromSamples, openPictures, readPrompts, type PictureSet } from '../engine/evaluate-pictures.js';
 import { observe, pictureFeatures, repeated, summarise, withoutTokens, type Drawing, type Score, type Seen } from '../engine/evaluate.js';
+import { previewOf } from '../engine/evaluate-settings.js';
 import type { RunState } from '../engine/run-state.js';
 import { UserError } from '../errors.js';
 import { startProgress } from '../loggers/progress.js';
@@ -16,7 +16,7 @@ import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, CACHE_DIR, LOGGER, OPTIONS, type Build, type Logger } from '../registry/tokens.js';
 import { validateComponent } from '../registry/validate.js';
 import { Hook, type PlannedRun } from './hook.js';
-import { EVALUATION_FILE, valueText, type RunEvaluation } from './report/score-table.js';
+import { EVALUATION_FILE, readEvaluation, valueText, type RunEvaluation } from './report/score-table.js';
 
 @HOOKS.register()
 export class EvaluationHook extends Hook {
@@ -60,7 +60,7 @@ export class EvaluationHook extends Hook {
 
   /** Everything that can be wrong is found here, not after hours of training. */
   override async beforeTrain(run: RunState): Promise<void> {
-    const drawing = await this.drawing(run.config), old = await stored(run);
+    const drawing = await this.drawing(run.config), old = await readEvaluation(run.workDir.file(EVALUATION_FILE));
     await this.withClip(run, async (clip, metrics) => {
       const settings = {
         model: run.model.fingerprint, clip: clip.fingerprint, metrics: this.opts.metrics, prompts: drawing.prompts, texts: drawing.texts, seeds: this.seeds,
@@ -91,8 +91,7 @@ export class EvaluationHook extends Hook {
 
   /** What VisualizationHook would draw with these options in place of its own. */
   private async drawing(config: Readonly<Record<string, unknown>>): Promise<Drawing> {
-    const { opts } = this, hooks = [config['default_hooks'], config['custom_hooks']].flatMap((list) => Object.values((list ?? {}) as Record<string, Preview | null>));
-    const preview = hooks.find((hook) => hook?.type === 'VisualizationHook'), prompts = opts.prompts ?? [preview?.prompt ?? []].flat();
+    const { opts } = this, preview = previewOf(config) as Preview | undefined, prompts = opts.prompts ?? [preview?.prompt ?? []].flat();
     if (prompts.length === 0) throw new UserError('EvaluationHook.prompts: none are given, and no VisualizationHook has any; write prompts: [...]');
     const { negative_prompt, num_inference_steps, guidance_scale, height, width, scheduler } = opts;
     const own = Object.fromEntries(Object.entries({ negative_prompt, num_inference_steps, guidance_scale, height, width, scheduler }).filter(([, value]) => value !== undefined));
@@ -167,12 +166,6 @@ interface Preview {
   readonly height: number;
   readonly width: number;
   readonly scheduler?: string;
-}
-
-/** What an earlier start of this run found. */
-async function stored(run: RunState): Promise<RunEvaluation | undefined> {
-  const text = await readFile(run.workDir.file(EVALUATION_FILE), 'utf8').catch(() => undefined);
-  return text === undefined ? undefined : (JSON.parse(text) as RunEvaluation);
 }
 
 declare module '../registry/kinds.js' { interface HookMap { EvaluationHook: typeof EvaluationHook } }

@@ -9,7 +9,7 @@ import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS, type Logger } from '../registry/tokens.js';
 import { Hook } from './hook.js';
 import { escapeHtml, lineChart, type Point } from './report/line-chart.js';
-import { EVALUATION_FILE, scoreTable, type RunEvaluation } from './report/score-table.js';
+import { EVALUATION_FILE, readEvaluation, scoreTable, type RunEvaluation } from './report/score-table.js';
 
 @HOOKS.register()
 export class ReportHook extends Hook {
@@ -39,14 +39,8 @@ export class ReportHook extends Hook {
   private async write(run: RunState): Promise<void> {
     const curve = await lossCurve(run.workDir.file(this.opts.jsonl));
     const pictures = await sheets(run.workDir.file('vis'));
-    await run.workDir.write('report.html', page(run, curve, pictures, await evaluation(run.workDir.file(EVALUATION_FILE))));
+    await run.workDir.write('report.html', page(run, curve, pictures, await readEvaluation(run.workDir.file(EVALUATION_FILE))));
   }
-}
-
-/** What EvaluationHook found; undefined without one, or before it looked. */
-async function evaluation(path: string): Promise<RunEvaluation | undefined> {
-  const text = await readFile(path, 'utf8').catch(() => undefined);
-  return text === undefined ? undefined : (JSON.parse(text) as RunEvaluation);
 }
 
 interface Sheet { readonly title: string; readonly dataUri: string }

@@ -105,7 +105,6 @@ export class AutoencoderKL extends Model {
     };
   }
 
-  // eslint-disable-next-line require-yield
   async *sample(): AsyncGenerator<HostTensor> {
     throw new UserError('model: an autoencoder draws nothing from a prompt; remove the VisualizationHook (custom_hooks.preview: null)');
   }

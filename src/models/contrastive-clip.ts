@@ -1,5 +1,5 @@
 /** Contrastive training of a CLIP's picture and text tower (Radford et al., arXiv 2103.00020, section 2.3). */
-import { cp, mkdir } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inject } from 'inversify';
 import { writeFileAtomic } from '../atomic-file.js';
@@ -21,11 +21,9 @@ import { Model, type StepContext, type TrainSample } from './model.js';
 import { fingerprint, recorded } from './pipeline-folder.js';
 import { clipStart } from './random-clip.js';
 import { initOption } from './random-start.js';
+import { copyTokenizer } from './small-tokenizer.js';
 import { resolveModel } from './weights/hub.js';
 import { writeSafetensors } from './weights/safetensors.js';
-
-/** What ClipTokenizer reads; the last two may be missing. */
-const TOKENIZER_FILES = ['vocab.json', 'merges.txt', 'tokenizer_config.json', 'special_tokens_map.json'];
 
 @MODELS.register()
 export class ContrastiveCLIP extends Model {
@@ -118,11 +116,7 @@ export class ContrastiveCLIP extends Model {
     const json = (name: string, value: object): Promise<void> => writeFileAtomic(join(target, name), `${JSON.stringify(value, null, 2)}\n`);
     await json('config.json', 'torch_dtype' in raw ? { ...raw, torch_dtype: 'float32' } : raw);
     await json('preprocessor_config.json', preprocessorConfig(preprocess));
-    for (const [i, name] of TOKENIZER_FILES.entries()) {
-      await cp(join(path, name), join(target, name), { dereference: true }).catch((error: NodeJS.ErrnoException) => {
-        if (i < 2 || error.code !== 'ENOENT') throw error;
-      });
-    }
+    await copyTokenizer(path, target);
   }
 
   private tokenize(text: string): Int32Array {

@@ -9,7 +9,7 @@ import { float32, sizeOf, type DType, type HostTensor, type Shape } from '../ten
 import { parseClipTextConfig } from './clip-text.js';
 import type { RawConfig } from './component-config.js';
 import { openPipeline, readJson, recorded, recordText, recordUnet, recordVae } from './pipeline-folder.js';
-import { smallTokenizer, writeTokenizer } from './small-tokenizer.js';
+import { copyTokenizer, smallTokenizer, writeTokenizer } from './small-tokenizer.js';
 import { parseUNetConfig } from './unet-config.js';
 import { parseVaeConfig } from './vae-config.js';
 import { fromFloat32 } from './weights/convert.js';
@@ -137,8 +137,6 @@ async function copyFolder(from: string, to: string): Promise<void> {
   await cp(from, to, { recursive: true, dereference: true });
 }
 
-const TOKENIZER_FILES = ['vocab.json', 'merges.txt', 'tokenizer_config.json', 'special_tokens_map.json'];
-
 /** CLIPTextModel and tokenizer of a CLIPModel folder: half of its tensors, under the same names. */
 async function copyTextSide(clip: string, folder: string): Promise<void> {
   const config = join(clip, 'config.json'), raw = await readJson(config, 'a CLIP checkpoint has one');
@@ -149,8 +147,7 @@ async function copyTextSide(clip: string, folder: string): Promise<void> {
   const weights = await openWeights(clip, 'model');
   const specs = [...weights.entries.values()].filter(({ name }) => name.startsWith('text_model.') && !name.endsWith('position_ids'));
   await writeAs(join(folder, 'text_encoder', 'model.safetensors'), { specs, read: (name) => weights.read(name) });
-  await mkdir(join(folder, 'tokenizer'), { recursive: true });
-  for (const file of TOKENIZER_FILES) await cp(join(clip, file), join(folder, 'tokenizer', file), { dereference: true });
+  await copyTokenizer(clip, join(folder, 'tokenizer'));
 }
 
 /** Norm scales 1, biases 0, matrices normal with deviation 1/sqrt(fan in), so that activations keep their size. */

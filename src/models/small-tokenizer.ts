@@ -1,4 +1,5 @@
 /** A vocabulary of a few hundred entries in CLIP's format: every byte, and merges for given words. */
+import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../atomic-file.js';
 
@@ -61,4 +62,16 @@ export async function writeTokenizer(folder: string, { vocab, merges }: SmallTok
   await write('merges.txt', `#version: 0.2\n${merges.join('\n')}`);
   await json('tokenizer_config.json', { tokenizer_class: 'CLIPTokenizer', model_max_length: maxLength, ...special });
   await json('special_tokens_map.json', special);
+}
+
+/** What ClipTokenizer reads, and whether it needs it. */
+const FILES = { 'vocab.json': true, 'merges.txt': true, 'tokenizer_config.json': false, 'special_tokens_map.json': false } as const;
+
+/** Copies a CLIPTokenizer from one folder to another; files that it can do without may be missing. */
+export async function copyTokenizer(from: string, to: string): Promise<void> {
+  for (const [name, needed] of Object.entries(FILES)) {
+    await cp(join(from, name), join(to, name), { dereference: true }).catch((error: NodeJS.ErrnoException) => {
+      if (needed || error.code !== 'ENOENT') throw error;
+    });
+  }
 }

@@ -4,7 +4,7 @@ import t from 'tap';
 import { readImage, type Image } from '../../src/datasets/image.js';
 import { INSTANCES, instancePhotos, PHOTO_SETTINGS, renderInstance } from '../../src/datasets/toyland/instances.js';
 import { renderToyland } from '../../src/datasets/toyland/render.js';
-import { captionOf, fullCaption, heldOutPrompts, isHeldOut, sceneAt, type Scene } from '../../src/datasets/toyland/scene.js';
+import { captionOf, fullCaption, isHeldOut, sceneAt, type Scene } from '../../src/datasets/toyland/scene.js';
 import { ACCESSORIES, COLOURS, HEX, PATTERNS, SETTINGS, SUBJECTS, VOCABULARY } from '../../src/datasets/toyland/world.js';
 import { ToylandDataset } from '../../src/datasets/toyland-dataset.js';
 import { RandomHorizontalFlip } from '../../src/datasets/transforms/random-horizontal-flip.js';
@@ -96,16 +96,6 @@ void t.test('96 of the 960 triples are held out: training has none of them, held
 void t.test('every pair of subject, colour and setting occurs in training', async (t) => {
   const pairs = (a: 'subject' | 'colour' | 'setting', b: 'subject' | 'colour' | 'setting') => new Set(trainScenes.map((scene) => `${scene[a]}, ${scene[b]}`)).size;
   t.strictSame([pairs('subject', 'colour'), pairs('subject', 'setting'), pairs('colour', 'setting')], [96, 120, 80]);
-});
-
-void t.test('held-out prompts are distinct, held out, and the same for a seed', async (t) => {
-  const prompts = heldOutPrompts(rng, 200);
-  t.equal(new Set(prompts.map(({ prompt }) => prompt)).size, 200);
-  t.ok(prompts.every(({ prompt, scene }) => isHeldOut(scene) && prompt === fullCaption(scene)));
-  t.strictSame(heldOutPrompts(new Rng(0), 200), prompts);
-  t.notSame(heldOutPrompts(new Rng(1), 200), prompts);
-  t.equal(heldOutPrompts(rng, 864).length, 864);
-  t.throws(() => heldOutPrompts(rng, 865), { message: 'held-out prompts: 865 wanted, there are 864' });
 });
 
 void t.test('the same stream draws the same bytes, another one other bytes, at any size', async (t) => {

@@ -1,11 +1,7 @@
 /** Training of the picture autoencoder: its loss by hand, its gradient, a run, and what it writes. */
 import { join } from 'node:path';
 import t from 'tap';
-import { Executor } from '../../src/backends/executor.js';
 import { loadComponents } from '../../src/components.js';
-import { Parameters } from '../../src/engine/parameters.js';
-import { AdamW } from '../../src/engine/optimizers/adamw.js';
-import { TrainStep } from '../../src/engine/train-step.js';
 import type { AutoencoderKL } from '../../src/models/autoencoder-kl.js';
 import { openPipeline, readJson } from '../../src/models/pipeline-folder.js';
 import { LAYOUTS, writeRandomModel } from '../../src/models/random-model.js';
@@ -19,6 +15,7 @@ import { float32, floats, type HostTensor } from '../../src/tensor/host.js';
 import { input } from '../../src/tensor/tensor.js';
 import { Lines } from '../fixtures/engine/linear-run.js';
 import { evaluate, onnxRuntime } from '../fixtures/models/networks.js';
+import { trainable, type Ready } from '../fixtures/models/training.js';
 
 t.setTimeout(120_000);
 await loadComponents();
@@ -26,16 +23,7 @@ const backend = onnxRuntime(t), folder = join(t.testdir(), 'start');
 await writeRandomModel(folder, LAYOUTS['tiny-random'], { dtype: 'float32', seed: 2 });
 const build = createBuild([[LOGGER, new Lines()]]);
 
-interface Ready { readonly model: AutoencoderKL; readonly step: TrainStep; readonly parameters: Parameters }
-async function ready(options: object, lr = 1e-3): Promise<Ready> {
-  const model = build(MODELS, { type: 'AutoencoderKL', model: folder, ...options }) as AutoencoderKL;
-  await model.load();
-  const parameters = new Parameters(model.parameters());
-  model.executor = new Executor(backend, (outputs) => parameters.bind(outputs, 'params'));
-  const step = new TrainStep({ model, backend, parameters, optimizer: new AdamW({ lr, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0 }), accumulativeCounts: 1, maxIters: 1000 });
-  await step.init(await model.initialValues(new Rng(0)));
-  return { model, step, parameters };
-}
+const ready = (options: object, lr = 1e-3): Promise<Ready<AutoencoderKL>> => trainable(build(MODELS, { type: 'AutoencoderKL', model: folder, ...options }) as AutoencoderKL, backend, lr);
 
 /** Two pictures of 32 px: a gradient, and a square. */
 const pictures = [0, 1].map((kind) => ({

@@ -3,7 +3,6 @@ import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import type { Feeds } from '../../src/backends/backend.js';
-import { Executor } from '../../src/backends/executor.js';
 import { ReferenceBackend } from '../../src/backends/reference/reference-backend.js';
 import { loadComponents } from '../../src/components.js';
 import { Parameters } from '../../src/engine/parameters.js';
@@ -24,6 +23,7 @@ import { floats, float32, scalar, type HostTensor } from '../../src/tensor/host.
 import { constant, fill, input } from '../../src/tensor/tensor.js';
 import { Lines } from '../fixtures/engine/linear-run.js';
 import { evaluate, onnxRuntime, valueOf, wave } from '../fixtures/models/networks.js';
+import { trainable, type Ready } from '../fixtures/models/training.js';
 
 t.setTimeout(120_000);
 await loadComponents();
@@ -36,16 +36,7 @@ await writeRandomClip(folder, {
 const log = new Lines(), build = createBuild([[LOGGER, log]]);
 const matrix = (rows: readonly (readonly number[])[]): HostTensor => float32(rows.flat(), [rows.length, rows[0].length]);
 
-interface Ready { readonly model: ContrastiveCLIP; readonly step: TrainStep; readonly parameters: Parameters }
-async function ready(options: object = {}, lr = 1e-3): Promise<Ready> {
-  const model = build(MODELS, { type: 'ContrastiveCLIP', model: folder, ...options }) as ContrastiveCLIP;
-  await model.load();
-  const parameters = new Parameters(model.parameters());
-  model.executor = new Executor(backend, (outputs) => parameters.bind(outputs, 'params'));
-  const step = new TrainStep({ model, backend, parameters, optimizer: new AdamW({ lr, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0 }), accumulativeCounts: 1, maxIters: 1000 });
-  await step.init(await model.initialValues(new Rng(0)));
-  return { model, step, parameters };
-}
+const ready = (options: object = {}, lr = 1e-3): Promise<Ready<ContrastiveCLIP>> => trainable(build(MODELS, { type: 'ContrastiveCLIP', model: folder, ...options }) as ContrastiveCLIP, backend, lr);
 
 /** Plain pictures of 16 px in four colours, and what they show. */
 const pairs = ([[1, -1, -1, 'a red dog'], [-1, 1, -1, 'a green dog'], [-1, -1, 1, 'a blue cup'], [1, 1, -1, 'a cup']] as const).map(([r, g, b, text]) => ({

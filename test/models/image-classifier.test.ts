@@ -2,12 +2,8 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { Executor } from '../../src/backends/executor.js';
 import { ReferenceBackend } from '../../src/backends/reference/reference-backend.js';
 import { loadComponents } from '../../src/components.js';
-import { Parameters } from '../../src/engine/parameters.js';
-import { AdamW } from '../../src/engine/optimizers/adamw.js';
-import { TrainStep } from '../../src/engine/train-step.js';
 import { boxBlur, degrade, halveAndDouble } from '../../src/models/classifier-augment.js';
 import { mostProbable, openClassifier } from '../../src/models/classifier-folder.js';
 import { checkAttributes, oneHot, PhraseFinder } from '../../src/models/classifier-labels.js';
@@ -25,6 +21,7 @@ import { floats, float32, type HostTensor } from '../../src/tensor/host.js';
 import { constant, input } from '../../src/tensor/tensor.js';
 import { Lines } from '../fixtures/engine/linear-run.js';
 import { evaluate, onnxRuntime, sourceOf, total, valueOf, wave } from '../fixtures/models/networks.js';
+import { trainable, type Ready } from '../fixtures/models/training.js';
 
 t.setTimeout(120_000);
 await loadComponents();
@@ -33,16 +30,7 @@ const ATTRIBUTES = { shape: ['a disc', 'a square'], colour: ['red', 'green', 'da
 const SMALL = { attributes: ATTRIBUTES, channels: [8, 16], image_size: 16 };
 
 const made = (options: object = {}): ImageClassifier => build(MODELS, { type: 'ImageClassifier', ...SMALL, ...options }) as ImageClassifier;
-interface Ready { readonly model: ImageClassifier; readonly step: TrainStep; readonly parameters: Parameters }
-async function ready(options: object = {}, lr = 1e-3): Promise<Ready> {
-  const model = made(options);
-  await model.load();
-  const parameters = new Parameters(model.parameters());
-  model.executor = new Executor(backend, (outputs) => parameters.bind(outputs, 'params'));
-  const step = new TrainStep({ model, backend, parameters, optimizer: new AdamW({ lr, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0 }), accumulativeCounts: 1, maxIters: 1000 });
-  await step.init(await model.initialValues(new Rng(0)));
-  return { model, step, parameters };
-}
+const ready = (options: object = {}, lr = 1e-3): Promise<Ready<ImageClassifier>> => trainable(made(options), backend, lr);
 const context = (iteration = 0, seed = 3): { iteration: number; rng: Rng } => ({ iteration, rng: new Rng(seed) });
 const matrix = (rows: readonly (readonly number[])[]): HostTensor => float32(rows.flat(), [rows.length, rows[0].length]);
 const near = (t: Test, actual: ArrayLike<number>, expected: readonly number[], tolerance = 1e-6): void => {

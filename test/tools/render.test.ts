@@ -1,5 +1,5 @@
 /** What a checkpoint holds is what demo_lora renders, whichever parts were trained and how. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import t from 'tap';
 import { Project, SMALL_CONFIG } from '../fixtures/tools/cli.js';
 
@@ -28,5 +28,10 @@ for (const { name, options } of PARTS) {
     const [before, after, again] = ['work_dirs/my/vis/before/0.png', 'work_dirs/my/vis/step1/0.png', 'demo.png'].map((file) => readFileSync(project.file(file)));
     t.notOk(after.equals(before), 'training changed the picture');
     t.ok(again.equals(after));
+    if (!name.includes('adapter') || !name.includes('whole')) return;
+    const merged = await project.run(['merge-lora', 'package:assets/tiny-random-sd', 'work_dirs/my', '--out', 'merged']);
+    t.equal(merged.code, 1);
+    t.match(merged.err, new RegExp(`step1/${name.includes('whole text') ? 'text_encoder' : 'unet'}: all of this network was trained, an adapter cannot hold it;`));
+    t.notOk(existsSync(project.file('merged')));
   });
 }

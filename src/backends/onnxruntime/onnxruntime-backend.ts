@@ -5,7 +5,7 @@ import { BACKENDS } from '../../registry/registries.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import { topo, type WeightSource } from '../../tensor/tensor.js';
-import type { Backend, Executable, Feeds, Fetches, Program, StateStore } from '../backend.js';
+import { rootsOf, type Backend, type Executable, type Feeds, type Fetches, type Program, type StateStore } from '../backend.js';
 import { ownCopy } from '../bytes.js';
 import { emitProgram, INPUT } from '../onnx/emit.js';
 import { optimize } from '../optimize.js';
@@ -156,9 +156,9 @@ export class OnnxRuntimeBackend implements Backend {
   }
 }
 
-function weightFiles({ outputs, updates = {} }: Program): string[] {
+function weightFiles(program: Program): string[] {
   const files = new Set<string>();
-  for (const { op, payload } of topo([...Object.values(outputs), ...Object.values(updates)])) {
+  for (const { op, payload } of topo(rootsOf(program))) {
     const source = op === 'weight' ? (payload as WeightSource) : undefined;
     if (source && 'file' in source) files.add(source.file);
   }

@@ -7,7 +7,7 @@ import type { DType, HostTensor, TypedArray } from '../../tensor/host.js';
 import { bfloat16ToFloat, float16ToFloat, floatToBfloat16, floatToFloat16 } from '../../tensor/half.js';
 import { primitive, type RefArray } from '../../tensor/primitive.js';
 import { leafName, topo, type Node, type Tensor, type WeightSource } from '../../tensor/tensor.js';
-import type { Backend, Executable, Feeds, Fetches, Program, StateStore } from '../backend.js';
+import { rootsOf, type Backend, type Executable, type Feeds, type Fetches, type Program, type StateStore } from '../backend.js';
 import { readWeight } from '../read-weight.js';
 
 @BACKENDS.register()
@@ -33,7 +33,7 @@ export class ReferenceBackend implements Backend {
   };
 
   async compile(program: Program): Promise<Executable> {
-    const order = topo([...Object.values(program.outputs), ...Object.values(program.updates ?? {})]);
+    const order = topo(rootsOf(program));
     return { run: (feeds) => this.run(program, order, feeds), dispose: async () => {} };
   }
 

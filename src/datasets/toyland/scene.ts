@@ -61,18 +61,3 @@ export function captionOf(scene: Scene, stream: RandomStream): string {
   const adjectives = join(keep() ? scene.pattern : '', keep() ? scene.colour : '');
   return join(opening, article(join(adjectives, scene.subject)), keep() ? scene.accessory : '', keep() ? scene.setting : '');
 }
-
-/**
- * Prompts that training never saw together, without repetition.
- * @param count at most 864: 96 held-out triples, each with any of the patterns and accessories
- */
-export function heldOutPrompts(rng: Rng, count: number): { readonly prompt: string; readonly scene: Scene }[] {
-  const most = SUBJECTS.length * COLOURS.length * PATTERNS.length * ACCESSORIES.length; // one setting of each subject and colour
-  if (count > most) throw new RangeError(`held-out prompts: ${count} wanted, there are ${most}`);
-  const found = new Map<string, Scene>();
-  for (let index = 0; found.size < count; index++) {
-    const scene: Scene = { ...sceneAt(rng, index, 'held_out'), size: '' };
-    found.set(fullCaption(scene), scene);
-  }
-  return [...found].map(([prompt, scene]) => ({ prompt, scene }));
-}

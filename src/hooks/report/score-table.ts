@@ -1,4 +1,5 @@
 /** What EvaluationHook writes and the report shows. */
+import { readFile } from 'node:fs/promises';
 import type { Score } from '../../engine/evaluate.js';
 import { escapeHtml } from './line-chart.js';
 
@@ -11,6 +12,14 @@ export interface RunEvaluation {
   readonly before: readonly Score[];
   /** after training */
   readonly after?: readonly Score[];
+}
+
+/** @param path of the file @returns undefined where no EvaluationHook wrote one */
+export async function readEvaluation(path: string): Promise<RunEvaluation | undefined> {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
+  return text === undefined ? undefined : (JSON.parse(text) as RunEvaluation);
 }
 
 /** A row per score. */
