@@ -5,7 +5,7 @@ import t from 'tap';
 import { builtInConfigs } from '../../src/registry/load-config.js';
 import { withInterval, type Result } from '../../tools/repro/result.js';
 import { ALL_STAGES, EXPERIMENTS } from '../../tools/repro/stages.js';
-import { verdicts } from '../../tools/repro/text.js';
+import { DISTILLATION_TITLE, verdicts } from '../../tools/repro/text.js';
 
 void t.test('every stage has an id of its own and commands with built-in configs', async (t) => {
   t.equal(new Set(ALL_STAGES.map(({ id }) => id)).size, ALL_STAGES.length);
@@ -26,14 +26,14 @@ const result = (id: string, scores: Readonly<Record<string, readonly [number, nu
   evaluation: { scores: Object.entries(scores).map(([name, [value, half_width_95]]) => ({ name, better: 'lower', value, half_width_95, per_seed: [] })) },
 }) as unknown as Result;
 
-const SECTION = 'What distillation is for: the Base student, equal steps', CLAIM = '**Distillation beats training on the data alone** (FD): ';
+const CLAIM = '**Distillation beats training on the data alone** (FD): ';
 
 void t.test('a verdict says whether the better one is better, and whether the intervals are apart', (t) => {
-  const base = result('student_base', { FD: [2, 0.5] });
-  t.strictSame(verdicts(SECTION, [base, result('no_kd', { FD: [4, 1] })]), [`${CLAIM}holds here, with intervals that do not overlap.`]);
-  t.strictSame(verdicts(SECTION, [base, result('no_kd', { FD: [3, 1] })]), [`${CLAIM}holds here, but intervals overlap for student_base against no_kd.`]);
-  t.strictSame(verdicts(SECTION, [base, result('no_kd', { FD: [1.5, 1] })]), [`${CLAIM}does not hold here for student_base against no_kd.`]);
-  t.strictSame(verdicts(SECTION, [base]), [], 'nothing is said of what was not run');
+  const kd = result('kd', { FD: [2, 0.5] });
+  t.strictSame(verdicts(DISTILLATION_TITLE, [kd, result('no_kd', { FD: [4, 1] })]), [`${CLAIM}holds here, with intervals that do not overlap.`]);
+  t.strictSame(verdicts(DISTILLATION_TITLE, [kd, result('no_kd', { FD: [3, 1] })]), [`${CLAIM}holds here, but intervals overlap for kd against no_kd.`]);
+  t.strictSame(verdicts(DISTILLATION_TITLE, [kd, result('no_kd', { FD: [1.5, 1] })]), [`${CLAIM}does not hold here for kd against no_kd.`]);
+  t.strictSame(verdicts(DISTILLATION_TITLE, [kd]), [], 'nothing is said of what was not run');
   const higher = verdicts('DreamBooth with LoRA', [result('dreambooth_sd_dog', { 'CLIP-I': [0.9, 0.01] }), result('untuned_sd_dog', { 'CLIP-I': [0.5, 0.02] })]);
   t.strictSame(higher, ['**Tuning brings the subject into the pictures** (CLIP-I): holds here, with intervals that do not overlap.']);
   t.end();

@@ -6,7 +6,7 @@ import { writeFileAtomic } from '../../src/atomic-file.js';
 import type { Evaluation } from '../../src/engine/evaluate-run.js';
 import { valueOf, withInterval, type Marker, type Result } from './result.js';
 import { evaluationOf, EXPERIMENTS, markerOf, type Stage } from './stages.js';
-import { INTRODUCTION, verdicts } from './text.js';
+import { DISTILLATION_TITLE, INTRODUCTION, verdicts } from './text.js';
 
 const PAGE = 'docs/results.md', PICTURES = 'docs/results';
 
@@ -50,16 +50,16 @@ function table(first: string, results: readonly Result[], columns: readonly Colu
 
 function page(results: readonly Result[]): string {
   const of = (...tables: Stage['table'][]): Result[] => results.filter(({ stage }) => tables.includes(stage.table));
-  const base = results.filter(({ stage }) => stage.id === 'student_base');
+  const kd = results.filter(({ stage }) => stage.id === 'kd').map((r) => ({ ...r, stage: { ...r.stage, title: '12,000' } }));
   const sections: readonly (readonly [string, readonly Result[], string])[] = [
     ['Teacher and students', of('sizes'), table('model', of('sizes'), [...SIZE, ...QUALITY])],
-    ['What distillation is for: the Base student, equal steps', [...base, ...of('distillation')], table('training', [...base, ...of('distillation')], QUALITY)],
-    ['Number of distillation pairs', [...of('pairs'), ...base], table('pairs', [...of('pairs'), ...base], QUALITY)],
+    [DISTILLATION_TITLE, of('distillation'), table('training', of('distillation'), QUALITY)],
+    ['Number of distillation pairs (Tiny, 500 iterations)', of('pairs'), table('pairs', [...of('pairs'), ...kd], QUALITY)],
     ['DreamBooth with LoRA', of('dreambooth'), table('model, subject', of('dreambooth'), LIKENESS)],
     ['DreamBooth on the small student: rank, and prior preservation', of('lora'), table('', of('lora'), LIKENESS)],
   ];
   const shown = sections.filter(([, rows]) => rows.length > 0).map(([title, rows, text]) => [
-    `## ${title}`, text, ...verdicts(title, results), ...rows.filter(({ stage }) => stage.table === 'sizes' || stage.table === 'dreambooth').map(({ stage }) => `![${stage.title}](results/${stage.id}.png)`),
+    `## ${title}`, text, ...verdicts(title, results), ...rows.filter(({ stage }) => stage.table !== 'pairs').map(({ stage }) => `![${stage.title}](results/${stage.id}.png)`),
   ].join('\n\n'));
   const missing = EXPERIMENTS.filter(({ id }) => !results.some(({ stage }) => stage.id === id));
   const absent = missing.length > 0 ? [`## Not run yet\n\n${missing.map(({ id, title }) => `- \`${id}\`: ${title}`).join('\n')}`] : [];

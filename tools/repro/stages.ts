@@ -40,24 +40,34 @@ const student = (id: string, title: string, table: Stage['table'], options: read
   ], `${dirOf(id)}/pipeline`);
 };
 
+/** Drawings of combinations that training never showed, other ones than those they are compared with: what a perfect model would get. */
+const DRAWINGS = '{ type: ToylandDataset, num_images: 600, seed: 2000, split: held_out, captions: full, pipeline: [{ type: ToTensor }, { type: Normalize, mean: [0.5], std: [0.5] }, { type: PackInputs }] }';
 const SIZES: readonly Stage[] = [
+  { id: 'drawings', title: 'true drawings', table: 'sizes', commands: [['eval', '--pictures', DRAWINGS, '--config', CONFIG, '--out', `${dirOf('drawings')}/eval`]] },
   evaluated('teacher_eval', 'teacher', 'sizes', [], 'package:assets/toyland-sd'),
   student('student_base', 'Base (small-sd)', 'sizes', []),
   student('student_small', 'Small', 'sizes', ['model.block_removal=bk_small']),
   student('student_tiny', 'Tiny (tiny-sd)', 'sizes', ['model.block_removal=tiny']),
 ];
+
+/** The most compressed student in few iterations: here it shows what helps. */
+const SHORT = ['model.block_removal=tiny', 'train_cfg.max_iters=500'];
+const NO_FEATURE_KD = 'model.feature_weight=0', NO_OUTPUT_KD = 'model.output_weight=0', RANDOM = 'model.init=random';
+const short = (id: string, title: string, table: Stage['table'], ...options: readonly string[]): Stage => student(id, title, table, [...SHORT, ...options]);
 const DISTILLATION: readonly Stage[] = [
-  student('no_feature_kd', 'without feature KD', 'distillation', ['model.feature_weight=0']),
-  student('no_kd', 'without any KD', 'distillation', ['model.feature_weight=0', 'model.output_weight=0']),
-  student('random_init', 'KD from a random start', 'distillation', ['model.init=random']),
+  short('kd', 'with KD', 'distillation'),
+  short('no_kd', 'without any KD', 'distillation', NO_FEATURE_KD, NO_OUTPUT_KD),
+  short('no_feature_kd', 'without feature KD', 'distillation', NO_FEATURE_KD),
+  short('random_init', 'with KD, from a random start', 'distillation', RANDOM),
+  short('random_init_no_kd', 'without any KD, from a random start', 'distillation', RANDOM, NO_FEATURE_KD, NO_OUTPUT_KD),
 ];
-const PAIRS: readonly Stage[] = [500, 2000].map((n) => student(`pairs_${n}`, n.toLocaleString('en-US'), 'pairs', [`train_dataloader.dataset.num_images=${n}`]));
+const PAIRS: readonly Stage[] = [500, 2000].map((n) => short(`pairs_${n}`, n.toLocaleString('en-US'), 'pairs', `train_dataloader.dataset.num_images=${n}`));
 
 /** A subject's five pictures, and prompts with it in settings that they do not show. */
 const SUBJECTS = { dog: 'dog', face: 'person', cat: 'cat' } as const;
 type Subject = keyof typeof SUBJECTS;
 /** Names of what is tuned, and where it is. */
-const MODELS = { sd: ['teacher', 'package:assets/toyland-sd'], 'small-sd': ['small', `${ROOT}/student_base/pipeline`], 'tiny-sd': ['tiny', `${ROOT}/student_tiny/pipeline`] } as const;
+const MODELS = { sd: ['teacher', 'package:assets/toyland-sd'], 'small-sd': ['small', 'package:assets/toyland-small-sd'], 'tiny-sd': ['tiny', 'package:assets/toyland-tiny-sd'] } as const;
 type ModelName = keyof typeof MODELS;
 
 const personal = (subject: Subject, folder: string): readonly string[] => [
@@ -87,6 +97,6 @@ const LORA: readonly Stage[] = [
   dreambooth('no_prior', 'r = 8, without prior preservation', 'lora', 'small-sd', 'dog', ['train_dataloader.dataset.class_prompt=null']),
 ];
 
-export const EXPERIMENTS: readonly Stage[] = [...SIZES, ...DREAMBOOTH, ...DISTILLATION, ...PAIRS, ...LORA];
+export const EXPERIMENTS: readonly Stage[] = [...SIZES, ...DISTILLATION, ...DREAMBOOTH, ...LORA, ...PAIRS];
 export const ALL_STAGES: readonly Stage[] = [...WEIGHTS, ...EXPERIMENTS];
 export const markerOf = ({ id }: Stage): string => `${dirOf(id)}/done.json`;

@@ -22,6 +22,6 @@ export default defineConfig({
   custom_hooks: {
     preview: { type: 'VisualizationHook', interval: 200, height: 64, width: 64, num_inference_steps: 25, guidance_scale: 4, scheduler: 'DDIMScheduler' },
     peft: { type: 'PeftSaveHook' },
-    evaluation: { type: 'EvaluationHook', clip: 'package:assets/toyland-clip', num_images: 8, seeds: 2 },
+    evaluation: { type: 'EvaluationHook', clip: 'package:assets/toyland-clip', num_images: 8, seeds: 3 },
   },
 });
