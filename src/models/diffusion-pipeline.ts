@@ -27,10 +27,12 @@ export interface PipelineSources {
 
 /** Encoded pictures kept in memory: about 2,000 of 512 px. */
 export const MOMENTS_CACHE_BYTES = 256 * 2 ** 20;
+/** Encoded prompts kept in memory: about 1,100 of SD 1.x. */
+const TEXT_CACHE_BYTES = 256 * 2 ** 20;
 
 export class DiffusionPipeline {
   private readonly moments = new ByteLru<{ mean: HostTensor; logvar: HostTensor }>(MOMENTS_CACHE_BYTES);
-  private readonly textStates = new Map<string, HostTensor>();
+  private readonly textStates = new ByteLru<HostTensor>(TEXT_CACHE_BYTES);
   private readonly warned = new Set<string>();
   /** Pixels per latent, 8 for SD 1.x. */
   readonly factor: number;
@@ -67,7 +69,7 @@ export class DiffusionPipeline {
       return { states: lastHiddenState };
     }, feeds);
     const result = float32(floats(states), states.shape.slice(1));
-    if (this.textIsFrozen || weights === 'base') this.textStates.set(key, result);
+    if (this.textIsFrozen || weights === 'base') this.textStates.set(key, result, floats(result).byteLength);
     return result;
   }
 
