@@ -41,5 +41,8 @@ export function bootstrapHalfWidths(metric: Metric, evidence: Evidence, stream: 
     const from = (rows: Rows): Rows => (rows.length === 0 ? rows : picked.map((i) => rows[i]));
     return metric.scores({ ...evidence, generated: from(evidence.generated), texts: from(evidence.texts), judged: from(evidence.judged) });
   });
-  return Object.fromEntries(Object.keys(drawn[0]).map((name) => [name, Z_975 * deviation(drawn.map((scores) => scores[name]))]));
+  const names = new Set(drawn.flatMap((scores) => Object.keys(scores)));
+  // A replicate that happens to hold no picture with a value has no score.
+  const values = (name: string): number[] => drawn.flatMap((scores) => (name in scores ? [scores[name]] : []));
+  return Object.fromEntries([...names].filter((name) => values(name).length > 1).map((name) => [name, Z_975 * deviation(values(name))]));
 }

@@ -5,7 +5,7 @@ import { ClipMMD } from '../../src/metrics/clip-mmd.js';
 import { ClipScore } from '../../src/metrics/clip-score.js';
 import { FrechetDistance } from '../../src/metrics/frechet-distance.js';
 import { bootstrapHalfWidths, studentHalfWidth, tQuantile } from '../../src/metrics/interval.js';
-import type { Evidence, Rows } from '../../src/metrics/metric.js';
+import { Metric, type Evidence, type Rows } from '../../src/metrics/metric.js';
 import { cholesky, eigenvalues, sandwich } from '../../src/metrics/symmetric.js';
 import { Rng } from '../../src/random/rng.js';
 
@@ -120,5 +120,25 @@ void t.test('the interval over pictures is near 1.96 standard errors of a mean, 
   const error = Math.sqrt(0.0825 / 50); // of 0, 0.1, ... 0.9
   close(t, width() / (1.96 * error), 1, 0.06);
   t.equal(width(), width());
+  t.end();
+});
+
+/** The mean of the rows that are not negative; nothing where there are none. */
+class MeanOfAsked extends Metric {
+  override readonly needs = [];
+  override readonly better = 'higher';
+  override scores({ judged }: Evidence): Readonly<Record<string, number>> {
+    const asked = judged.map(([v]) => v).filter((v) => v >= 0);
+    return asked.length > 0 ? { mean: asked.reduce((a, b) => a + b) / asked.length } : {};
+  }
+}
+
+void t.test('an interval over pictures: replicates without a value do not count', (t) => {
+  const seen = evidence({ judged: rows([1], [0], [-1], [-1]) });
+  const { mean } = bootstrapHalfWidths(new MeanOfAsked(), seen, new Rng(0).stream('bootstrap'), 4000);
+  // Of replicates with k >= 1 asked pictures (probability C(4, k) / 15), the variance of the mean is 1 / (4 k).
+  const variance = [4, 6, 4, 1].reduce((sum, ways, i) => sum + ways / 15 / (4 * (i + 1)), 0);
+  close(t, mean / (1.959964 * Math.sqrt(variance)), 1, 0.05);
+  t.strictSame(bootstrapHalfWidths(new MeanOfAsked(), evidence({ judged: rows([-1], [-1]) }), new Rng(0).stream('bootstrap'), 10), {});
   t.end();
 });
