@@ -25,7 +25,7 @@ const WEIGHTS: readonly Stage[] = [
   weights('classifier', 'classifier', [['train', 'toyland_classifier', '--resume']]),
   weights('vae', 'autoencoder', [['train', 'toyland_vae', '--resume']]),
   weights('base', 'pipeline with an untrained U-Net', [['make-model', 'toyland', '--dtype', 'float32', '--vae', 'work_dirs/toyland_vae', '--clip', 'work_dirs/toyland_clip', '--out', 'work_dirs/toyland_base']]),
-  weights('teacher', 'U-Net', [['train', 'toyland_teacher', '--resume'], ['export-pipeline', 'work_dirs/toyland_teacher', '--out', 'work_dirs/toyland_teacher_pipeline'], ['train', 'toyland_teacher_refine', '--resume']]),
+  weights('teacher', 'U-Net', [['train', 'toyland_teacher', '--resume'], ['export-pipeline', 'work_dirs/toyland_teacher', '--out', 'work_dirs/toyland_teacher_pipeline'], ['train', 'toyland_teacher_refine', '--resume'], ['export-pipeline', 'work_dirs/toyland_teacher_refine', '--out', 'work_dirs/toyland_teacher_refined', '--dtype', 'float16'], ['train', 'toyland_teacher_refine_2', '--resume']]),
 ];
 
 const evaluated = (id: string, title: string, table: Stage['table'], commands: readonly (readonly string[])[], model: string): Stage =>
