@@ -29,9 +29,16 @@ export class Interrupt {
   }
 
   private readonly onSignal = (name: NodeJS.Signals): void => {
-    if (this.received) process.exit(EXIT_CODES[name as StopSignal]);
+    if (this.received) this.die(name as StopSignal);
     this.received = name as StopSignal;
     this.log.warn(`${name}: ${this.announcement}`);
     this.controller.abort(new Error(name));
   };
+
+  /** By the signal itself: process.exit() stops the worker thread inside a native computation, which aborts with a stack trace. */
+  private die(name: StopSignal): void {
+    process.emit('exit', EXIT_CODES[name]); // temporary folders are removed by its listeners
+    process.removeAllListeners(name);
+    process.kill(process.pid, name);
+  }
 }
