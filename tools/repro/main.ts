@@ -54,7 +54,9 @@ async function finish(stage: Stage, seconds: number): Promise<void> {
   await writeFileAtomic(markerOf(stage), `${JSON.stringify(marker, null, 2)}\n`);
 }
 
-const quoted = (arg: string): string => (/^[\w./:=,@+-]+$/.test(arg) ? arg : `'${arg}'`);
+function quoted(arg: string): string {
+  return /^[\w./:=,@+-]+$/.test(arg) ? arg : `'${arg}'`;
+}
 
 function commit(): string {
   try {
