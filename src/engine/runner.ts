@@ -15,6 +15,7 @@ import { changedOptions } from './config-changes.js';
 import { learningRate, type LrSchedule } from './lr_schedules/lr-schedule.js';
 import type { Optimizer } from './optimizers/optimizer.js';
 import { Parameters, purposeOf } from './parameters.js';
+import { Phases, timed } from './phases.js';
 import { RunHooks } from './run-hooks.js';
 import type { RunState } from './run-state.js';
 import { trainLoop } from './train-loop.js';
@@ -54,13 +55,17 @@ export interface TrainResult {
 }
 
 export class Runner {
+  /** Where the time went: open, prepare data (class pictures), data, encode, compile, steps, and each hook by its class. */
+  readonly phases = new Phases();
+  private readonly parts: RunParts;
   private readonly hooks: RunHooks;
   private stopReason: string | undefined;
   private saved: { iter: number; folder: string } | undefined;
   private runId: string = randomUUID();
 
-  constructor(private readonly parts: RunParts) {
-    this.hooks = new RunHooks(parts.hooks);
+  constructor(parts: RunParts) {
+    this.parts = { ...parts, backend: timed(parts.backend, this.phases) };
+    this.hooks = new RunHooks(parts.hooks, this.phases);
   }
 
   /**
@@ -74,13 +79,13 @@ export class Runner {
       log.info(`already trained to iteration ${checkpoint.record.iteration}, train_cfg.max_iters is ${maxIters}; nothing to do`);
       return { iteration: checkpoint.record.iteration, checkpoint: checkpoint.folder };
     }
-    await model.load();
+    await this.phases.measure('open', () => model.load());
     if (checkpoint) this.checkBase(checkpoint);
     const parameters = new Parameters(model.parameters());
     model.executor = new Executor(backend, (outputs, weights) => parameters.bind(outputs, purposeOf(weights)));
-    await this.prepareDataset();
+    await this.phases.measure('prepare data', () => this.prepareDataset());
     const step = new TrainStep({ ...this.parts, parameters });
-    await step.init(await model.initialValues(this.parts.rng));
+    await this.phases.measure('open', async () => step.init(await model.initialValues(this.parts.rng)));
     const run = this.state(parameters, [...step.stateNames]);
     const cleanUp = async (): Promise<void> => {
       this.parts.loader.close();
@@ -93,7 +98,7 @@ export class Runner {
       if (checkpoint) await this.restore(run, checkpoint);
       else await this.startAfresh();
       this.banner(parameters);
-      await trainLoop(run, { ...this.parts, step, hooks: this.hooks, lr: (i) => this.lr(i), stopped: () => this.stopReason !== undefined });
+      await trainLoop(run, { ...this.parts, step, hooks: this.hooks, phases: this.phases, lr: (i) => this.lr(i), stopped: () => this.stopReason !== undefined });
       if (this.stopReason !== undefined) log.info(`stopped after iteration ${run.iter}: ${this.stopReason}`);
     } catch (error) {
       await cleanUp().catch((second: Error) => log.debug(`while cleaning up after an error: ${second.stack}`));

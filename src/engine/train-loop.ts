@@ -1,6 +1,7 @@
 /** The loop of a run, and the two ways it can end early. */
 import { Interrupted, UserError } from '../errors.js';
 import type { DataLoader } from '../datasets/loader.js';
+import type { Phases } from './phases.js';
 import type { RunHooks } from './run-hooks.js';
 import type { RunState } from './run-state.js';
 import type { TrainStep } from './train-step.js';
@@ -9,6 +10,7 @@ export interface LoopParts {
   readonly loader: Pick<DataLoader, 'batch'>;
   readonly step: Pick<TrainStep, 'run'>;
   readonly hooks: RunHooks;
+  readonly phases: Phases;
   /** the learning rate of an iteration */
   readonly lr: (iteration: number) => number;
   /** asked after each iteration: a hook called `run.stop` */
@@ -20,14 +22,14 @@ export interface LoopParts {
  * @throws UserError when the loss is no longer a number, before any hook can save that state
  * @throws Interrupted after a signal, when the checkpoint is written
  */
-export async function trainLoop(run: RunState, { loader, step, hooks, lr, stopped }: LoopParts): Promise<void> {
+export async function trainLoop(run: RunState, { loader, step, hooks, phases, lr, stopped }: LoopParts): Promise<void> {
   await hooks.call('beforeTrain', run);
   for (;;) {
-    const samples = await loader.batch(run.iter);
+    const samples = await phases.measure('data', () => loader.batch(run.iter));
     await hooks.call('beforeTrainIter', run);
     const now = { iteration: run.iter, lr: lr(run.iter) };
-    const feeds = await run.model.feeds(samples, { iteration: run.iter, rng: run.rng });
-    run.logs = { ...await step.run(feeds, now), lr: now.lr };
+    const feeds = await phases.measure('encode', () => run.model.feeds(samples, { iteration: run.iter, rng: run.rng }));
+    run.logs = { ...await phases.measure('steps', () => step.run(feeds, now)), lr: now.lr };
     requireFinite(run);
     await hooks.call('afterTrainIter', run);
     if (run.isLast || stopped()) break;

@@ -22,6 +22,9 @@ export interface TrainOptions {
   readonly log: ConsoleLogger;
 }
 
+/** In the work dir: seconds by phase, of the process that finished the run. */
+const PHASES_FILE = 'phases.json';
+
 /** Places of a config that are read here. */
 interface RunPlaces {
   readonly backend?: object;
@@ -46,7 +49,10 @@ export async function train({ config: tree, workDir: path, resume, log }: TrainO
     const build = createBuild([[LOGGER, log], [WORK_DIR, workDir], [RNG, rng], [BACKEND, backend], [CACHE_DIR, cacheDir]]);
     const datasetServices = { cacheDir, resolveDataset: (idOrPath: string) => resolveDataset(idOrPath, { log }) };
     const runner = new Runner(buildRun(config, { build, backend, workDir, rng, log, signal: interrupt.signal, datasetServices }));
-    return await runner.train(resume);
+    const result = await runner.train(resume);
+    await workDir.write(PHASES_FILE, `${JSON.stringify(runner.phases.seconds, null, 2)}\n`);
+    log.info(`time       ${runner.phases}`);
+    return result;
   } catch (error) {
     if (interrupt.exitCode !== 0) process.exitCode = interrupt.exitCode;
     log.debug(error instanceof Error ? String(error.stack) : String(error)); // for the log file; the caller shows the message

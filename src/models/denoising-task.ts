@@ -25,6 +25,7 @@ export const denoisingOptions = {
   prediction_type: { type: ['string', 'null'], enum: ['epsilon', 'v_prediction', null], default: null, description: "what the U-Net predicts; null: as the pipeline's scheduler says" },
   caption_dropout: { type: 'number', minimum: 0, maximum: 1, default: 0, description: 'share of the texts that are replaced by the empty one, for classifier-free guidance; for models trained from scratch' },
   cache_latents: { type: 'boolean', default: true, description: 'keep encoded pictures in memory by content; the results are the same' },
+  cache_text: { type: 'boolean', default: true, description: 'keep encoded prompts in memory by their tokens; the results are the same' },
 } as const;
 
 export interface DenoisingOptions {
@@ -34,6 +35,7 @@ export interface DenoisingOptions {
   readonly prediction_type: 'epsilon' | 'v_prediction' | null;
   readonly caption_dropout: number;
   readonly cache_latents: boolean;
+  readonly cache_text: boolean;
 }
 
 /** Factors of the two kinds of row in the loss. */
@@ -83,7 +85,7 @@ export class DenoisingTask {
     for (const [row, { img, text: caption }] of pictures.entries()) {
       const text = this.opts.caption_dropout > 0 && step.rng.stream('caption_dropout', step.iteration, row).uniform() < this.opts.caption_dropout ? '' : caption;
       rows.push(this.row(await pipeline.encodeImage(executor, img, this.opts.cache_latents), pipeline.folder.vaeConfig.scalingFactor, row, step));
-      if (pipeline.textIsFrozen) texts.push(await pipeline.encodeText(executor, text, 'base'));
+      if (pipeline.textIsFrozen) texts.push(await pipeline.encodeText(executor, text, 'base', this.opts.cache_text));
       else ids.push(pipeline.tokenize(text));
     }
     const text: Feeds = pipeline.textIsFrozen

@@ -57,11 +57,11 @@ export class DiffusionPipeline {
     return ids;
   }
 
-  /** Text states [T, D] of a prompt. */
-  async encodeText(executor: Executor, prompt: string, weights: WeightSet): Promise<HostTensor> {
+  /** Text states [T, D] of a prompt. @param cache keep them, where the encoder cannot change */
+  async encodeText(executor: Executor, prompt: string, weights: WeightSet, cache = true): Promise<HostTensor> {
     const ids = this.tokenize(prompt);
     const key = `${weights === 'base' || this.textIsFrozen ? 'base' : weights}:${ids.join(',')}`;
-    const known = this.textStates.get(key);
+    const known = cache ? this.textStates.get(key) : undefined;
     if (known) return known;
     const feeds = { input_ids: int32(ids, [1, ids.length]) };
     const { states } = await executor.run('encode_text', weights, () => {
@@ -69,7 +69,7 @@ export class DiffusionPipeline {
       return { states: lastHiddenState };
     }, feeds);
     const result = float32(floats(states), states.shape.slice(1));
-    if (this.textIsFrozen || weights === 'base') this.textStates.set(key, result, floats(result).byteLength);
+    if (cache && (this.textIsFrozen || weights === 'base')) this.textStates.set(key, result, floats(result).byteLength);
     return result;
   }
 

@@ -1,0 +1,51 @@
+/** Where the time of a run goes. */
+import type { Backend } from '../backends/backend.js';
+
+/** Seconds by phase. A phase inside another counts for itself only, so that the parts sum up to the whole. */
+export class Phases {
+  private readonly spent = new Map<string, number>();
+  private readonly open: string[] = [];
+  private since = 0;
+
+  /** @param now milliseconds */
+  constructor(private readonly now: () => number = () => performance.now()) {}
+
+  async measure<T>(phase: string, work: () => Promise<T>): Promise<T> {
+    this.settle();
+    this.open.push(phase);
+    try {
+      return await work();
+    } finally {
+      this.settle();
+      this.open.splice(this.open.lastIndexOf(phase), 1);
+    }
+  }
+
+  /** In the order in which they began. */
+  get seconds(): Record<string, number> {
+    return Object.fromEntries([...this.spent].map(([phase, ms]) => [phase, Math.round(ms) / 1000]));
+  }
+
+  /** "12.3 s: steps 10.1 s, compile 1.5 s", the longest first, without what is under a hundredth of the whole. */
+  toString(): string {
+    const total = [...this.spent.values()].reduce((a, b) => a + b, 0), text = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+    const shown = [...this.spent].filter(([, ms]) => ms >= total / 100).sort(([, a], [, b]) => b - a);
+    return `${text(total)}: ${shown.map(([phase, ms]) => `${phase} ${text(ms)}`).join(', ')}`;
+  }
+
+  /** Gives the time since the last look to the innermost phase. */
+  private settle(): void {
+    const now = this.now(), inner = this.open.at(-1);
+    if (inner !== undefined) this.spent.set(inner, (this.spent.get(inner) ?? 0) + now - this.since);
+    this.since = now;
+  }
+}
+
+/** A backend whose compilation is a phase, whoever asks for it. */
+export function timed(backend: Backend, phases: Phases): Backend {
+  return {
+    name: backend.name, states: backend.states,
+    compile: (program) => phases.measure('compile', () => backend.compile(program)),
+    dispose: () => backend.dispose(),
+  };
+}
