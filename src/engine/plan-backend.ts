@@ -3,6 +3,7 @@ import { rootsOf, type Backend, type Executable, type Fetches, type Program, typ
 import { optimize } from '../backends/optimize.js';
 import { nodeCost } from '../tensor/cost.js';
 import { sizeOf, type DType, type HostTensor, type TypedArray } from '../tensor/host.js';
+import { VIEWS } from '../tensor/ops/recompute.js';
 import { isLeaf, topo, type Attrs, type Node, type TensorType } from '../tensor/tensor.js';
 import { bytesOf, isWidening, programMemory, type ProgramMemory } from './plan-memory.js';
 
@@ -100,7 +101,7 @@ function summary(program: Program, passing: boolean): PlannedProgram {
 /** What only moves values reads as much as it writes: a slice does not read the whole. */
 function traffic(node: Node): number {
   const written = node.outs.reduce((n, t) => n + bytesOf(t), 0);
-  if (node.op === 'reshape') return 0;
+  if (VIEWS.has(node.op)) return 0;
   return nodeCost(node).flops === 0 ? 2 * written : written + node.inputs.reduce((n, t) => n + bytesOf(t), 0);
 }
 

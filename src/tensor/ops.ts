@@ -7,3 +7,4 @@ export * from './ops/conv.js';
 export * from './ops/layer-norm.js';
 export * from './ops/gather.js';
 export * from './ops/attention.js';
+export * from './ops/recompute.js';

@@ -9,6 +9,7 @@ import { check, definePrimitive, MICROSOFT, shapeText, type RefArray, type TfjsT
 import type { Tensor } from '../tensor.js';
 import { add, mul, sub } from './elementwise.js';
 import { matmul } from './matmul.js';
+import { after } from './recompute.js';
 import { softmax, sumLast } from './reduce.js';
 import { concat, narrow, reshape, transpose } from './shape.js';
 
@@ -82,14 +83,18 @@ function attentionVjp(g: Tensor, q: Tensor, k: Tensor, v: Tensor, o: Tensor, { h
   const Q = split(mul(q, scale), T), Ks = split(k, S), V = split(v, S), G = split(g, T);
   const rowSums = sumLast(mul(G, split(o, T))); // sum_s P dP, without P: [BN, T, 1]
   const block = attentionBlocks(BN, T, S);
+  // One block after the other: a runtime that starts with all that dQ needs would hold the probabilities of all blocks for dK and dV.
+  let before: readonly Tensor[] = [];
   const parts = range(BN, block.heads).map(([from, to]) => {
     const [Kb, Vb] = [narrow(Ks, 0, from, to), narrow(V, 0, from, to)];
     const rows = range(T, block.rows).map(([start, end]) => {
       const cut = (x: Tensor): Tensor => narrow(narrow(x, 0, from, to), 1, start, end);
-      const [Qb, Gb] = [cut(Q), cut(G)];
+      const [Qb, Gb] = [after(cut(Q), before), after(cut(G), before)];
       const P = softmax(matmul(Qb, Kb, false, true));
       const dS = mul(P, sub(matmul(Gb, Vb, false, true), cut(rowSums)));
-      return { dQ: matmul(dS, Kb, false, false), dK: matmul(dS, Qb, true, false), dV: matmul(P, Gb, true, false) };
+      const row = { dQ: matmul(dS, Kb, false, false), dK: matmul(dS, Qb, true, false), dV: matmul(P, Gb, true, false) };
+      before = Object.values(row);
+      return row;
     });
     return { dQ: concat(rows.map((r) => r.dQ), 1), dK: rows.map((r) => r.dK).reduce(add), dV: rows.map((r) => r.dV).reduce(add) };
   });

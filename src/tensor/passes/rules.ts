@@ -1,5 +1,5 @@
 /** The algebraic rules of `simplify`, as data. */
-import { add, concat, div, expand, mul, neg, pad, reshape, sub, transpose } from '../ops.js';
+import { add, concat, div, expand, mul, neg, pad, recompute, reshape, sub, transpose } from '../ops.js';
 import { applyPrimitive, primitive } from '../primitive.js';
 import type { Attrs, Tensor } from '../tensor.js';
 import { any, is, literal, op, uniformValue, type Bound, type Rule } from './pattern.js';
@@ -91,4 +91,10 @@ const PRODUCTS: readonly Rule[] = ['matmul', 'gemm'].flatMap((name) => {
   ] satisfies Rule[];
 });
 
-export const RULES: readonly Rule[] = [...ARITHMETIC, ...REARRANGING, ...BROADCASTING, ...PRODUCTS];
+/** Gradients are made before these rules run. */
+const MARKS: readonly Rule[] = [
+  { law: 'what is computed again from one tensor is itself', match: op('recompute', x, any('from')), to: (m) => m['x'], example: (x) => recompute(mul(x, 2), [x]) },
+  { law: 'what is computed again from two tensors is itself', match: op('recompute', x, any('from'), any('other')), to: (m) => m['x'], example: (x, y) => recompute(add(x, y), [x, y]) },
+];
+
+export const RULES: readonly Rule[] = [...ARITHMETIC, ...REARRANGING, ...BROADCASTING, ...PRODUCTS, ...MARKS];
