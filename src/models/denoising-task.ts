@@ -24,6 +24,7 @@ export const denoisingOptions = {
   timesteps_generator: { type: 'object', component: 'TIMESTEPS', default: { type: 'TimeSteps' }, description: 'which noise levels are trained' },
   prediction_type: { type: ['string', 'null'], enum: ['epsilon', 'v_prediction', null], default: null, description: "what the U-Net predicts; null: as the pipeline's scheduler says" },
   caption_dropout: { type: 'number', minimum: 0, maximum: 1, default: 0, description: 'share of the texts that are replaced by the empty one, for classifier-free guidance; for models trained from scratch' },
+  gradient_checkpointing: { type: 'boolean', default: false, description: 'less memory for more time: backwards, what is inside the blocks of the U-Net is computed again instead of kept; gradients are the same' },
   cache_latents: { type: 'boolean', default: true, description: 'keep encoded pictures in memory by content; the results are the same' },
   cache_text: { type: 'boolean', default: true, description: 'keep encoded prompts in memory by their tokens; the results are the same' },
 } as const;
@@ -34,6 +35,7 @@ export interface DenoisingOptions {
   readonly timesteps_generator: object;
   readonly prediction_type: 'epsilon' | 'v_prediction' | null;
   readonly caption_dropout: number;
+  readonly gradient_checkpointing: boolean;
   readonly cache_latents: boolean;
   readonly cache_text: boolean;
 }

@@ -8,18 +8,18 @@ import { add, mean, mul, square, sub } from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { DistillWeights, TapPair } from './distill-presets.js';
 import { Scope, type ParamSource } from './layers/scope.js';
-import { unet, type UNetInputs, type UNetOutputs } from './unet.js';
+import { unet, type UNetInputs, type UNetOptions, type UNetOutputs } from './unet.js';
 import type { UNetConfig } from './unet-config.js';
 
 /** A U-Net whose taps hold its blocks and the result of every convolution and linear layer, by module. */
-export function tappedUnet(source: ParamSource, inputs: UNetInputs, config: UNetConfig): UNetOutputs {
+export function tappedUnet(source: ParamSource, inputs: UNetInputs, config: UNetConfig, options: UNetOptions = {}): UNetOutputs {
   const layers: Record<string, Tensor> = {};
   const observed: ParamSource = {
     get: (name, shape) => source.get(name, shape),
     adapter: (module, shape) => source.adapter?.(module, shape),
     tap: (module, out) => void (layers[module] = out),
   };
-  const { out, taps } = unet(new Scope(observed), inputs, config);
+  const { out, taps } = unet(new Scope(observed), inputs, config, options);
   return { out, taps: { ...layers, ...taps } };
 }
 

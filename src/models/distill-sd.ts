@@ -111,7 +111,7 @@ export class DistillSD extends Model {
 
   loss(feeds: Readonly<Record<string, TensorType>>): { loss: Tensor; logs: Record<string, Tensor> } {
     const of = stepInputs(feeds), inputs = this.task.unetInputs(of, of('encoder_hidden_states'));
-    const student = tappedUnet(this.part.source('current'), inputs, this.student.config);
+    const student = tappedUnet(this.part.source('current'), inputs, this.student.config, { checkpointing: this.opts.gradient_checkpointing });
     const teacher = tappedUnet(this.teacher.unet, inputs, this.teacher.unetConfig);
     const { loss, task, output, features } = distillLoss(this.task.loss(student.out, of), student, teacher, this.taps, this.weights);
     return {

@@ -102,7 +102,7 @@ export class StableDiffusion extends Model {
     const context = this.textPart.frozen
       ? of('encoder_hidden_states')
       : clipText(new Scope(this.textPart.source('current')), of('input_ids'), this.folder.textConfig).lastHiddenState;
-    const { out } = unet(new Scope(this.unetPart.source('current')), this.task.unetInputs(of, context), this.folder.unetConfig);
+    const { out } = unet(new Scope(this.unetPart.source('current')), this.task.unetInputs(of, context), this.folder.unetConfig, { checkpointing: this.opts.gradient_checkpointing });
     return { loss: this.task.loss(out, of) };
   }
 

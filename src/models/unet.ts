@@ -1,5 +1,5 @@
 /** UNet2DConditionModel of Stable Diffusion 1.x and 2.x and of its block-removed students (diffusers unet_2d_condition.py). */
-import { concat, silu } from '../tensor/ops.js';
+import { concat, recompute, silu } from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { conv2d } from './layers/conv.js';
 import { groupNorm } from './layers/norm.js';
@@ -25,19 +25,27 @@ export interface UNetOutputs {
   readonly taps: Readonly<Record<string, Tensor>>;
 }
 
-export function unet(scope: Scope, { sample, timesteps, encoderHiddenStates }: UNetInputs, config: UNetConfig): UNetOutputs {
+export interface UNetOptions {
+  /** The gradient keeps what goes into residual blocks, transformers and samplers, and computes again what is inside. */
+  readonly checkpointing?: boolean;
+}
+
+export function unet(scope: Scope, { sample, timesteps, encoderHiddenStates }: UNetInputs, config: UNetConfig, { checkpointing = false }: UNetOptions = {}): UNetOutputs {
   const { blockOutChannels: channels, normGroups, normEps } = config;
   const taps: Record<string, Tensor> = {};
   const sinusoid = timestepSinusoid(timesteps, channels[0], config.flipSinToCos, config.freqShift);
   const embedding = timestepMlp(scope.child('time_embedding'), sinusoid, config.timeEmbedDim);
   taps['time_embedding'] = embedding;
   const temb = silu(embedding);
-  const layer = (block: Scope, j: number, x: Tensor, out: number, stage: number, attends: boolean): Tensor => {
-    const y = resnet(block.child('resnets', j), x, temb, out, normGroups, normEps);
+  const from = (inputs: readonly Tensor[], y: Tensor): Tensor => (checkpointing ? recompute(y, inputs) : y);
+  const residual = (at: Scope, x: Tensor, out: number, skip?: Tensor): Tensor =>
+    from(skip ? [x, skip] : [x], resnet(at, skip ? concat([x, skip], 1) : x, temb, out, normGroups, normEps));
+  const layer = (block: Scope, j: number, x: Tensor, out: number, stage: number, attends: boolean, skip?: Tensor): Tensor => {
+    const y = residual(block.child('resnets', j), x, out, skip);
     if (!attends) return y;
-    return transformer2d(block.child('attentions', j), y, encoderHiddenStates, {
+    return from([y], transformer2d(block.child('attentions', j), y, encoderHiddenStates, {
       heads: config.heads[stage], layers: config.transformerLayers[stage], normGroups, useLinearProjection: config.useLinearProjection,
-    });
+    }));
   };
 
   let x = conv2d(scope.child('conv_in'), sample, channels[0]);
@@ -47,7 +55,7 @@ export function unet(scope: Scope, { sample, timesteps, encoderHiddenStates }: U
     const name = `down_blocks.${i}`, block = scope.child('down_blocks', i);
     const residuals: Tensor[] = [];
     for (let j = 0; j < config.layersPerBlock[i]; j++) residuals.push((x = layer(block, j, x, out, i, config.downAttention[i])));
-    if (i < channels.length - 1) residuals.push((x = downsample(block.child('downsamplers', 0), x, config.downsamplePadding)));
+    if (i < channels.length - 1) residuals.push((x = from([x], downsample(block.child('downsamplers', 0), x, config.downsamplePadding))));
     residuals.forEach((r, j) => (taps[`${name}.residual${j}`] = r));
     taps[name] = x;
     skips.push(...residuals);
@@ -57,19 +65,19 @@ export function unet(scope: Scope, { sample, timesteps, encoderHiddenStates }: U
   if (config.hasMidBlock) {
     const block = scope.child('mid_block');
     x = layer(block, 0, x, channels[deepest], deepest, true);
-    x = resnet(block.child('resnets', 1), x, temb, channels[deepest], normGroups, normEps);
+    x = residual(block.child('resnets', 1), x, channels[deepest]);
     taps['mid_block'] = x;
   }
 
   channels.forEach((_, i) => {
     const stage = deepest - i, block = scope.child('up_blocks', i);
-    for (let j = 0; j <= config.layersPerBlock[stage]; j++) x = layer(block, j, concat([x, skips.pop() as Tensor], 1), channels[stage], stage, config.upAttention[i]);
+    for (let j = 0; j <= config.layersPerBlock[stage]; j++) x = layer(block, j, x, channels[stage], stage, config.upAttention[i], skips.pop());
     if (i < deepest) {
       const [, , h, w] = skips[skips.length - 1].shape;
-      x = upsample(block.child('upsamplers', 0), x, [h, w]);
+      x = from([x], upsample(block.child('upsamplers', 0), x, [h, w]));
     }
     taps[`up_blocks.${i}`] = x;
   });
-  const out = conv2d(scope.child('conv_out'), silu(groupNorm(scope.child('conv_norm_out'), x, normGroups, normEps)), config.outChannels);
+  const out = from([x], conv2d(scope.child('conv_out'), silu(groupNorm(scope.child('conv_norm_out'), x, normGroups, normEps)), config.outChannels));
   return { out, taps };
 }
