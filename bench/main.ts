@@ -1,85 +1,85 @@
-/** npm run bench: measured against PyTorch in the same run, where PyTorch is. See docs/performance.md. */
-import { execFile, execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { Command } from 'commander';
+/** npm run bench: how fast and how large, measured against PyTorch where it is. See docs/performance.md. */
+import { writeFileAtomic } from '../src/atomic-file.js';
 import { loadComponents } from '../src/components.js';
-import { LAYOUTS, writeRandomModel } from '../src/models/random-model.js';
-import { defaultCacheDir } from '../src/models/weights/cache-dir.js';
-import type { BenchCase, BenchResult } from './case.js';
+import { UserError } from '../src/errors.js';
+import { refuseBusy } from './busy.js';
+import type { ChildOptions } from './child.js';
+import { benchGrowth, growthColumns, growthNotes, type GrowthRow } from './growth.js';
+import { benchJob, jobNotes, jobTable, type JobRow } from './job.js';
+import { foreignNow } from './machine.js';
+import { parseOptions, type BenchOptions } from './options.js';
+import { Results } from './results.js';
+import { benchSoak, soakColumns, type SoakRow } from './soak.js';
+import { benchStartup, startupColumns, type StartupRow } from './startup.js';
+import { benchSteps, findPeer, stepColumns, stepNotes, type StepRow } from './steps.js';
+import { markdownTable, textTable, type Column } from './table.js';
 
-const program = new Command('npm run bench --')
-  .description('time and memory of training and sampling steps, paired with PyTorch when it is there')
-  .option('--layouts <names>', 'comma-separated: sd15, small, bk_small, tiny', 'small,tiny,sd15')
-  .option('--sizes <pixels>', 'comma-separated', '256,512')
-  .option('--modes <names>', 'comma-separated: lora, full, sample', 'lora,sample')
-  .option('--batch <n>', 'samples per step', '1')
-  .option('--reps <n>', 'steps per process; the first is not counted', '4')
-  .option('--pairs <n>', 'how often each side runs, in turn', '2')
-  .option('--quick', 'small at 256 px only, one pair')
-  .option('--peer <script>', 'the opponent: a script with the arguments LAYOUT LATENT MODE that prints one JSON line', '../shared/peer/torch_step.py')
-  .option('--python <command>', 'a Python with PyTorch', 'python3')
-  .option('--out <folder>', 'where the JSON file goes', 'bench/results')
-  .parse();
-const o = program.opts<Record<'layouts' | 'sizes' | 'modes' | 'batch' | 'reps' | 'pairs' | 'peer' | 'python' | 'out', string> & { quick?: boolean }>();
-/** Above this much foreign CPU (percent of one core) a run is marked: its time says little. */
-const BUSY_PERCENT = 15;
+interface Printed { readonly text: string; readonly markdown: string; readonly notes: string }
 
-const run = promisify(execFile);
-const list = (text: string): string[] => text.split(',');
+/** One kind of measurement: makes rows until it is done, and shows those that there are. */
+interface Kind {
+  readonly path: string;
+  readonly rows: number;
+  run(child: ChildOptions): Promise<void>;
+  print(): Printed;
+}
 
-/** Random weights of a layout, float32 as the peer's, written once into the cache. */
-async function weights(layout: string): Promise<string> {
-  const folder = join(defaultCacheDir(), 'bench', layout);
-  if (!existsSync(join(folder, 'model_index.json'))) {
-    process.stderr.write(`writing random weights of ${layout} to ${folder}\n`);
-    await writeRandomModel(folder, LAYOUTS[layout], { dtype: 'float32', seed: 0 });
+function kind<Row>(name: string, o: BenchOptions, argv: readonly string[], work: (results: Results<Row>, child: ChildOptions, show: (row: Row) => void) => Promise<void>, print: (rows: readonly Row[]) => Printed): Kind {
+  const results = new Results<Row>(o.out, name, argv);
+  const show = (row: Row): void => void process.stderr.write(`${line(row)}\n`);
+  return { path: results.path, get rows() { return results.rows.length; }, run: (child) => work(results, child, show), print: () => print(results.rows) };
+}
+
+/** A row in a few words, while others are being measured. */
+const line = (row: unknown): string => Object.entries(row as object).filter(([, value]) => typeof value !== 'object').map(([key, value]) => `${key} ${typeof value === 'number' ? Number(value.toPrecision(3)) : value}`).join('  ');
+
+const printer = <Row>(columns: readonly Column<Row>[], notes: (rows: readonly Row[]) => string = () => '') => (rows: readonly Row[]): Printed =>
+  ({ text: textTable(columns, rows), markdown: markdownTable(columns, rows), notes: notes(rows) });
+
+function chosen(o: BenchOptions, argv: readonly string[]): Kind {
+  if (o.job !== undefined) {
+    const config = o.job === true ? 'toyland_sd_dreambooth_lora_dog' : o.job;
+    return kind<JobRow>('job', o, argv, (results, child, show) => benchJob(config, o.set, results, child, show), (rows) => {
+      const { columns, lines } = jobTable(rows);
+      return { text: textTable(columns, lines), markdown: markdownTable(columns, lines), notes: jobNotes(rows) };
+    });
   }
-  return folder;
+  if (o.growth) return kind<GrowthRow>('growth', o, argv, (results, child, show) => benchGrowth(o, results, child, show), printer(growthColumns, growthNotes));
+  if (o.soak !== undefined) return kind<SoakRow>('soak', o, argv, (results, child, show) => benchSoak(o.soak ?? 0, results, child, show), printer(soakColumns));
+  if (o.startup) return kind<StartupRow>('startup', o, argv, (results, child, show) => benchStartup(o.reps, results, child, show), printer(startupColumns));
+  return kind<StepRow>('steps', o, argv, async (results, child, show) => {
+    const peer = await findPeer({ script: o.peer, python: o.python }, child);
+    await benchSteps({ ...o, peer }, results, child, show);
+  }, printer(stepColumns, stepNotes));
 }
 
-async function ours(spec: BenchCase): Promise<BenchResult> {
-  const { stdout } = await run(process.execPath, [new URL('./case.js', import.meta.url).pathname, JSON.stringify(spec)], { maxBuffer: 2 ** 24 });
-  return JSON.parse(stdout) as BenchResult;
-}
-
-/** undefined where there is no PyTorch; `sample` is a forward pass of two. */
-async function peer(layout: string, spec: BenchCase): Promise<BenchResult | undefined> {
-  if (!existsSync(o.peer)) return undefined;
-  const [mode, batch] = spec.mode === 'sample' ? ['forward', 2] : [spec.mode, spec.batch];
-  const args = [o.peer, layout, String(spec.latent), mode, '--batch', String(batch), '--reps', String(spec.reps), '--threads', String(cpus().length)];
-  const result = await run(o.python, args, { maxBuffer: 2 ** 24 }).catch((error: Error) => void process.stderr.write(`no peer: ${error.message.split('\n').slice(-2)[0]}\n`));
-  return result ? (JSON.parse(result.stdout) as BenchResult) : undefined;
-}
-
-const median = (values: number[]): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
-/** Over all runs of one side, the first step of each left out. */
-const pooled = (results: readonly BenchResult[]): number => median(results.flatMap((r) => (r.all_s.length > 1 ? r.all_s.slice(1) : r.all_s)));
-
-await loadComponents();
-const rows: Record<string, unknown>[] = [];
-for (const layout of o.quick ? ['small'] : list(o.layouts)) for (const size of o.quick ? ['256'] : list(o.sizes)) for (const mode of list(o.modes)) {
-  const spec = { folder: await weights(layout), latent: Number(size) / 8, mode, batch: Number(o.batch), reps: Number(o.reps) } as BenchCase;
-  const [a, b]: [BenchResult[], BenchResult[]] = [[], []];
-  for (let pair = 0; pair < (o.quick ? 1 : Number(o.pairs)); pair++) {
-    a.push(await ours(spec));
-    const other = await peer(layout, spec);
-    if (other) b.push(other);
+async function main(argv: readonly string[]): Promise<void> {
+  const o = parseOptions(argv), interrupt = new AbortController();
+  process.once('SIGINT', () => interrupt.abort(new Error('stopped')));
+  process.once('SIGTERM', () => interrupt.abort(new Error('stopped')));
+  const warning = refuseBusy(await foreignNow(), o.force ?? false);
+  if (warning !== undefined) process.stderr.write(`warning: ${warning}\n`);
+  await loadComponents();
+  const work = chosen(o, argv);
+  try {
+    await work.run({ signal: interrupt.signal });
+  } catch (error) {
+    if (!interrupt.signal.aborted) throw error;
+    process.exitCode = 130;
+  } finally {
+    if (work.rows > 0) await print(work, o.markdown);
   }
-  const busy = [...a, ...b].some((r) => median(r.foreign_cpu_percent) > BUSY_PERCENT);
-  const row = {
-    layout, size: Number(size), mode, batch: spec.batch, ours_s: pooled(a), ours_mb: Math.max(...a.map((r) => r.peak_mb)), first_step_s: median(a.map((r) => r.first_s)),
-    ...(b.length > 0 ? { peer_s: pooled(b), peer_mb: Math.max(...b.map((r) => r.peak_mb)), time_ratio: pooled(a) / pooled(b), memory_ratio: Math.max(...a.map((r) => r.peak_mb)) / Math.max(...b.map((r) => r.peak_mb)) } : {}),
-    busy, runs: { ours: a, peer: b },
-  };
-  rows.push(row);
-  const { runs: _runs, ...shown } = row;
-  console.log(JSON.stringify(shown));
 }
-const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-mkdirSync(o.out, { recursive: true });
-const file = join(o.out, `${new Date().toISOString().slice(0, 19).replaceAll(/[:-]/g, '')}-${commit}.json`);
-writeFileSync(file, `${JSON.stringify({ commit, date: new Date().toISOString(), machine: `${cpus().length} x ${cpus()[0].model}`, node: process.version, rows }, null, 1)}\n`);
-console.log(file);
+
+async function print(work: Kind, file: string | undefined): Promise<void> {
+  const { text, markdown, notes } = work.print(), parts = (...all: string[]): string => `${all.filter((part) => part !== '').join('\n\n')}\n`;
+  process.stdout.write(parts(text, notes, work.path));
+  if (file !== undefined) await writeFileAtomic(file, parts(markdown, notes));
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`${error instanceof UserError ? error.message : String((error as Error).stack)}\n`);
+  process.exitCode = 1;
+}

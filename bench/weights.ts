@@ -1,0 +1,16 @@
+/** Pipelines with random weights, float32 as the opponent's, written once into the cache. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { UserError } from '../src/errors.js';
+import { LAYOUTS, writeRandomModel } from '../src/models/random-model.js';
+import { defaultCacheDir } from '../src/models/weights/cache-dir.js';
+
+export async function randomPipeline(layout: string): Promise<string> {
+  if (!LAYOUTS[layout]) throw new UserError(`--layouts: no layout "${layout}"; known: ${Object.keys(LAYOUTS).join(', ')}`);
+  const folder = join(defaultCacheDir(), 'bench', layout);
+  if (!existsSync(join(folder, 'model_index.json'))) {
+    process.stderr.write(`writing random weights of ${layout} to ${folder}; once, about a minute\n`);
+    await writeRandomModel(folder, LAYOUTS[layout], { dtype: 'float32', seed: 0 });
+  }
+  return folder;
+}
