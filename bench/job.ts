@@ -58,7 +58,8 @@ export function jobTable(rows: readonly JobRow[]): { columns: readonly Column<Li
 }
 
 export function jobNotes(rows: readonly JobRow[]): string {
+  const seconds = (row: JobRow): string => (row.phases['encode'] ?? 0).toFixed(1);
   const [, warm, off] = rows, notes = rows.filter((r) => r.foreign_cpu_percent > BUSY_PERCENT).map((r) => `busy: other processes used ${r.foreign_cpu_percent} % of a core in "${r.run}"`);
-  if (warm && off) notes.push(`Caching latents and text saves ${(off.wall_s - warm.wall_s).toFixed(1)} s of ${off.wall_s.toFixed(1)} s; the losses are ${off.same_losses && warm.same_losses ? 'the same to the last bit' : 'NOT the same'}.`);
+  if (warm && off) notes.push(`With latents and text cached, encoding takes ${seconds(warm)} s instead of ${seconds(off)} s; the losses are ${off.same_losses && warm.same_losses ? 'the same to the last bit' : 'NOT the same'}.`);
   return notes.join('\n');
 }
