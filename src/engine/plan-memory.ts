@@ -4,6 +4,7 @@
  */
 import { rootsOf, type Program } from '../backends/backend.js';
 import { bytesPerElement, sizeOf } from '../tensor/host.js';
+import { VIEWS } from '../tensor/ops/recompute.js';
 import { isLeaf, leafName, Node, topo, type Tensor, type TensorType, type WeightSource } from '../tensor/tensor.js';
 import { Arena, type Chunk } from './plan-arena.js';
 
@@ -35,11 +36,14 @@ export function programMemory(program: Program, runs = 3): ProgramMemory {
 /** A weight that is stored with 16 bits is widened once, when the program is loaded. */
 export const isWidening = ({ op, inputs }: Node): boolean => op === 'cast' && inputs[0].node.op === 'weight';
 
-/** Outputs, then updates. The emitted model copies a value to name it as a result; the runtime drops that where nobody else reads the value. */
+/** Outputs, then updates. What the emitted model copies to name it as a result: a leaf, and what has a name as a result already. */
 function namedResults(program: Program): Tensor[] {
-  const roots = rootsOf(program), readers = new Map<Tensor, number>();
-  for (const t of [...topo(roots).flatMap((node) => node.inputs), ...roots]) readers.set(t, (readers.get(t) ?? 0) + 1);
-  return roots.map((t) => (isLeaf(t.node) || (readers.get(t) ?? 0) > 1 ? new Node('identity', [t], {}, [t]).outs[0] : t));
+  const seen = new Set<Tensor>();
+  return rootsOf(program).map((t) => {
+    const copied = isLeaf(t.node) || seen.has(t);
+    seen.add(t);
+    return copied ? new Node('identity', [t], {}, [t]).outs[0] : t;
+  });
 }
 
 /** Depth first from the newest result, the newest operand first: GraphViewer with ExecutionOrder::DEFAULT. */
@@ -60,7 +64,8 @@ export function executionOrder(roots: readonly Tensor[]): Node[] {
 
 /** One allocation: from the position in the order where it is made to the last one that touches it. */
 interface Buffer {
-  readonly type: string;
+  /** undefined where the runtime does not know it: nobody takes its place */
+  readonly type: string | undefined;
   readonly bytes: number;
   readonly from: number;
   to: number;
@@ -73,29 +78,31 @@ const typeOf = ({ dtype, shape }: TensorType): string => `${bytesPerElement[dtyp
 
 /**
  * The planner of the runtime (allocation_planner.cc, one stream): a result takes the place of an operand, else of the value
- * of its very shape that died last, else memory of its own. What is taken over is not free in between.
+ * of its very shape that died last, else memory of its own. What is taken over is not free in between. Values whose shape
+ * the runtime does not know, as those computed from what was reshaped, have memory of their own.
  */
 function planBuffers(order: readonly Node[], named: readonly Tensor[]): Buffer[] {
   const reads = new Map<Tensor, number>(), results = new Set(named);
   const read = (t: Tensor): void => void reads.set(t, (reads.get(t) ?? 0) + 1);
   order.forEach((node) => node.inputs.forEach(read));
   results.forEach(read);
-  const buffers: Buffer[] = [], of = new Map<Tensor, Buffer>(), dead: Buffer[] = [];
+  const buffers: Buffer[] = [], of = new Map<Tensor, Buffer>(), dead: Buffer[] = [], unknown = new Set<Tensor>();
   const place = (node: Node, out: Tensor, at: number): Buffer | undefined => {
     const operand = of.get(node.inputs[0]);
-    if (node.op === 'reshape') return operand;
-    if (!results.has(out)) {
+    if (VIEWS.has(node.op)) return operand;
+    if (!results.has(out) && !unknown.has(out)) {
       if (IN_PLACE.has(node.op) && operand?.reads === 1 && operand.type === typeOf(out)) return operand;
       const old = dead.findIndex(({ type }) => type === typeOf(out));
       if (old >= 0) return dead.splice(old, 1)[0];
     }
-    buffers.push({ type: typeOf(out), bytes: bytesOf(out), from: at, to: at, reads: 0 });
+    buffers.push({ type: unknown.has(out) ? undefined : typeOf(out), bytes: bytesOf(out), from: at, to: at, reads: 0 });
     return buffers[buffers.length - 1];
   };
   const done = (buffer: Buffer | undefined): void => {
-    if (buffer && --buffer.reads === 0) dead.unshift(buffer);
+    if (buffer && --buffer.reads === 0 && buffer.type !== undefined) dead.unshift(buffer);
   };
   order.forEach((node, at) => {
+    if (VIEWS.has(node.op) || node.inputs.some((operand) => unknown.has(operand))) node.outs.forEach((out) => unknown.add(out));
     for (const out of node.outs) {
       const buffer = place(node, out, at);
       if (!buffer) continue; // a leaf in another shape

@@ -79,8 +79,8 @@ const MIB = 2 ** 20;
 const PROCESS_BYTES = 175 * MIB;
 /** Of one node of a compiled program, in the runtime and in what made it. Measured, docs/planning.md. */
 const NODE_BYTES = 20 * 2 ** 10;
-/** New and old states exist side by side, and old ones are collected late. Measured, docs/planning.md. */
-const STATE_COPIES = 2.5;
+/** States, and what the main thread still holds of their first values. Measured, docs/planning.md. */
+const STATE_COPIES = 1.4;
 
 /** @throws UserError for what the user can mend, as training would */
 export async function plan({ config: tree, log, calibrationSeconds }: PlanOptions): Promise<Plan> {

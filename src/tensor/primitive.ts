@@ -23,6 +23,12 @@ export interface Emitter {
   node(opType: string, inputs: readonly string[], outputs: readonly string[] | number, attrs?: Record<string, OnnxAttr>, domain?: string): string[];
   /** An int64 vector literal. */
   ints(values: readonly number[]): string;
+  /**
+   * An int64 vector that the runtime takes for an input that might change. ONNX Runtime then does not know the shape of what
+   * is reshaped with it, and frees each buffer when its last reader is done, instead of keeping it for a later value of
+   * the same shape: a training step needs a quarter less memory (docs/performance.md).
+   */
+  shape(values: readonly number[]): string;
   /** A float32 literal. */
   floats(values: readonly number[], shape?: Shape): string;
 }

@@ -3,7 +3,7 @@ import { ReferenceBackend } from '../../src/backends/reference/reference-backend
 import { Rng } from '../../src/random/rng.js';
 import { grad } from '../../src/tensor/autodiff.js';
 import { float32, int32, sizeOf, type HostTensor } from '../../src/tensor/host.js';
-import { add, exp, gemm, layerNorm, matmul, mul, sub, sum, tanh } from '../../src/tensor/ops.js';
+import { add, cast, exp, gemm, layerNorm, matmul, mul, reshape, sub, sum, tanh } from '../../src/tensor/ops.js';
 import { shareCommon } from '../../src/tensor/passes/cse.js';
 import { foldConstants } from '../../src/tensor/passes/fold-constants.js';
 import { rewrite, substitute } from '../../src/tensor/passes/rewrite.js';
@@ -155,5 +155,12 @@ void t.test('verify finds every kind of broken graph', (t) => {
   t.throws(of(new Node('tanh', [{ ...x }], {}, [x]).outs[0]), /reads a tensor that is not result 0/);
   t.throws(() => verify({ outputs: { out: state('m', [2]) }, updates: { m: x } }), /update of state "m": gives float32\[2,3,4\], the state is float32\[2\]/);
   t.doesNotThrow(() => verify({ outputs: { out: state('m', [4]) }, updates: { m: y } }));
+  t.end();
+});
+
+void t.test('a reshape of a weight, stored in 32 or in 16 bits, is the weight read in that shape', (t) => {
+  const stored = (dtype: 'float32' | 'float16'): Tensor => weight({ key: 'w', file: 'w.safetensors', offset: 0, bytes: 24 }, { dtype, shape: [2, 6] });
+  t.strictSame(topo([reshape(stored('float32'), [3, 4])]).map(({ op, outs }) => `${op} ${outs[0].shape}`), ['weight 3,4']);
+  t.strictSame(topo([reshape(cast(stored('float16'), 'float32'), [3, 4])]).map(({ op, outs }) => `${op} ${outs[0].shape}`), ['weight 3,4', 'cast 3,4']);
   t.end();
 });

@@ -1,8 +1,8 @@
 /** A program as an ONNX model: leaves become inputs and initializers, primitives their ONNX form. */
 import { sizeOf, type HostTensor } from '../../tensor/host.js';
 import { primitive, type Emitter, type OnnxAttr } from '../../tensor/primitive.js';
-import { leafName, topo, type Node, type Tensor, type WeightSource } from '../../tensor/tensor.js';
-import type { Program } from '../backend.js';
+import { isLeaf, leafName, topo, type Node, type Tensor, type WeightSource } from '../../tensor/tensor.js';
+import { rootsOf, type Program } from '../backend.js';
 import { bytesOf } from '../bytes.js';
 import { signature } from '../signature.js';
 import { attribute, encodeModel, externalTensor, rawTensor, type NodeProto, type TensorProto, type ValueInfo } from './proto.js';
@@ -28,19 +28,24 @@ export type Locate = (source: Extract<WeightSource, { file: string }>) => string
 
 /** @throws Error naming the primitive and shapes when a rule cannot be emitted */
 export function emitProgram(program: Program, locate: Locate): EmittedProgram {
-  const emission = new Emission(locate);
-  const updates = Object.entries(program.updates ?? {}), outputs = Object.entries(program.outputs);
-  for (const node of topo([...outputs, ...updates].map(([, t]) => t))) emission.add(node);
-  const result = (kind: string) => ([name, t]: [string, Tensor]) => ({ name, graphName: emission.result(`${kind}:${name}`, t) });
-  const parts = { outputs: outputs.map(result('out')), updates: updates.map(result('new')) };
+  const results = (kind: string, entries: Readonly<Record<string, Tensor>> = {}): Result[] => Object.entries(entries).map(([name, value]) => ({ name, value, graphName: `${kind}:${name}` }));
+  const outputs = results('out', program.outputs), updates = results('new', program.updates);
+  const emission = new Emission(locate, [...outputs, ...updates]);
+  for (const node of topo(rootsOf(program))) emission.add(node);
+  const graphOutputs = [...outputs, ...updates].map((result) => emission.result(result));
+  const names = (list: readonly Result[]) => list.map(({ name, graphName }) => ({ name, graphName }));
+  const parts = { outputs: names(outputs), updates: names(updates) };
+  const inputs = [...emission.inputs, ...emission.states.map((s) => s.value), ...emission.shapes];
   return {
-    model: encodeModel({ name: program.name, nodes: emission.nodes, initializers: emission.initializers, inputs: [...emission.inputs, ...emission.states.map((s) => s.value)], outputs: emission.graphOutputs }),
+    model: encodeModel({ name: program.name, nodes: emission.nodes, initializers: emission.initializers, inputs, outputs: graphOutputs }),
     inputs: emission.inputs,
     states: emission.states.map((s) => ({ name: s.name, graphName: s.value.name })),
     ...parts,
     explain: explainer(emission.labels),
   };
 }
+
+interface Result { readonly name: string; readonly value: Tensor; readonly graphName: string }
 
 /** Node names begin with `<primitive>_<id>/`. */
 const NODE_NAME = /(\w+_\d+)\//;
@@ -55,17 +60,22 @@ class Emission implements Emitter {
   readonly initializers: TensorProto[] = [];
   readonly inputs: ValueInfo[] = [];
   readonly states: { name: string; value: ValueInfo }[] = [];
-  readonly graphOutputs: ValueInfo[] = [];
+  /** defaults of graph inputs that nobody feeds */
+  readonly shapes: ValueInfo[] = [];
   /** `<primitive>_<id>` -> its signature; text, so that a running program does not hold the graph */
   readonly labels = new Map<string, string>();
   private readonly names = new Map<Tensor, string>();
+  /** What a primitive computes as a result of the program is called so from the start, and not copied to get its name. */
+  private readonly resultNames = new Map<Tensor, string>();
   private readonly literals = new Map<string, string>();
   private readonly leaves = new Map<string, string>();
   private readonly identities = new Map<object, number>();
   private fresh = 0;
   private current = '';
 
-  constructor(private readonly locate: Locate) {}
+  constructor(private readonly locate: Locate, results: readonly Result[]) {
+    for (const { value, graphName } of results) if (!isLeaf(value.node) && !this.resultNames.has(value)) this.resultNames.set(value, graphName);
+  }
 
   add(node: Node): void {
     const [out] = node.outs;
@@ -80,7 +90,7 @@ class Emission implements Emitter {
   private primitive(node: Node): void {
     const { onnx } = primitive(node.op);
     const inputs = node.inputs.map((i) => this.names.get(i) as string);
-    const outputs = node.outs.map((_, i) => `%${node.id}${i > 0 ? `.${i}` : ''}`);
+    const outputs = node.outs.map((out, i) => this.resultNames.get(out) ?? `%${node.id}${i > 0 ? `.${i}` : ''}`);
     this.current = `${node.op}_${node.id}`;
     this.labels.set(this.current, signature(node));
     try {
@@ -98,20 +108,25 @@ class Emission implements Emitter {
     return output;
   }
 
-  ints(values: readonly number[]): string {
-    return this.literal({ dtype: 'int64', shape: [values.length], data: BigInt64Array.from(values, BigInt) });
+  ints(values: readonly number[], use = ''): string {
+    return this.literal({ dtype: 'int64', shape: [values.length], data: BigInt64Array.from(values, BigInt) }, use);
+  }
+
+  shape(values: readonly number[]): string {
+    const known = this.initializers.length, name = this.ints(values, 'shape');
+    if (this.initializers.length > known) this.shapes.push({ name, dtype: 'int64', shape: [values.length] });
+    return name;
   }
 
   floats(values: readonly number[], shape: readonly number[] = [values.length]): string {
     return this.literal({ dtype: 'float32', shape, data: Float32Array.from(values) });
   }
 
-  /** A graph output for `t`. Identity gives it a name of its own: a leaf, or a tensor wanted twice, cannot be one. */
-  result(name: string, t: Tensor): string {
-    this.current = name;
-    this.node('Identity', [this.names.get(t) as string], [name]);
-    this.graphOutputs.push({ name, dtype: t.dtype, shape: t.shape });
-    return name;
+  /** A graph output. A leaf, or a tensor wanted twice, is copied: it has a name already. */
+  result({ value, graphName }: Result): ValueInfo {
+    this.current = graphName;
+    if (this.resultNames.get(value) !== graphName) this.node('Identity', [this.names.get(value) as string], [graphName]);
+    return { name: graphName, dtype: value.dtype, shape: value.shape };
   }
 
   /** Input and state leaves of equal name are one graph input; their types must agree. */
@@ -125,10 +140,10 @@ class Emission implements Emitter {
     this.names.set(out, name);
   }
 
-  /** Equal literals share one initializer. */
-  private literal(value: HostTensor): string {
+  /** Equal literals of one use share an initializer. */
+  private literal(value: HostTensor, use = ''): string {
     const bytes = bytesOf(value);
-    const key = bytes.byteLength <= 64 ? `${value.dtype}[${value.shape}]${bytes}` : uniformKey(value);
+    const key = bytes.byteLength <= 64 ? `${use}${value.dtype}[${value.shape}]${bytes}` : uniformKey(value);
     const known = key === undefined ? undefined : this.literals.get(key);
     if (known !== undefined) return known;
     const name = `c${this.initializers.length}`;

@@ -10,6 +10,8 @@ export interface SessionSpec {
   readonly states: readonly (readonly [string, string])[];
   /** graph output -> state name */
   readonly updates: readonly (readonly [string, string])[];
+  /** graph outputs of `updates` that are written over the old value of the state */
+  readonly inPlace: readonly string[];
   /** graph output -> program output */
   readonly outputs: readonly (readonly [string, string])[];
 }

@@ -7,6 +7,7 @@ import { OPTIONS } from '../../registry/tokens.js';
 import { topo, type WeightSource } from '../../tensor/tensor.js';
 import { rootsOf, type Backend, type Executable, type Feeds, type Fetches, type Program, type StateStore } from '../backend.js';
 import { ownCopy } from '../bytes.js';
+import { updatedInPlace } from '../in-place.js';
 import { emitProgram, INPUT } from '../onnx/emit.js';
 import { optimize } from '../optimize.js';
 import type { HostTensor } from '../../tensor/host.js';
@@ -74,12 +75,14 @@ export class OnnxRuntimeBackend implements Backend {
     try {
       const emitted = emitProgram(program, ({ file }) => folder.locate(file));
       const pairs = (list: readonly { name: string; graphName: string }[]) => list.map((x) => [x.graphName, x.name] as const);
+      const over = this.opts.device === 'cpu' ? updatedInPlace(program) : new Set<string>();
       const spec: SessionSpec = {
         modelPath: await folder.writeModel(emitted.model),
         device: this.opts.device,
         graphOptimizationLevel: this.opts.graph_optimization_level,
         threads: this.opts.intra_op_num_threads || availableParallelism(),
         states: pairs(emitted.states), updates: pairs(emitted.updates), outputs: pairs(emitted.outputs),
+        inPlace: emitted.updates.filter(({ name }) => over.has(name)).map(({ graphName }) => graphName),
       };
       const session = await this.ask({ kind: 'compile', spec }).catch(explained(emitted.explain)) as number;
       if (process.platform !== 'win32') await this.drop(folder);

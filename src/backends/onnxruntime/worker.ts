@@ -46,13 +46,16 @@ async function run(id: number, feeds: Readonly<Record<string, HostTensor>>): Pro
   if (!session) throw new Error('the program was disposed');
   const inputs = Object.fromEntries(Object.entries(feeds).map(([name, value]) => [name, toOrt(value)]));
   for (const [input, name] of session.spec.states) inputs[input] = state(name);
-  const results = await session.ort.run(inputs);
-  for (const [output, name] of session.spec.updates) {
+  const { updates, outputs } = session.spec, inPlace = new Set(session.spec.inPlace);
+  const places = updates.map(([output, name]) => [output, inPlace.has(output) ? state(name) : null] as const);
+  const results = await session.ort.run(inputs, Object.fromEntries([...outputs.map(([output]) => [output, null] as const), ...places]));
+  for (const [output, name] of updates) {
+    if (inPlace.has(output)) continue;
     states.get(name)?.dispose();
     states.set(name, results[output]);
   }
   const fetched: Record<string, HostTensor> = {};
-  for (const [output, name] of session.spec.outputs) {
+  for (const [output, name] of outputs) {
     fetched[name] = await toHost(results[output]);
     results[output].dispose();
   }

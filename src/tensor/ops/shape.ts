@@ -16,17 +16,18 @@ const applyReshape = definePrimitive<{ shape: Shape }, 1>({
     return { dtype: x.dtype, shape };
   },
   vjp: ([ct], [x]) => [reshape(ct as Tensor, x.shape)],
-  onnx: (emit, { inputs, outputs, attrs }) => void emit.node('Reshape', [inputs[0], emit.ints(attrs.shape)], outputs),
+  onnx: (emit, { inputs, outputs, attrs }) => void emit.node('Reshape', [inputs[0], emit.shape(attrs.shape)], outputs),
   tfjs: { order: 'renamed', perm: () => undefined },
   reference: ([x], { shape }): RefArray => ({ shape, data: x.data }),
   cost: moves,
   samples: [{ shapes: [[2, 6]], attrs: { shape: [3, 4] } }, { shapes: [[1]], attrs: { shape: [] } }],
 });
 
-/** The same values in another shape. A reshaped weight is the weight read in that shape, a reshape of a reshape is one. */
+/** The same values in another shape. A reshaped weight is the weight read in that shape, also where it is widened; a reshape of a reshape is one. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   if (sameShape(x.shape, shape)) return x;
   if (x.node.op === 'weight' && sizeOf(shape) === sizeOf(x.shape)) return weight(x.node.payload as WeightSource, { dtype: x.dtype, shape });
+  if (x.node.op === 'cast' && x.node.inputs[0].node.op === 'weight') return cast(reshape(x.node.inputs[0], shape), x.dtype);
   return x.node.op === 'reshape' ? reshape(x.node.inputs[0], shape) : applyReshape([x], { shape: [...shape] })[0];
 }
 
