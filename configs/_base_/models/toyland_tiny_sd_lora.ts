@@ -1,10 +1,9 @@
-// The student of toyland_tiny_sd_distill: diffengine export-pipeline work_dirs/toyland_tiny_sd_distill --out work_dirs/toyland_tiny_sd
 import { defineConfig } from 'diffengine';
 
 export default defineConfig({
   model: {
     type: 'StableDiffusion',
-    model: 'work_dirs/toyland_tiny_sd',
+    model: 'package:assets/toyland-tiny-sd',
     unet_lora_config: { type: 'LoRA', r: 8, lora_alpha: 8, target_modules: ['to_q', 'to_k', 'to_v', 'to_out.0', 'proj_in', 'proj_out', 'ff.net.0.proj', 'ff.net.2', 'conv1', 'conv2'] },
   },
 });
