@@ -120,6 +120,7 @@ void t.test('bars: from rows at batch 1, held as they are shown, unmeasured ones
   ]);
   t.match(stepNotes(rows), /^bar +at most +measured\n/);
   t.match(stepNotes(rows), /sd15 LoRA step 512 px, time over PyTorch's +0\.9 +0\.91 +missed/);
+  t.strictSame(stepBars(rows.map((r) => ({ ...r, busy: true }))).filter((bar) => bar.measured !== undefined).map((bar) => bar.measured), [1.204, 1.204], 'of busy rows, memory alone');
   t.equal(barsText(stepBars([])), '');
 });
 
