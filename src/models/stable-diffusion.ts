@@ -20,6 +20,7 @@ import { Scope } from './layers/scope.js';
 import { loraSchema, textLoraSchema } from './lora/lora-config.js';
 import { Model, type SampleRequest, type StepContext, type TrainSample } from './model.js';
 import { openPipeline, pipelineFingerprint, readJson, recorded, recordText, recordUnet, type PipelineFolder } from './pipeline-folder.js';
+import { QuantizedSource } from './quantized-source.js';
 import { initOption, randomStart } from './random-start.js';
 import { TrainedPart } from './trained-part.js';
 import { unet } from './unet.js';
@@ -35,6 +36,7 @@ export class StableDiffusion extends Model {
     properties: {
       model: { type: 'string', description: 'pipeline: a folder, or an id of the hub such as segmind/small-sd' },
       init: { ...initOption, description: `${initOption.description}; of the U-Net, when all of it is trained` },
+      base_precision: { type: 'string', enum: ['stored', 'int8'], default: 'stored', description: 'int8: with unet_lora_config, the frozen weights of the U-Net are held in 8 bits, with a scale per output; everything is still computed in float32' },
       unet_lora_config: { ...loraSchema, description: 'LoRA on the U-Net; null trains all its parameters' },
       text_encoder_lora_config: { ...textLoraSchema, description: 'LoRA on the text encoder; null leaves it frozen' },
       finetune_text_encoder: { type: 'boolean', default: false, description: 'train all of the text encoder too' },
@@ -58,11 +60,14 @@ export class StableDiffusion extends Model {
   ) {
     super();
     if (opts.init === 'random' && opts.unet_lora_config) throw new UserError('model.init: random starts an untrained U-Net, which unet_lora_config keeps frozen; set unet_lora_config: null, or init: copy');
+    if (opts.base_precision === 'int8' && !opts.unet_lora_config) throw new UserError('model.base_precision: int8 is for weights that stay frozen, and all of the U-Net is trained; give unet_lora_config, or leave base_precision out');
     this.task = new DenoisingTask(opts, build);
   }
 
   async load(): Promise<void> {
-    const folder = this.task.open(await openPipeline(await resolveModel(this.opts.model, { log: this.log }), this.log));
+    const opened = this.task.open(await openPipeline(await resolveModel(this.opts.model, { log: this.log }), this.log));
+    this.baseFingerprint = await pipelineFingerprint(opened);
+    const folder = this.opts.base_precision === 'int8' ? { ...opened, unet: await QuantizedSource.of(opened.unet, this.log) } : opened;
     this.folder = folder;
     const config = (part: string): Promise<RawConfig> => readJson(join(folder.path, part, 'config.json'), 'every component has one');
     const { unet_lora_config: unetLora, text_encoder_lora_config: textLora, finetune_text_encoder: wholeText } = this.opts;
@@ -70,7 +75,6 @@ export class StableDiffusion extends Model {
     const textTraining = textLora ? { kind: 'lora', config: textLora } as const : { kind: wholeText ? 'whole' : 'frozen' } as const;
     this.textPart = new TrainedPart('text_encoder', folder.text, recorded((s) => recordText(s, folder.textConfig)), textTraining, await config('text_encoder'));
     this.pipeline = new DiffusionPipeline(folder, { unet: (w) => this.unetPart.source(w), text: (w) => this.textPart.source(w) }, this.textPart.frozen, this.log);
-    this.baseFingerprint = await pipelineFingerprint(folder);
   }
 
   get fingerprint(): string {

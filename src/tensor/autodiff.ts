@@ -1,5 +1,6 @@
 /** Reverse-mode differentiation of a graph: one walk backwards, only through nodes that a wanted leaf reaches. */
 import { add } from './ops/elementwise.js';
+import { unpackedAfter } from './ops/dequantize.js';
 import { after } from './ops/recompute.js';
 import { rebuild } from './passes/rewrite.js';
 import { primitive } from './primitive.js';
@@ -57,7 +58,8 @@ function walkBack(order: readonly Node[], cotangents: Cotangents, goal: Goal): v
     if (node.op === 'recompute') throughCopy(node, cts[0] as Tensor, cotangents, goal);
     else {
       const needs = node.inputs.map((i) => goal.reached.has(i.node));
-      primitive(node.op).vjp(cts, node.inputs, { attrs: node.attrs, outs: node.outs, needs }).forEach((ct, i) => {
+      const arrived = cts.flatMap((ct) => ct ?? []), inputs = node.inputs.map((t) => unpackedAfter(t, arrived));
+      primitive(node.op).vjp(cts, inputs, { attrs: node.attrs, outs: node.outs, needs }).forEach((ct, i) => {
         if (ct && needs[i]) cotangents.add(node.inputs[i], ct);
       });
     }

@@ -1,4 +1,4 @@
-import { add, gemm, mul, reshape, transpose } from '../../tensor/ops.js';
+import { add, gemm, mul, reshape, transpose, unpackedAfter } from '../../tensor/ops.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { Adapter, Scope } from './scope.js';
 
@@ -8,7 +8,7 @@ export function linear(scope: Scope, x: Tensor, outFeatures: number, { bias = tr
   const shape = [outFeatures, inFeatures];
   const rows = x.shape.slice(0, -1).reduce((a, b) => a * b, 1);
   const flat = reshape(x, [rows, inFeatures]);
-  const y = gemm(flat, scope.param('weight', shape), bias ? scope.param('bias', [outFeatures]) : undefined, false, true);
+  const y = gemm(flat, unpackedAfter(scope.param('weight', shape), [x]), bias ? scope.param('bias', [outFeatures]) : undefined, false, true);
   return scope.tap(reshape(withAdapter(y, flat, scope.adapter(shape)), [...x.shape.slice(0, -1), outFeatures]));
 }
 
@@ -25,7 +25,7 @@ function withAdapter(y: Tensor, x: Tensor, adapter: Adapter | undefined): Tensor
 export function pixelsToTokens(scope: Scope, x: Tensor, out: number, isLinear: boolean): Tensor {
   const [B, C, h, w] = x.shape, T = h * w;
   const shape = isLinear ? [out, C] : [out, C, 1, 1];
-  const weight = reshape(scope.param('weight', shape), [out, C]), bias = scope.param('bias', [out]);
+  const weight = reshape(unpackedAfter(scope.param('weight', shape), [x]), [out, C]), bias = scope.param('bias', [out]);
   const adapter = scope.adapter(shape);
   // One sample: the product reads the pixels transposed, nothing is moved.
   if (B === 1 && !adapter) return scope.tap(reshape(gemm(reshape(x, [C, T]), weight, bias, true, true), [1, T, out]));
@@ -37,7 +37,7 @@ export function pixelsToTokens(scope: Scope, x: Tensor, out: number, isLinear: b
 export function tokensToPixels(scope: Scope, x: Tensor, out: number, [h, w]: readonly [number, number], isLinear: boolean): Tensor {
   const [B, T, D] = x.shape;
   const shape = isLinear ? [out, D] : [out, D, 1, 1];
-  const weight = reshape(scope.param('weight', shape), [out, D]), bias = scope.param('bias', [out]);
+  const weight = reshape(unpackedAfter(scope.param('weight', shape), [x]), [out, D]), bias = scope.param('bias', [out]);
   const adapter = scope.adapter(shape), tokens = reshape(x, [B * T, D]);
   if (B === 1 && !adapter) return scope.tap(reshape(add(gemm(weight, tokens, undefined, false, true), reshape(bias, [out, 1])), [1, out, h, w]));
   const y = withAdapter(gemm(tokens, weight, bias, false, true), tokens, adapter);
