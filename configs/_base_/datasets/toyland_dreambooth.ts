@@ -13,14 +13,14 @@ export default defineConfig({
     sampler: { type: 'InfiniteSampler', shuffle: true },
   },
   optim_wrapper: {
-    optimizer: { type: 'AdamW', lr: 4e-3, weight_decay: 1e-2 },
+    optimizer: { type: 'AdamW', lr: 2e-3, weight_decay: 1e-2 },
     clip_grad: { max_norm: 1.0 },
   },
-  train_cfg: { type: 'IterBasedTrainLoop', max_iters: 400 },
+  train_cfg: { type: 'IterBasedTrainLoop', max_iters: 500 },
   default_hooks: { checkpoint: { type: 'CheckpointHook', interval: 100, max_keep_ckpts: 3 } },
   val_cfg: { clip: 'package:assets/toyland-clip', num_inference_steps: 25, guidance_scale: 4, scheduler: 'DDIMScheduler', height: 64, width: 64 },
   custom_hooks: {
-    preview: { type: 'VisualizationHook', interval: 200, height: 64, width: 64, num_inference_steps: 25, guidance_scale: 4, scheduler: 'DDIMScheduler' },
+    preview: { type: 'VisualizationHook', interval: 250, height: 64, width: 64, num_inference_steps: 25, guidance_scale: 4, scheduler: 'DDIMScheduler' },
     peft: { type: 'PeftSaveHook' },
     evaluation: { type: 'EvaluationHook', clip: 'package:assets/toyland-clip', num_images: 8, seeds: 3 },
   },
