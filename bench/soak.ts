@@ -24,7 +24,7 @@ export interface SoakRow {
 const CONFIG = 'toyland_sd_dreambooth_lora_dog';
 /** Checkpoints and pictures are part of a long run; the measures of quality are not. */
 const options = (steps: number): string[] => [
-  `train_cfg.max_iters=${steps}`, 'train_dataloader.batch_size=1', 'train_dataloader.dataset.class_image=null', 'optim_wrapper.optimizer.lr=1.0e-5', 'custom_hooks.evaluation=null',
+  `train_cfg.max_iters=${steps}`, 'train_dataloader.batch_size=1', 'train_dataloader.dataset.class_prompt=null', 'optim_wrapper.optimizer.lr=1.0e-5', 'custom_hooks.evaluation=null',
   `default_hooks.checkpoint.interval=${Math.ceil(steps / 10)}`, `custom_hooks.preview.interval=${Math.ceil(steps / 5)}`, 'default_hooks.report.interval=-1',
 ];
 

@@ -38,7 +38,7 @@ export async function benchStartup(reps: number, results: Results<StartupRow>, c
     // Class pictures are made once per model and prompt, so the first of the runs makes them and does not count.
     const toyland = ['toyland DreamBooth to its first step', 3, 'toyland_sd_dreambooth_lora_dog', async () => NO_PICTURES] as const;
     const small = ['small-sd LoRA 512 px to its first step', 6, 'small_sd_dreambooth_lora_dog', async () => [
-      ...NO_PICTURES, `model.model=${await randomPipeline('small')}`, 'train_dataloader.dataset.dataset=package:assets/dog-drawings', 'train_dataloader.dataset.class_image=null', 'train_dataloader.batch_size=1',
+      ...NO_PICTURES, `model.model=${await randomPipeline('small')}`, 'train_dataloader.dataset.dataset=package:assets/dog-drawings', 'train_dataloader.dataset.class_prompt=null', 'train_dataloader.batch_size=1',
     ]] as const;
     for (const [what, bar_s, config, options] of [toyland, small]) {
       const begun: number[] = [], done: number[] = [], set = await options();
