@@ -44,12 +44,16 @@ export function verdicts(section: string, results: readonly Result[]): string[] 
       const [a, b] = [first, second].map((id) => results.find(({ stage }) => stage.id === id)).map((r) => (r ? boundsOf(r, score) : undefined));
       if (!a || !b) return [];
       const [high, low] = better === 'higher' ? [a, b] : [b, a];
-      return [{ pair: `${first} against ${second}`, holds: high[0] + high[1] > low[0] + low[1], apart: high[0] > low[1] }];
+      return [{ pair: `${first} against ${second}`, holds: high[0] + high[1] > low[0] + low[1], apart: high[0] > low[1] || low[0] > high[1] }];
     });
     if (judged.length === 0) return [];
     const list = (some: typeof judged): string => some.map(({ pair }) => pair).join(', ');
-    const not = judged.filter(({ holds }) => !holds), close = judged.filter(({ holds, apart }) => holds && !apart);
-    const answer = not.length > 0 ? `does not hold here for ${list(not)}` : close.length > 0 ? `holds here, but intervals overlap for ${list(close)}` : 'holds here, with intervals that do not overlap';
-    return [`**${text}** (${score}): ${answer}.`];
+    const clear = judged.filter(({ holds, apart }) => holds && apart), not = judged.filter(({ holds, apart }) => !holds && apart), close = judged.filter(({ apart }) => !apart);
+    const answers = [
+      ...(clear.length === judged.length ? ['holds here, with intervals that do not overlap'] : clear.length > 0 ? [`holds here for ${list(clear)}`] : []),
+      ...(not.length > 0 ? [`does not hold here for ${list(not)}`] : []),
+      ...(close.length > 0 ? [`cannot be told here, for intervals overlap, for ${list(close)}`] : []),
+    ];
+    return [`**${text}** (${score}): ${answers.join('; ')}.`];
   });
 }
