@@ -3,11 +3,12 @@ import { readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
+import type { Program } from '../../src/backends/backend.js';
 import { OnnxRuntimeBackend } from '../../src/backends/onnxruntime/onnxruntime-backend.js';
 import { ReferenceBackend } from '../../src/backends/reference/reference-backend.js';
 import { emitProgram } from '../../src/backends/onnx/emit.js';
 import { float32, floats, scalar, type HostTensor } from '../../src/tensor/host.js';
-import { add, gatherRows, mul } from '../../src/tensor/ops.js';
+import { add, cast, gatherRows, mul } from '../../src/tensor/ops.js';
 import { constant, input, parameter, state, weight, type WeightSource } from '../../src/tensor/tensor.js';
 
 const open = (scratch_dir: string | null = null): OnnxRuntimeBackend =>
@@ -53,6 +54,21 @@ void t.test('weights in memory with one key stay apart when their values or shap
   const { one, five, flat, square } = await program.run({ x: scalar(2) });
   t.strictSame([one.data[0], five.data[0]], [2, 10]);
   t.strictSame([flat, square], [float32([2, 4, 6, 8], [4]), float32([2, 4, 6, 8], [2, 2])]);
+});
+
+void t.test('a weight that is read in two shapes is in the model once, unless it is to be widened', async (t) => {
+  const dir = t.testdir({ 'w.bin': '' }), file = join(dir, 'w.bin');
+  await writeFile(file, Float32Array.of(1, 2, 3, 4, 5, 6));
+  const inShape = (shape: number[]) => weight({ key: 'w', file, offset: 0, bytes: 24 }, { dtype: 'float32', shape });
+  const x = input('x', []), program: Program = { name: 'two shapes', outputs: { wide: mul(inShape([2, 3]), x), long: mul(inShape([3, 2]), x), flat: add(mul(inShape([3, 2]), 10), x) } };
+  const mapped = (of: Program): number => Buffer.from(emitProgram(of, () => 'w.bin').model).toString('latin1').split('location').length - 1;
+  t.equal(mapped(program), 1);
+  const fetched = await (await backend.compile(program)).run({ x: scalar(2) });
+  t.strictSame(fetched, {
+    wide: float32([2, 4, 6, 8, 10, 12], [2, 3]), long: float32([2, 4, 6, 8, 10, 12], [3, 2]), flat: float32([12, 22, 32, 42, 52, 62], [3, 2]),
+  });
+  const half = (shape: number[]) => cast(weight({ key: 'h', file, offset: 0, bytes: 12 }, { dtype: 'float16', shape }), 'float32');
+  t.equal(mapped({ name: 'halves', outputs: { wide: half([2, 3]), long: half([3, 2]) } }), 2, 'a copy of each is made once, when the program is loaded');
 });
 
 void t.test('feeds stay the caller\'s: views, bytes of a Buffer, and arrays that change afterwards', async (t) => {

@@ -1,5 +1,5 @@
 /** A program as an ONNX model: leaves become inputs and initializers, primitives their ONNX form. */
-import { sizeOf, type HostTensor } from '../../tensor/host.js';
+import { sizeOf, type HostTensor, type Shape } from '../../tensor/host.js';
 import { primitive, type Emitter, type OnnxAttr } from '../../tensor/primitive.js';
 import { isLeaf, leafName, topo, type Node, type Tensor, type WeightSource } from '../../tensor/tensor.js';
 import { rootsOf, type Program } from '../backend.js';
@@ -68,6 +68,7 @@ class Emission implements Emitter {
   /** What a primitive computes as a result of the program is called so from the start, and not copied to get its name. */
   private readonly resultNames = new Map<Tensor, string>();
   private readonly literals = new Map<string, string>();
+  private readonly weights = new Map<string, { readonly name: string; readonly shape: Shape }>();
   private readonly leaves = new Map<string, string>();
   private readonly identities = new Map<object, number>();
   private fresh = 0;
@@ -82,7 +83,7 @@ class Emission implements Emitter {
     if (node.op === 'input') this.leaf(out, `${INPUT}${leafName(out)}`, (value) => this.inputs.push(value));
     else if (node.op === 'state') this.leaf(out, `state:${leafName(out)}`, (value) => this.states.push({ name: leafName(out), value }));
     else if (node.op === 'constant') this.names.set(out, this.literal(node.payload as HostTensor));
-    else if (node.op === 'weight') this.names.set(out, this.weight(out, node.payload as WeightSource));
+    else if (node.op === 'weight') this.names.set(out, this.weight(node, node.payload as WeightSource));
     else if (node.op === 'parameter') throw new Error(`emit: parameter "${leafName(out)}" is not bound to a state`);
     else this.primitive(node);
   }
@@ -152,13 +153,26 @@ class Emission implements Emitter {
     return name;
   }
 
-  private weight(out: Tensor, source: WeightSource): string {
-    const key = `weight:${'file' in source ? `${source.file}:${source.offset}` : `#${this.identity(source.value)}`}:${out.dtype}[${out.shape}]`;
-    const known = this.literals.get(key);
-    if (known !== undefined) return known;
+  /**
+   * The same values in two shapes are mapped once and reshaped as the program runs, which moves nothing. Not so with 16 bits:
+   * what is widened after a reshape would be widened at each run.
+   */
+  private weight({ id, outs: [out] }: Node, source: WeightSource): string {
+    const place = `weight:${'file' in source ? `${source.file}:${source.offset}` : `#${this.identity(source.value)}`}:${out.dtype}${out.dtype === 'float32' ? sizeOf(out.shape) : `[${out.shape}]`}`;
+    const known = this.weights.get(place);
+    if (known !== undefined) return String(known.shape) === String(out.shape) ? known.name : this.reshaped(known.name, out.shape, `weight_${id}`);
     const name = `w${this.initializers.length}:${source.key}`;
     if ('file' in source) this.initializers.push(externalTensor(name, out.dtype, out.shape, this.locate(source), source.offset, source.bytes));
     else this.initializers.push(rawTensor(name, out.dtype, out.shape, bytesOf(source.value)));
+    this.weights.set(place, { name, shape: out.shape });
+    return name;
+  }
+
+  private reshaped(weight: string, shape: Shape, current: string): string {
+    const key = `${weight}[${shape}]`, known = this.literals.get(key);
+    if (known !== undefined) return known;
+    this.current = current;
+    const [name] = this.node('Reshape', [weight, this.shape(shape)], 1);
     this.literals.set(key, name);
     return name;
   }
