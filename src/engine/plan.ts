@@ -76,7 +76,7 @@ export interface Plan {
 
 const MIB = 2 ** 20;
 /** Node, the runtime, its libraries, both threads: resident before and beside all that is counted. Measured, docs/planning.md. */
-const PROCESS_BYTES = 175 * MIB;
+const PROCESS_BYTES = 115 * MIB;
 /** Of one node of a compiled program, in the runtime and in what made it. Measured, docs/planning.md. */
 const NODE_BYTES = 20 * 2 ** 10;
 /** States, and what the main thread still holds of their first values. Measured, docs/planning.md. */
