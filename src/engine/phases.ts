@@ -44,7 +44,8 @@ export class Phases {
 /** A backend whose compilation is a phase, whoever asks for it. */
 export function timed(backend: Backend, phases: Phases): Backend {
   return {
-    name: backend.name, states: backend.states,
+    get name() { return backend.name; }, // TfjsBackend's says more once it has been opened
+    states: backend.states,
     compile: (program) => phases.measure('compile', () => backend.compile(program)),
     dispose: () => backend.dispose(),
   };
