@@ -1,6 +1,6 @@
 /** A program as an ONNX model: leaves become inputs and initializers, primitives their ONNX form. */
 import { sizeOf, type HostTensor, type Shape } from '../../tensor/host.js';
-import { primitive, type Emitter, type OnnxAttr } from '../../tensor/primitive.js';
+import { primitive, type AnyPrimitive, type Emitter, type OnnxAttr } from '../../tensor/primitive.js';
 import { isLeaf, leafName, topo, type Node, type Tensor, type WeightSource } from '../../tensor/tensor.js';
 import { rootsOf, type Program } from '../backend.js';
 import { bytesOf } from '../bytes.js';
@@ -26,11 +26,17 @@ export interface EmittedProgram {
 /** Where the model finds a weight's bytes: a location beside the model file. */
 export type Locate = (source: Extract<WeightSource, { file: string }>) => string;
 
-/** @throws Error naming the primitive and shapes when a rule cannot be emitted */
-export function emitProgram(program: Program, locate: Locate): EmittedProgram {
+/** primitive -> the form of it that a device needs; of the others their own form is taken */
+export type Lowering = Readonly<Record<string, AnyPrimitive['onnx']>>;
+
+/**
+ * @param lowering what the device needs in place of the forms of primitives
+ * @throws Error naming the primitive and shapes when a rule cannot be emitted
+ */
+export function emitProgram(program: Program, locate: Locate, lowering: Lowering = {}): EmittedProgram {
   const results = (kind: string, entries: Readonly<Record<string, Tensor>> = {}): Result[] => Object.entries(entries).map(([name, value]) => ({ name, value, graphName: `${kind}:${name}` }));
   const outputs = results('out', program.outputs), updates = results('new', program.updates);
-  const emission = new Emission(locate, [...outputs, ...updates]);
+  const emission = new Emission(locate, lowering, [...outputs, ...updates]);
   for (const node of topo(rootsOf(program))) emission.add(node);
   const graphOutputs = [...outputs, ...updates].map((result) => emission.result(result));
   const names = (list: readonly Result[]) => list.map(({ name, graphName }) => ({ name, graphName }));
@@ -74,7 +80,7 @@ class Emission implements Emitter {
   private fresh = 0;
   private current = '';
 
-  constructor(private readonly locate: Locate, results: readonly Result[]) {
+  constructor(private readonly locate: Locate, private readonly lowering: Lowering, results: readonly Result[]) {
     for (const { value, graphName } of results) if (!isLeaf(value.node) && !this.resultNames.has(value)) this.resultNames.set(value, graphName);
   }
 
@@ -89,7 +95,7 @@ class Emission implements Emitter {
   }
 
   private primitive(node: Node): void {
-    const { onnx } = primitive(node.op);
+    const onnx = this.lowering[node.op] ?? primitive(node.op).onnx;
     const inputs = node.inputs.map((i) => this.names.get(i) as string);
     const outputs = node.outs.map((out, i) => this.resultNames.get(out) ?? `%${node.id}${i > 0 ? `.${i}` : ''}`);
     this.current = `${node.op}_${node.id}`;

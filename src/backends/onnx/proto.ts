@@ -68,6 +68,8 @@ export interface NodeProto {
 }
 
 export interface ValueInfo { readonly name: string; readonly dtype: DType; readonly shape: Shape }
+/** Without a shape: of any rank and size. */
+export type LooseValueInfo = Omit<ValueInfo, 'shape'> & { readonly shape?: Shape };
 
 export const rawTensor = (name: string, dtype: DType, dims: Shape, rawData: Uint8Array): TensorProto => ({ name, dims, dataType: DATA_TYPE[dtype], rawData });
 
@@ -89,15 +91,15 @@ export interface ModelParts {
   readonly name: string;
   readonly nodes: readonly NodeProto[];
   readonly initializers: readonly TensorProto[];
-  readonly inputs: readonly ValueInfo[];
-  readonly outputs: readonly ValueInfo[];
+  readonly inputs: readonly LooseValueInfo[];
+  readonly outputs: readonly LooseValueInfo[];
 }
 
 /** Bytes of a ModelProto: ai.onnx opset 20 (the first with Gelu), com.microsoft opset 1. */
 export function encodeModel({ name, nodes, initializers, inputs, outputs }: ModelParts): Uint8Array {
-  const valueInfo = (v: ValueInfo): object => ({
+  const valueInfo = (v: LooseValueInfo): object => ({
     name: v.name,
-    type: { tensorType: { elemType: DATA_TYPE[v.dtype], shape: { dim: v.shape.map((dimValue) => ({ dimValue })) } } },
+    type: { tensorType: { elemType: DATA_TYPE[v.dtype], ...(v.shape ? { shape: { dim: v.shape.map((dimValue) => ({ dimValue })) } } : {}) } },
   });
   return modelType.encode({
     irVersion: 9,

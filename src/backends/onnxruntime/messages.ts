@@ -1,9 +1,15 @@
 /** What the backend and its worker thread say to each other. */
 import type { HostTensor } from '../../tensor/host.js';
 
+/** Where the worker thread computes. */
+export interface Place {
+  readonly device: string;
+  /** States lie in memory of the device between runs. */
+  readonly resident: boolean;
+}
+
 export interface SessionSpec {
   readonly modelPath: string;
-  readonly device: string;
   readonly graphOptimizationLevel: string;
   readonly threads: number;
   /** graph input -> state name */

@@ -1,6 +1,7 @@
 import { availableParallelism, tmpdir } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { inject } from 'inversify';
+import { UserError } from '../../errors.js';
 import { BACKENDS } from '../../registry/registries.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
@@ -11,8 +12,9 @@ import { updatedInPlace } from '../in-place.js';
 import { emitProgram, INPUT } from '../onnx/emit.js';
 import { optimize } from '../optimize.js';
 import type { HostTensor } from '../../tensor/host.js';
+import { DEVICES, missingDevice, type Device } from './devices.js';
 import { diagnose } from './diagnose.js';
-import { buffersOf, type Reply, type Request, type SessionSpec } from './messages.js';
+import { buffersOf, type Place, type Reply, type Request, type SessionSpec } from './messages.js';
 import { ModelFolder } from './model-folder.js';
 
 @BACKENDS.register()
@@ -22,7 +24,7 @@ export class OnnxRuntimeBackend implements Backend {
     type: 'object',
     additionalProperties: false,
     properties: {
-      device: { type: 'string', enum: ['cpu', 'webgpu', 'cuda'], default: 'cpu', description: 'execution provider' },
+      device: { type: 'string', enum: ['cpu', 'webgpu', 'cuda'], default: 'cpu', description: 'what computes: cpu; webgpu, which is installed with ONNX Runtime and needs a driver for Vulkan, Metal or Direct3D 12; cuda, which is installed apart (docs/backends.md)' },
       intra_op_num_threads: { type: 'integer', minimum: 0, default: 0, description: 'threads of one operation; 0: all cores' },
       graph_optimization_level: { type: 'string', enum: ['disabled', 'basic', 'extended', 'all'], default: 'extended', description: "ONNX Runtime's own graph passes; all copies the weights into blocked layouts" },
       scratch_dir: { type: ['string', 'null'], default: null, description: 'where compiled programs pass through, best on the file system of the weights; null: the temporary folder' },
@@ -31,6 +33,7 @@ export class OnnxRuntimeBackend implements Backend {
   static readonly diagnose = diagnose;
   readonly name: string;
   private readonly worker: Worker;
+  private readonly device: Device;
   private readonly pending = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
   private readonly folders = new Set<ModelFolder>();
   private nextId = 0;
@@ -41,10 +44,11 @@ export class OnnxRuntimeBackend implements Backend {
 
   constructor(@inject(OPTIONS) private readonly opts: Output<typeof OnnxRuntimeBackend.options>) {
     this.name = `onnxruntime ${opts.device}`;
+    this.device = DEVICES[opts.device];
     // ONNX Runtime 1.29 and later reports usage to its maker unless told not to. Set here: a worker's environment is a copy.
     process.env['ORT_DISABLE_TELEMETRY'] ??= '1';
     // Plain JavaScript: the flags of the process are not for it, and --input-type would stop it.
-    this.worker = new Worker(new URL('./worker.js', import.meta.url), { execArgv: [] });
+    this.worker = new Worker(new URL('./worker.js', import.meta.url), { execArgv: [], workerData: { device: opts.device, resident: this.device.resident } satisfies Place });
     this.worker.unref(); // an idle backend does not keep the process alive
     this.worker.on('message', (reply: Reply) => this.settle(reply));
     this.worker.on('error', (error) => this.fail(error));
@@ -73,12 +77,11 @@ export class OnnxRuntimeBackend implements Backend {
 
   private async load(program: Program, folder: ModelFolder): Promise<Executable> {
     try {
-      const emitted = emitProgram(program, ({ file }) => folder.locate(file));
+      const emitted = emitProgram(program, ({ file }) => folder.locate(file), this.device.lowering);
       const pairs = (list: readonly { name: string; graphName: string }[]) => list.map((x) => [x.graphName, x.name] as const);
-      const over = this.opts.device === 'cpu' ? updatedInPlace(program) : new Set<string>();
+      const over = this.device.overwrites ? updatedInPlace(program) : new Set<string>();
       const spec: SessionSpec = {
         modelPath: await folder.writeModel(emitted.model),
-        device: this.opts.device,
         graphOptimizationLevel: this.opts.graph_optimization_level,
         threads: this.opts.intra_op_num_threads || availableParallelism(),
         states: pairs(emitted.states), updates: pairs(emitted.updates), outputs: pairs(emitted.outputs),
@@ -111,6 +114,7 @@ export class OnnxRuntimeBackend implements Backend {
   }
 
   private named(program: string, error: unknown): Error {
+    if (error instanceof UserError) return error;
     return new Error(`${this.name}: program "${program}": ${(error as Error).message}`, { cause: error });
   }
 
@@ -147,8 +151,13 @@ export class OnnxRuntimeBackend implements Backend {
       this.worker.unref();
       this.idle();
     }
-    if (error !== undefined) waiting?.reject(new Error(error));
+    if (error !== undefined) waiting?.reject(this.explained(error));
     else waiting?.resolve(value);
+  }
+
+  private explained(message: string): Error {
+    const missing = missingDevice(this.opts.device, message);
+    return missing === undefined ? new Error(message) : new UserError(missing);
   }
 
   private fail(error: Error): void {
@@ -176,7 +185,7 @@ function fed(feeds: Feeds, graphName: string): HostTensor {
 }
 
 const explained = (explain: (message: string) => string) => (error: Error): never => {
-  throw new Error(explain(error.message), { cause: error });
+  throw error instanceof UserError ? error : new Error(explain(error.message), { cause: error });
 };
 
 declare module '../../registry/kinds.js' {

@@ -2,13 +2,18 @@
  * The thread that owns ONNX Runtime: `session.run` blocks the thread it is called on, so progress bars, Ctrl-C and image
  * decoding stay on the main one. States live here and never travel unless they are read or written.
  */
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
 import type { DType, HostTensor, TypedArray } from '../../tensor/host.js';
 import { ownCopy } from '../bytes.js';
-import { buffersOf, type Reply, type Request, type SessionSpec } from './messages.js';
+import { buffersOf, type Place, type Reply, type Request, type SessionSpec } from './messages.js';
 
 interface Session { readonly ort: ort.InferenceSession; readonly spec: SessionSpec }
+
+const { device, resident } = workerData as Place;
+if (device !== 'cpu') ort.env.logLevel = 'fatal'; // what it says of a missing device is thrown, too
+/** Loaded only where states lie on the device. */
+const memory = resident ? import('./webgpu-memory.js').then(({ WebgpuMemory }) => new WebgpuMemory()) : undefined;
 
 const sessions = new Map<number, Session>();
 const states = new Map<string, ort.Tensor>();
@@ -20,15 +25,16 @@ interface Answer { readonly value?: unknown; readonly tensors?: readonly HostTen
 const toOrt = ({ dtype, data, shape }: HostTensor): ort.Tensor => new ort.Tensor(dtype as ort.Tensor.Type, data as ort.Tensor.DataType, shape);
 
 /** A copy: the runtime's own buffers stay where they are. */
-async function toHost(tensor: ort.Tensor): Promise<HostTensor> {
-  return ownCopy({ dtype: tensor.type as DType, shape: tensor.dims, data: (await tensor.getData()) as TypedArray });
+function toHost({ type, dims, data }: ort.Tensor): HostTensor {
+  return ownCopy({ dtype: type as DType, shape: dims, data: data as TypedArray });
 }
 
 async function compile(spec: SessionSpec): Promise<number> {
   const options: ort.InferenceSession.SessionOptions = {
-    executionProviders: [spec.device],
+    executionProviders: [device],
     graphOptimizationLevel: spec.graphOptimizationLevel as 'extended',
     intraOpNumThreads: spec.threads,
+    ...(resident ? { preferredOutputLocation: Object.fromEntries(spec.updates.map(([output]) => [output, 'gpu-buffer' as const])) } : {}),
     executionMode: 'sequential',
     enableMemPattern: false, // makes the first steps slow and holds more memory when on
     enableCpuMemArena: true,
@@ -56,14 +62,14 @@ async function run(id: number, feeds: Readonly<Record<string, HostTensor>>): Pro
   }
   const fetched: Record<string, HostTensor> = {};
   for (const [output, name] of outputs) {
-    fetched[name] = await toHost(results[output]);
+    fetched[name] = toHost(results[output]);
     results[output].dispose();
   }
   return { value: fetched, tensors: Object.values(fetched) };
 }
 
 async function read(name: string): Promise<Answer> {
-  const value = await toHost(state(name));
+  const held = state(name), value = toHost(memory ? await (await memory).download(held) : held);
   return { value, tensors: [value] };
 }
 
@@ -82,10 +88,12 @@ async function answer(request: Request): Promise<Answer> {
       await sessions.get(request.session)?.ort.release();
       sessions.delete(request.session);
       return {};
-    case 'write':
+    case 'write': {
+      const value = toOrt(request.value), placed = memory ? await (await memory).upload(value) : value;
       states.get(request.name)?.dispose();
-      states.set(request.name, toOrt(request.value));
+      states.set(request.name, placed);
       return {};
+    }
     case 'delete':
       states.get(request.name)?.dispose();
       states.delete(request.name);

@@ -32,10 +32,10 @@ const applyScatter = definePrimitive<{ rows: number }, 2>({
   onnx: (emit, { inputs: [values, rows], outputs, attrs, inTypes }) => {
     const width = inTypes[0].shape[inTypes[0].shape.length - 1], count = sizeOf(inTypes[1].shape);
     const [zeros] = emit.node('Expand', [emit.floats([0]), emit.ints([attrs.rows, width])], 1);
-    const [wide] = emit.node('Cast', [rows], 1, { to: { i: 7 } }); // ScatterND takes int64 indices
-    const [flat] = emit.node('Reshape', [wide, emit.ints([count, 1])], 1);
+    const [flat] = emit.node('Reshape', [rows, emit.ints([count, 1])], 1);
+    const [wide] = emit.node('Cast', [flat], 1, { to: { i: 7 } }); // ScatterND takes int64 indices
     const [updates] = emit.node('Reshape', [values, emit.ints([count, width])], 1);
-    emit.node('ScatterND', [zeros, flat, updates], outputs, { reduction: { s: 'add' } });
+    emit.node('ScatterND', [zeros, wide, updates], outputs, { reduction: { s: 'add' } });
   },
   tfjs: (tf, [values, rows], attrs) => tf.unsortedSegmentSum(tf.reshape(values, [-1, values.shape[values.rank - 1]]), tf.reshape(rows, [-1]), attrs.rows),
   reference: ([values, rows], _attrs, [out]): RefArray => {

@@ -1,0 +1,51 @@
+/** What differs between the devices of ONNX Runtime. Nothing else asks which device it is on. */
+import type { Lowering } from '../onnx/emit.js';
+import { WEBGPU } from '../onnx/webgpu.js';
+
+export type DeviceName = 'cpu' | 'webgpu' | 'cuda';
+
+export interface Device {
+  /** ONNX forms in place of those of the primitives */
+  readonly lowering: Lowering;
+  /** New values of states are written over the old ones. */
+  readonly overwrites: boolean;
+  /** States lie in memory of the device between runs. */
+  readonly resident: boolean;
+  /** What the runtime says when the device is not there, and what to do then. */
+  readonly missing?: { readonly said: RegExp; readonly advice: string };
+}
+
+const UNSUPPORTED = 'executionProviders\\[0\\] is unsupported';
+const OR_CPU = "or compute with backend.device: 'cpu'";
+
+export const DEVICES: Readonly<Record<DeviceName, Device>> = {
+  cpu: { lowering: {}, overwrites: true, resident: false },
+  webgpu: {
+    lowering: WEBGPU,
+    overwrites: false,
+    resident: true,
+    missing: {
+      said: new RegExp(`${UNSUPPORTED}|Failed to get a WebGPU (adapter|device)`),
+      advice: `install the driver of the GPU (on Linux one for Vulkan, and libvulkan1; docs/backends.md shows one that needs no GPU), ${OR_CPU}`,
+    },
+  },
+  cuda: {
+    lowering: {},
+    overwrites: false,
+    resident: false,
+    missing: {
+      said: new RegExp(`${UNSUPPORTED}|ExecutionProvider_Cuda|CUDA (failure|error)|CUDA driver|libcu|cudnn`, 'i'),
+      advice: `it needs Linux or Windows on x64, an NVIDIA driver, CUDA 12 with cuDNN 9, and ONNX Runtime's part for them, which "ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node" downloads; install what is missing, ${OR_CPU}`,
+    },
+  },
+};
+
+/** An error of the runtime in the words of a user, if it says that the device is not there. */
+export function missingDevice(device: DeviceName, message: string): string | undefined {
+  const { missing } = DEVICES[device];
+  if (!missing?.said.test(message)) return undefined;
+  return `backend.device: ${device} is not available here (${lastWords(message)}); ${missing.advice}`;
+}
+
+/** Without the place in the runtime's sources. */
+const lastWords = (message: string): string => message.split(/ was false\. |: (?=\[)/).pop()?.trim().split('\n')[0].replace(/\.$/, '') ?? message;
