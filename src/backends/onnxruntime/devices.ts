@@ -35,7 +35,7 @@ export const DEVICES: Readonly<Record<DeviceName, Device>> = {
     resident: false,
     missing: {
       said: new RegExp(`${UNSUPPORTED}|ExecutionProvider_Cuda|CUDA (failure|error)|CUDA driver|libcu|cudnn`, 'i'),
-      advice: `it needs Linux or Windows on x64, an NVIDIA driver, CUDA 12 with cuDNN 9, and ONNX Runtime's part for them, which "ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node" downloads; install what is missing, ${OR_CPU}`,
+      advice: `it needs Linux on x64, an NVIDIA driver, CUDA 12 with cuDNN 9, and ONNX Runtime's part for them, which "ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node" downloads; install what is missing, ${OR_CPU}`,
     },
   },
 };
