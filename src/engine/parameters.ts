@@ -6,12 +6,16 @@ import type { StateStore } from '../backends/backend.js';
 import { sizeOf, floats, float32, type HostTensor, type Shape } from '../tensor/host.js';
 import { concat, narrow, reshape } from '../tensor/ops.js';
 import { substitute } from '../tensor/passes/rewrite.js';
-import { leafName, state, type Tensor } from '../tensor/tensor.js';
+import { fill, leafName, state, type Tensor } from '../tensor/tensor.js';
 
 /** Tensors up to this many elements are packed. */
 const PACK_LIMIT = 2 ** 20;
+/** A packed vector above twice this length ends in zeros up to a multiple of it, so that backends can cut it into equal chunks. */
+const PACK_UNIT = 2 ** 16;
+const padded = (size: number): number => (size > 2 * PACK_UNIT ? Math.ceil(size / PACK_UNIT) * PACK_UNIT : size);
 
 interface Entry { readonly name: string; readonly shape: Shape; readonly offset: number }
+/** `size`: elements of its state, at least those of its entries. */
 export interface Bucket { readonly id: string; readonly size: number; readonly entries: readonly Entry[] }
 
 /** The states that hold a set of weights. Programs on 'base' weights have no parameters to bind. */
@@ -32,13 +36,13 @@ export class Parameters {
         offset += size;
       }
     }
-    this.buckets = small.length > 0 ? [{ id: 'packed', size: offset, entries: small }, ...large] : large;
+    this.buckets = small.length > 0 ? [{ id: 'packed', size: padded(offset), entries: small }, ...large] : large;
     for (const bucket of this.buckets) for (const entry of bucket.entries) this.where.set(entry.name, { bucket, entry });
   }
 
   /** Number of trainable values. */
   get count(): number {
-    return this.buckets.reduce((n, b) => n + b.size, 0);
+    return [...this.shapes.values()].reduce((n, shape) => n + sizeOf(shape), 0);
   }
 
   /** The backend state that holds a bucket for one purpose: `params`, `ema`, `exp_avg`, ... */
@@ -60,7 +64,10 @@ export class Parameters {
 
   /** One flat vector per bucket from a tensor per parameter. */
   packSymbolic(of: (name: string) => Tensor): Tensor[] {
-    return this.buckets.map((b) => concat(b.entries.map((e) => reshape(of(e.name), [sizeOf(e.shape)])), 0));
+    return this.buckets.map((b) => {
+      const values = b.entries.map((e) => reshape(of(e.name), [sizeOf(e.shape)])), rest = b.size - values.reduce((n, v) => n + v.shape[0], 0);
+      return concat(rest > 0 ? [...values, fill(0, [rest])] : values, 0);
+    });
   }
 
   async write(states: StateStore, purpose: string, values: Readonly<Record<string, HostTensor>>): Promise<void> {

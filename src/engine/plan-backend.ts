@@ -2,7 +2,7 @@
 import { rootsOf, type Backend, type Executable, type Fetches, type Program, type StateStore } from '../backends/backend.js';
 import { optimize } from '../backends/optimize.js';
 import { nodeCost } from '../tensor/cost.js';
-import { sizeOf, type DType, type HostTensor, type TypedArray } from '../tensor/host.js';
+import { zeros } from '../tensor/host.js';
 import { VIEWS } from '../tensor/ops/recompute.js';
 import { isLeaf, topo, type Attrs, type Node, type TensorType } from '../tensor/tensor.js';
 import { bytesOf, isWidening, programMemory, type ProgramMemory } from './plan-memory.js';
@@ -48,7 +48,7 @@ export class PlanBackend implements Backend {
     read: async (name) => {
       const type = this.written.get(name);
       if (!type) throw new Error(`state "${name}" was never written`);
-      return zeros(type);
+      return zeros(type.dtype, type.shape);
     },
     delete: async (name) => void this.written.delete(name),
   };
@@ -71,7 +71,7 @@ export class PlanBackend implements Backend {
     return {
       run: async () => {
         planned.runs.set(this.phase, (planned.runs.get(this.phase) ?? 0) + this.times);
-        return Object.fromEntries(results.map(([name, type]) => [name, zeros(type)])) as Fetches;
+        return Object.fromEntries(results.map(([name, type]) => [name, zeros(type.dtype, type.shape)])) as Fetches;
       },
       dispose: async () => {},
     };
@@ -105,7 +105,3 @@ function traffic(node: Node): number {
   return nodeCost(node).flops === 0 ? 2 * written : written + node.inputs.reduce((n, t) => n + bytesOf(t), 0);
 }
 
-const ARRAYS: Record<DType, new (length: number) => TypedArray> = {
-  float32: Float32Array, float16: Uint16Array, bfloat16: Uint16Array, int32: Int32Array, int64: BigInt64Array, uint8: Uint8Array, bool: Uint8Array,
-};
-const zeros = ({ dtype, shape }: TensorType): HostTensor => ({ dtype, shape, data: new ARRAYS[dtype](sizeOf(shape)) });

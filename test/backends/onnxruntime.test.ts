@@ -184,8 +184,8 @@ void t.test('equal literals and equal weights are in the model once, and externa
   t.strictSame({ inputs, states, outputs, updates }, {
     inputs: [{ name: 'in:x', dtype: 'float32', shape: [2, 3] }],
     states: [{ name: 's', graphName: 'state:s' }],
-    outputs: [{ name: 'y', graphName: 'out:y' }, { name: 'x', graphName: 'out:x' }],
-    updates: [{ name: 's', graphName: 'new:s' }],
+    outputs: [{ name: 'y', dtype: 'float32', shape: [1000], graphName: 'out:y', graphShape: [1000] }, { name: 'x', dtype: 'float32', shape: [2, 3], graphName: 'out:x', graphShape: [2, 3] }],
+    updates: [{ name: 's', dtype: 'float32', shape: [4], graphName: 'new:s', graphShape: [4] }],
   });
   const text = Buffer.from(model).toString('latin1');
   t.equal(text.split('0-unet.safetensors').length, 2, 'one external tensor');

@@ -52,7 +52,7 @@ const open = (device: 'cpu' | 'webgpu'): Backend => new OnnxRuntimeBackend({ dev
 
 /** Programs as the backend compiles them do nothing on the CPU: the runtime refuses them otherwise. */
 async function onDeviceAlone(path: string, program: Program): Promise<string> {
-  const { model } = emitProgram(optimize(program), ({ file }) => { throw new Error(`${file} is not beside the model`); }, DEVICES.webgpu.lowering);
+  const { model } = emitProgram(optimize(program), ({ file }) => { throw new Error(`${file} is not beside the model`); }, DEVICES.webgpu);
   await writeFile(path, model);
   const options = { executionProviders: ['webgpu'], logSeverityLevel: 4, extra: { session: { disable_cpu_ep_fallback: '1' } } } as const;
   return ort.InferenceSession.create(path, options).then((session) => session.release().then(() => 'on the device alone'), (error: Error) => error.message);

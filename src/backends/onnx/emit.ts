@@ -1,11 +1,12 @@
 /** A program as an ONNX model: leaves become inputs and initializers, primitives their ONNX form. */
-import { sizeOf, type HostTensor, type Shape } from '../../tensor/host.js';
+import { sizeOf, type DType, type HostTensor, type Shape } from '../../tensor/host.js';
 import { primitive, type AnyPrimitive, type Emitter, type OnnxAttr } from '../../tensor/primitive.js';
 import { isLeaf, leafName, topo, type Node, type Tensor, type WeightSource } from '../../tensor/tensor.js';
 import { rootsOf, type Program } from '../backend.js';
 import { bytesOf } from '../bytes.js';
 import { signature } from '../signature.js';
-import { attribute, encodeModel, externalTensor, rawTensor, type NodeProto, type TensorProto, type ValueInfo } from './proto.js';
+import { chunkedUpdates, type ChunkedUpdate } from './chunked-updates.js';
+import { attribute, encodeModel, externalTensor, graphAttribute, rawTensor, type LooseValueInfo, type NodeProto, type TensorProto, type ValueInfo } from './proto.js';
 
 /** Graph inputs that are fed are called so, and the name of their leaf. */
 export const INPUT = 'in:';
@@ -16,11 +17,21 @@ export interface EmittedProgram {
   readonly inputs: readonly ValueInfo[];
   /** state leaves: fed from the state store under `graphName` */
   readonly states: readonly { readonly name: string; readonly graphName: string }[];
-  /** program output name -> graph output */
-  readonly outputs: readonly { readonly name: string; readonly graphName: string }[];
-  readonly updates: readonly { readonly name: string; readonly graphName: string }[];
+  readonly outputs: readonly Emitted[];
+  readonly updates: readonly Emitted[];
+  /** One more output, the first: the binding of Node cannot hand it over. */
+  readonly withheld: string | null;
   /** An error of the runtime, which names an ONNX node, with the primitive and shapes that node came from. */
   readonly explain: (message: string) => string;
+}
+
+/** A result of the program as an output of the graph, which may have the same elements in another shape. */
+export interface Emitted {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: Shape;
+  readonly graphName: string;
+  readonly graphShape: Shape;
 }
 
 /** Where the model finds a weight's bytes: a location beside the model file. */
@@ -29,18 +40,33 @@ export type Locate = (source: Extract<WeightSource, { file: string }>) => string
 /** primitive -> the form of it that a device needs; of the others their own form is taken */
 export type Lowering = Readonly<Record<string, AnyPrimitive['onnx']>>;
 
-/**
- * @param lowering what the device needs in place of the forms of primitives
- * @throws Error naming the primitive and shapes when a rule cannot be emitted
- */
-export function emitProgram(program: Program, locate: Locate, lowering: Lowering = {}): EmittedProgram {
+export interface EmitOptions {
+  /** what the device needs in place of the forms of primitives */
+  readonly lowering?: Lowering;
+  /**
+   * Results of a program with updates go to memory of the caller, new values of large states are computed chunk by chunk. One
+   * more output is of a kind that the binding of Node cannot hand over; the worker says why.
+   */
+  readonly overwrites?: boolean;
+}
+const WITHHELD = 'withheld';
+
+/** @throws Error naming the primitive and shapes when a rule cannot be emitted */
+export function emitProgram(program: Program, locate: Locate, { lowering = {}, overwrites = false }: EmitOptions = {}): EmittedProgram {
   const results = (kind: string, entries: Readonly<Record<string, Tensor>> = {}): Result[] => Object.entries(entries).map(([name, value]) => ({ name, value, graphName: `${kind}:${name}` }));
   const outputs = results('out', program.outputs), updates = results('new', program.updates);
   const emission = new Emission(locate, lowering, [...outputs, ...updates]);
-  for (const node of topo(rootsOf(program))) emission.add(node);
-  const graphOutputs = [...outputs, ...updates].map((result) => emission.result(result));
-  const names = (list: readonly Result[]) => list.map(({ name, graphName }) => ({ name, graphName }));
-  const parts = { outputs: names(outputs), updates: names(updates) };
+  const withheld = overwrites && updates.length > 0, groups = withheld ? chunkedUpdates(program) : [];
+  const groupOf = new Map(groups.flatMap((group) => group.nodes.map((node) => [node, group])));
+  for (const node of topo(rootsOf(program))) {
+    const group = groupOf.get(node);
+    if (!group) emission.add(node);
+    else if (node === group.nodes[group.nodes.length - 1]) emission.chunked(group);
+  }
+  const computed = [...outputs, ...updates].map((result) => emission.result(result));
+  const graphOutputs = withheld ? [emission.withheld(), ...computed] : computed;
+  const placed = (list: readonly Result[], from: number): Emitted[] => list.map(({ name, graphName, value: { dtype, shape } }, i) => ({ name, dtype, shape, graphName, graphShape: computed[from + i].shape }));
+  const parts = { outputs: placed(outputs, 0), updates: placed(updates, outputs.length), withheld: withheld ? WITHHELD : null };
   const inputs = [...emission.inputs, ...emission.states.map((s) => s.value), ...emission.shapes];
   return {
     model: encodeModel({ name: program.name, nodes: emission.nodes, initializers: emission.initializers, inputs, outputs: graphOutputs }),
@@ -62,7 +88,7 @@ const explainer = (labels: ReadonlyMap<string, string>) => (message: string): st
 };
 
 class Emission implements Emitter {
-  readonly nodes: NodeProto[] = [];
+  nodes: NodeProto[] = [];
   readonly initializers: TensorProto[] = [];
   readonly inputs: ValueInfo[] = [];
   readonly states: { name: string; value: ValueInfo }[] = [];
@@ -77,6 +103,8 @@ class Emission implements Emitter {
   private readonly weights = new Map<string, { readonly name: string; readonly shape: Shape }>();
   private readonly leaves = new Map<string, string>();
   private readonly identities = new Map<object, number>();
+  /** of results that are computed in another shape than they have */
+  private readonly chunkShapes = new Map<Tensor, Shape>();
   private fresh = 0;
   private current = '';
 
@@ -94,10 +122,32 @@ class Emission implements Emitter {
     else this.primitive(node);
   }
 
-  private primitive(node: Node): void {
+  /** One Scan over chunks of vectors. Its body reads numbers from the graph around it. */
+  chunked({ nodes, inputs, outputs, size, chunk }: ChunkedUpdate): void {
+    const rows = [size / chunk, chunk], part = (name: string): ValueInfo => ({ name, dtype: 'float32', shape: [chunk] });
+    this.current = `chunked_${nodes[0].id}`;
+    this.labels.set(this.current, `new values of [${size}], chunk by chunk`);
+    const wholes = inputs.map((input) => this.names.get(input) as string), around = this.nodes;
+    const scanned = wholes.map((whole) => this.node('Reshape', [whole, this.shape(rows)], 1)[0]);
+    this.nodes = [];
+    const parts = inputs.map((input) => {
+      const name = `#${this.fresh++}`;
+      this.names.set(input, name);
+      return part(name);
+    });
+    for (const node of nodes) this.primitive(node, true);
+    const body = { name: 'chunk', nodes: this.nodes, inputs: parts, outputs: outputs.map((out) => part(this.names.get(out) as string)) };
+    this.nodes = around;
+    inputs.forEach((input, i) => this.names.set(input, wholes[i]));
+    this.current = `chunked_${nodes[0].id}`;
+    this.node('Scan', scanned, outputs.map((out) => this.resultNames.get(out) as string), { num_scan_inputs: { i: inputs.length } }, '', [graphAttribute('body', body)]);
+    for (const out of outputs) this.chunkShapes.set(out, rows);
+  }
+
+  private primitive(node: Node, inner = false): void {
     const onnx = this.lowering[node.op] ?? primitive(node.op).onnx;
     const inputs = node.inputs.map((i) => this.names.get(i) as string);
-    const outputs = node.outs.map((out, i) => this.resultNames.get(out) ?? `%${node.id}${i > 0 ? `.${i}` : ''}`);
+    const outputs = node.outs.map((out, i) => (inner ? undefined : this.resultNames.get(out)) ?? `%${node.id}${i > 0 ? `.${i}` : ''}`);
     this.current = `${node.op}_${node.id}`;
     this.labels.set(this.current, signature(node));
     try {
@@ -109,9 +159,9 @@ class Emission implements Emitter {
     node.outs.forEach((out, i) => this.names.set(out, outputs[i]));
   }
 
-  node(opType: string, input: readonly string[], outputs: readonly string[] | number, attrs: Record<string, OnnxAttr> = {}, domain = ''): string[] {
+  node(opType: string, input: readonly string[], outputs: readonly string[] | number, attrs: Record<string, OnnxAttr> = {}, domain = '', graphs: readonly object[] = []): string[] {
     const output = typeof outputs === 'number' ? Array.from({ length: outputs }, () => `#${this.fresh++}`) : [...outputs];
-    this.nodes.push({ opType, domain, name: `${this.current}/${opType}.${this.nodes.length}`, input, output, attribute: Object.entries(attrs).map(([k, v]) => attribute(k, v)) });
+    this.nodes.push({ opType, domain, name: `${this.current}/${opType}.${this.nodes.length}`, input, output, attribute: [...Object.entries(attrs).map(([k, v]) => attribute(k, v)), ...graphs] });
     return output;
   }
 
@@ -133,7 +183,13 @@ class Emission implements Emitter {
   result({ value, graphName }: Result): ValueInfo {
     this.current = graphName;
     if (this.resultNames.get(value) !== graphName) this.node('Identity', [this.names.get(value) as string], [graphName]);
-    return { name: graphName, dtype: value.dtype, shape: value.shape };
+    return { name: graphName, dtype: value.dtype, shape: this.chunkShapes.get(value) ?? value.shape };
+  }
+
+  withheld(): LooseValueInfo {
+    this.current = WITHHELD;
+    this.node('SequenceConstruct', [this.floats([0], [])], [WITHHELD]);
+    return { name: WITHHELD, dtype: 'float32', shape: [], sequence: true };
   }
 
   /** Input and state leaves of equal name are one graph input; their types must agree. */

@@ -18,7 +18,7 @@ const root = protobuf.Root.fromJSON({
     Attribute: {
       fields: {
         name: field(1, 'string'), f: field(2, 'float'), i: field(3, 'int64'), s: field(4, 'bytes'),
-        floats: field(7, 'float', true), ints: field(8, 'int64', true), type: field(20, 'int32'),
+        g: field(6, 'Graph'), floats: field(7, 'float', true), ints: field(8, 'int64', true), type: field(20, 'int32'),
       },
     },
     Node: {
@@ -30,7 +30,8 @@ const root = protobuf.Root.fromJSON({
     Dimension: { fields: { dimValue: field(1, 'int64') } },
     TensorShape: { fields: { dim: field(1, 'Dimension', true) } },
     TensorTypeProto: { fields: { elemType: field(1, 'int32'), shape: field(2, 'TensorShape') } },
-    TypeProto: { fields: { tensorType: field(1, 'TensorTypeProto') } },
+    SequenceTypeProto: { fields: { elemType: field(1, 'TypeProto') } },
+    TypeProto: { fields: { tensorType: field(1, 'TensorTypeProto'), sequenceType: field(4, 'SequenceTypeProto') } },
     ValueInfo: { fields: { name: field(1, 'string'), type: field(2, 'TypeProto') } },
     Graph: {
       fields: {
@@ -69,7 +70,7 @@ export interface NodeProto {
 
 export interface ValueInfo { readonly name: string; readonly dtype: DType; readonly shape: Shape }
 /** Without a shape: of any rank and size. */
-export type LooseValueInfo = Omit<ValueInfo, 'shape'> & { readonly shape?: Shape };
+export type LooseValueInfo = Omit<ValueInfo, 'shape'> & { readonly shape?: Shape; /** a list of such tensors */ readonly sequence?: boolean };
 
 export const rawTensor = (name: string, dtype: DType, dims: Shape, rawData: Uint8Array): TensorProto => ({ name, dims, dataType: DATA_TYPE[dtype], rawData });
 
@@ -87,24 +88,32 @@ export function attribute(name: string, value: OnnxAttr): object {
   return 'ints' in value ? { name, type: 7, ints: value.ints } : { name, type: 6, floats: value.floats };
 }
 
-export interface ModelParts {
+export interface GraphParts {
   readonly name: string;
   readonly nodes: readonly NodeProto[];
-  readonly initializers: readonly TensorProto[];
+  readonly initializers?: readonly TensorProto[];
   readonly inputs: readonly LooseValueInfo[];
   readonly outputs: readonly LooseValueInfo[];
 }
 
+/** AttributeProto that holds a graph (AttributeType GRAPH 5): the body of a Scan. */
+export const graphAttribute = (name: string, graph: GraphParts): object => ({ name, type: 5, g: graphProto(graph) });
+
 /** Bytes of a ModelProto: ai.onnx opset 20 (the first with Gelu), com.microsoft opset 1. */
-export function encodeModel({ name, nodes, initializers, inputs, outputs }: ModelParts): Uint8Array {
-  const valueInfo = (v: LooseValueInfo): object => ({
-    name: v.name,
-    type: { tensorType: { elemType: DATA_TYPE[v.dtype], ...(v.shape ? { shape: { dim: v.shape.map((dimValue) => ({ dimValue })) } } : {}) } },
-  });
+export function encodeModel(graph: GraphParts): Uint8Array {
   return modelType.encode({
     irVersion: 9,
     producerName: 'diffengine',
     opsetImport: [{ domain: '', version: 20 }, { domain: 'com.microsoft', version: 1 }],
-    graph: { name, node: nodes, initializer: initializers, input: inputs.map(valueInfo), output: outputs.map(valueInfo) },
+    graph: graphProto(graph),
   }).finish();
+}
+
+function graphProto({ name, nodes, initializers = [], inputs, outputs }: GraphParts): object {
+  return { name, node: nodes, initializer: initializers, input: inputs.map(valueInfo), output: outputs.map(valueInfo) };
+}
+
+function valueInfo({ name, dtype, shape, sequence }: LooseValueInfo): object {
+  const tensor = { tensorType: { elemType: DATA_TYPE[dtype], ...(shape ? { shape: { dim: shape.map((dimValue) => ({ dimValue })) } } : {}) } };
+  return { name, type: sequence ? { sequenceType: { elemType: tensor } } : tensor };
 }

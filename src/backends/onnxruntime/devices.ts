@@ -7,7 +7,7 @@ export type DeviceName = 'cpu' | 'webgpu' | 'cuda';
 export interface Device {
   /** ONNX forms in place of those of the primitives */
   readonly lowering: Lowering;
-  /** New values of states are written over the old ones. */
+  /** Results are written to memory of ours, new values of states over the old ones where that is safe. */
   readonly overwrites: boolean;
   /** States lie in memory of the device between runs. */
   readonly resident: boolean;

@@ -1,5 +1,5 @@
 /** What the backend and its worker thread say to each other. */
-import type { HostTensor } from '../../tensor/host.js';
+import type { DType, HostTensor, Shape } from '../../tensor/host.js';
 
 /** Where the worker thread computes. */
 export interface Place {
@@ -14,12 +14,21 @@ export interface SessionSpec {
   readonly threads: number;
   /** graph input -> state name */
   readonly states: readonly (readonly [string, string])[];
-  /** graph output -> state name */
-  readonly updates: readonly (readonly [string, string])[];
-  /** graph outputs of `updates` that are written over the old value of the state */
-  readonly inPlace: readonly string[];
-  /** graph output -> program output */
-  readonly outputs: readonly (readonly [string, string])[];
+  /** New values of states; `inPlace`: written over the old one. */
+  readonly updates: readonly (Result & { readonly inPlace: boolean })[];
+  readonly outputs: readonly Result[];
+  /** The graph output that cannot be handed over: all results are then written to memory of ours. */
+  readonly withheld: string | null;
+}
+
+export interface Result {
+  /** of the program's output or of the state */
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: Shape;
+  /** output of the graph, and its shape there */
+  readonly graphName: string;
+  readonly graphShape: Shape;
 }
 
 export type Request =

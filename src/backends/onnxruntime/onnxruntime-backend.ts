@@ -77,15 +77,16 @@ export class OnnxRuntimeBackend implements Backend {
 
   private async load(program: Program, folder: ModelFolder): Promise<Executable> {
     try {
-      const emitted = emitProgram(program, ({ file }) => folder.locate(file), this.device.lowering);
-      const pairs = (list: readonly { name: string; graphName: string }[]) => list.map((x) => [x.graphName, x.name] as const);
-      const over = this.device.overwrites ? updatedInPlace(program) : new Set<string>();
+      const { lowering, overwrites } = this.device;
+      const emitted = emitProgram(program, ({ file }) => folder.locate(file), { lowering, overwrites });
+      const over = overwrites ? updatedInPlace(program) : new Set<string>();
       const spec: SessionSpec = {
         modelPath: await folder.writeModel(emitted.model),
         graphOptimizationLevel: this.opts.graph_optimization_level,
         threads: this.opts.intra_op_num_threads || availableParallelism(),
-        states: pairs(emitted.states), updates: pairs(emitted.updates), outputs: pairs(emitted.outputs),
-        inPlace: emitted.updates.filter(({ name }) => over.has(name)).map(({ graphName }) => graphName),
+        states: emitted.states.map(({ name, graphName }) => [graphName, name]),
+        updates: emitted.updates.map((update) => ({ ...update, inPlace: over.has(update.name) })),
+        outputs: emitted.outputs, withheld: emitted.withheld,
       };
       const session = await this.ask({ kind: 'compile', spec }).catch(explained(emitted.explain)) as number;
       if (process.platform !== 'win32') await this.drop(folder);

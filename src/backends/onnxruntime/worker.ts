@@ -4,9 +4,9 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
-import type { DType, HostTensor, TypedArray } from '../../tensor/host.js';
+import { zeros, type DType, type HostTensor, type Shape, type TypedArray } from '../../tensor/host.js';
 import { ownCopy } from '../bytes.js';
-import { buffersOf, type Place, type Reply, type Request, type SessionSpec } from './messages.js';
+import { buffersOf, type Place, type Reply, type Request, type Result, type SessionSpec } from './messages.js';
 
 interface Session { readonly ort: ort.InferenceSession; readonly spec: SessionSpec }
 
@@ -34,7 +34,7 @@ async function compile(spec: SessionSpec): Promise<number> {
     executionProviders: [device],
     graphOptimizationLevel: spec.graphOptimizationLevel as 'extended',
     intraOpNumThreads: spec.threads,
-    ...(resident ? { preferredOutputLocation: Object.fromEntries(spec.updates.map(([output]) => [output, 'gpu-buffer' as const])) } : {}),
+    ...(resident ? { preferredOutputLocation: Object.fromEntries(spec.updates.map(({ graphName }) => [graphName, 'gpu-buffer' as const])) } : {}),
     executionMode: 'sequential',
     enableMemPattern: false, // makes the first steps slow and holds more memory when on
     enableCpuMemArena: true,
@@ -52,21 +52,38 @@ async function run(id: number, feeds: Readonly<Record<string, HostTensor>>): Pro
   if (!session) throw new Error('the program was disposed');
   const inputs = Object.fromEntries(Object.entries(feeds).map(([name, value]) => [name, toOrt(value)]));
   for (const [input, name] of session.spec.states) inputs[input] = state(name);
-  const { updates, outputs } = session.spec, inPlace = new Set(session.spec.inPlace);
-  const places = updates.map(([output, name]) => [output, inPlace.has(output) ? state(name) : null] as const);
-  const results = await session.ort.run(inputs, Object.fromEntries([...outputs.map(([output]) => [output, null] as const), ...places]));
-  for (const [output, name] of updates) {
-    if (inPlace.has(output)) continue;
+  const { updates, outputs } = session.spec, wanted = [...outputs, ...updates];
+  const results = session.spec.withheld !== null ? await fill(session, inputs, session.spec.withheld) : await session.ort.run(inputs, wanted.map(({ graphName }) => graphName));
+  for (const { graphName, name, shape, inPlace } of updates) {
+    if (inPlace) continue;
     states.get(name)?.dispose();
-    states.set(name, results[output]);
+    states.set(name, shaped(results[graphName], shape));
   }
-  const fetched: Record<string, HostTensor> = {};
-  for (const [output, name] of outputs) {
-    fetched[name] = toHost(results[output]);
-    results[output].dispose();
-  }
+  const fetched = Object.fromEntries(outputs.map(({ graphName, name }) => [name, toHost(results[graphName])]));
+  for (const { graphName } of outputs) results[graphName].dispose();
   return { value: fetched, tensors: Object.values(fetched) };
 }
+
+/**
+ * Runs with all results in memory of ours. The binding copies each result that it returns, and a step of a whole U-Net
+ * would copy gigabytes to throw them away: it is given a list of tensors as the first result, which it refuses to hand
+ * over once everything is computed. A binding that learns to do so is only slower.
+ */
+async function fill({ ort: session, spec }: Session, inputs: Readonly<Record<string, ort.Tensor>>, withheld: string): Promise<Readonly<Record<string, ort.Tensor>>> {
+  const place = ({ dtype, graphShape }: Result): ort.Tensor => toOrt(zeros(dtype, graphShape));
+  const places = Object.fromEntries([
+    ...spec.outputs.map((output) => [output.graphName, place(output)] as const),
+    ...spec.updates.map((update) => [update.graphName, update.inPlace ? shaped(state(update.name), update.graphShape) : place(update)] as const),
+  ]);
+  await session.run(inputs, { [withheld]: null, ...places }).catch((error: Error) => {
+    if (error.message !== CANNOT_HAND_OVER) throw error;
+  });
+  return places;
+}
+const CANNOT_HAND_OVER = 'Non tensor type is temporarily not supported.';
+
+/** The same memory in another shape. */
+const shaped = (tensor: ort.Tensor, shape: Shape): ort.Tensor => (String(tensor.dims) === String(shape) ? tensor : toOrt({ dtype: tensor.type as DType, data: tensor.data as TypedArray, shape }));
 
 async function read(name: string): Promise<Answer> {
   const held = state(name), value = toHost(memory ? await (await memory).download(held) : held);
