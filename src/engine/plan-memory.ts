@@ -3,6 +3,7 @@
  * dead one, scratch of its kernels, and its arena. Checked against the runtime's own profile: see docs/planning.md.
  */
 import { rootsOf, type Program } from '../backends/backend.js';
+import { chunkedUpdates } from '../backends/onnx/chunked-updates.js';
 import { bytesPerElement, sizeOf } from '../tensor/host.js';
 import { VIEWS } from '../tensor/ops/recompute.js';
 import { isLeaf, leafName, Node, topo, type Tensor, type TensorType, type WeightSource } from '../tensor/tensor.js';
@@ -26,9 +27,9 @@ export const bytesOf = ({ dtype, shape }: TensorType): number => sizeOf(shape) *
 
 /** @param program after the passes of a backend @param runs until the arena has settled */
 export function programMemory(program: Program, runs = 3): ProgramMemory {
-  const results = namedResults(program);
+  const results = namedResults(program), elsewhere = notInArena(program, results);
   const order = executionOrder(results).filter((node) => !isLeaf(node) && !isWidening(node));
-  const buffers = planBuffers(order, results), arena = new Arena();
+  const buffers = planBuffers(order, results, elsewhere), arena = new Arena();
   for (let run = 0; run < runs; run++) replay(order, buffers, arena);
   return { live: liveBytes(order, buffers), arena: arena.residentBytes, ...leaves(program) };
 }
@@ -44,6 +45,12 @@ function namedResults(program: Program): Tensor[] {
     seen.add(t);
     return copied ? new Node('identity', [t], {}, [t]).outs[0] : t;
   });
+}
+
+/** Where states change, results are in memory of ours; what is computed chunk by chunk never exists as a whole. */
+function notInArena(program: Program, results: readonly Tensor[]): Set<Tensor> {
+  if (Object.keys(program.updates ?? {}).length === 0) return new Set();
+  return new Set([...results, ...chunkedUpdates(program).flatMap(({ nodes }) => nodes.map(({ outs: [out] }) => out))]);
 }
 
 /** Depth first from the newest result, the newest operand first: GraphViewer with ExecutionOrder::DEFAULT. */
@@ -81,13 +88,14 @@ const typeOf = ({ dtype, shape }: TensorType): string => `${bytesPerElement[dtyp
  * of its very shape that died last, else memory of its own. What is taken over is not free in between. Values whose shape
  * the runtime does not know, as those computed from what was reshaped, have memory of their own.
  */
-function planBuffers(order: readonly Node[], named: readonly Tensor[]): Buffer[] {
+function planBuffers(order: readonly Node[], named: readonly Tensor[], elsewhere: ReadonlySet<Tensor>): Buffer[] {
   const reads = new Map<Tensor, number>(), results = new Set(named);
   const read = (t: Tensor): void => void reads.set(t, (reads.get(t) ?? 0) + 1);
   order.forEach((node) => node.inputs.forEach(read));
   results.forEach(read);
   const buffers: Buffer[] = [], of = new Map<Tensor, Buffer>(), dead: Buffer[] = [], unknown = new Set<Tensor>();
   const place = (node: Node, out: Tensor, at: number): Buffer | undefined => {
+    if (elsewhere.has(out)) return undefined;
     const operand = of.get(node.inputs[0]);
     if (VIEWS.has(node.op)) return operand;
     if (!results.has(out) && !unknown.has(out)) {
@@ -105,7 +113,7 @@ function planBuffers(order: readonly Node[], named: readonly Tensor[]): Buffer[]
     if (VIEWS.has(node.op) || node.inputs.some((operand) => unknown.has(operand))) node.outs.forEach((out) => unknown.add(out));
     for (const out of node.outs) {
       const buffer = place(node, out, at);
-      if (!buffer) continue; // a leaf in another shape
+      if (!buffer) continue; // a leaf in another shape, or not in the arena
       buffer.reads += Math.max(1, reads.get(out) ?? 0);
       buffer.to = at;
       of.set(out, buffer);

@@ -7,7 +7,7 @@ import { writeFileAtomic } from '../../src/atomic-file.js';
 import type { Evaluation } from '../../src/engine/evaluate-run.js';
 import { valueOf, withInterval, type Marker, type Result } from './result.js';
 import { evaluationOf, EXPERIMENTS, markerOf, type Stage } from './stages.js';
-import { DISTILLATION_TITLE, INTRODUCTION, verdicts } from './text.js';
+import { DISTILLATION_TITLE, INTRODUCTION, LORA_TITLE, PAIRS_TITLE, RECOVERY_TITLE, verdicts } from './text.js';
 
 const PAGE = 'docs/results.md', PICTURES = 'docs/results';
 
@@ -52,12 +52,14 @@ function table(first: string, results: readonly Result[], columns: readonly Colu
 function page(results: readonly Result[]): string {
   const of = (...tables: Stage['table'][]): Result[] => results.filter(({ stage }) => tables.includes(stage.table));
   const kd = results.filter(({ stage }) => stage.id === 'kd').map((r) => ({ ...r, stage: { ...r.stage, title: '12,000' } }));
+  const base = results.filter(({ stage }) => stage.id === 'dreambooth_small-sd_dog').map((r) => ({ ...r, stage: { ...r.stage, title: 'r = 8' } }));
   const sections: readonly (readonly [string, readonly Result[], string])[] = [
     ['Teacher and students', of('sizes'), table('model', of('sizes'), [...SIZE, ...QUALITY])],
+    [RECOVERY_TITLE, of('recovery'), table('training', of('recovery'), QUALITY)],
     [DISTILLATION_TITLE, of('distillation'), table('training', of('distillation'), QUALITY)],
-    ['Number of distillation pairs (Tiny, 500 iterations)', of('pairs'), table('pairs', [...of('pairs'), ...kd], QUALITY)],
+    [PAIRS_TITLE, of('pairs'), table('pairs', [...of('pairs'), ...kd], QUALITY)],
     ['DreamBooth with LoRA', of('dreambooth'), table('model, subject', of('dreambooth'), LIKENESS)],
-    ['DreamBooth on the small student: rank, and prior preservation', of('lora'), table('', of('lora'), LIKENESS)],
+    [LORA_TITLE, of('lora'), table('training', [...base, ...of('lora')], LIKENESS)],
   ];
   const shown = sections.filter(([, rows]) => rows.length > 0).map(([title, rows, text]) => [
     `## ${title}`, text, ...verdicts(title, results), ...rows.filter(({ stage }) => stage.table !== 'pairs').map(({ stage }) => `![${stage.title}](results/${stage.id}.png)`),

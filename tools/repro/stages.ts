@@ -5,7 +5,7 @@ export interface Stage {
   readonly id: string;
   /** what the row is called */
   readonly title: string;
-  readonly table: 'weights' | 'sizes' | 'distillation' | 'pairs' | 'dreambooth' | 'lora';
+  readonly table: 'weights' | 'sizes' | 'recovery' | 'distillation' | 'pairs' | 'dreambooth' | 'lora';
   /** arguments of diffengine, one list per command */
   readonly commands: readonly (readonly string[])[];
 }
@@ -50,9 +50,22 @@ const SIZES: readonly Stage[] = [
   student('student_tiny', 'Tiny (tiny-sd)', 'sizes', ['model.block_removal=tiny']),
 ];
 
-/** The most compressed student in few iterations: here it shows what helps. */
-const SHORT = ['model.block_removal=tiny', 'train_cfg.max_iters=500'];
 const NO_FEATURE_KD = 'model.feature_weight=0', NO_OUTPUT_KD = 'model.output_weight=0', RANDOM = 'model.init=random';
+
+/** The most compressed student in so few iterations that it shows what helps: after some hundreds the data alone is enough here. */
+const RECOVERY = ['model.block_removal=tiny', 'train_cfg.max_iters=40', 'param_scheduler.0.end=10', 'param_scheduler.1.begin=10', 'custom_hooks.ema=null'];
+const recovering = (id: string, title: string, ...options: readonly string[]): Stage => student(id, title, 'recovery', [...RECOVERY, ...options]);
+const REMOVED = `${dirOf('recover_untrained')}/pipeline`;
+const RECOVERIES: readonly Stage[] = [
+  evaluated('recover_untrained', 'not trained', 'recovery', [['compress', 'package:assets/toyland-sd', '--preset', 'tiny', '--out', REMOVED]], REMOVED),
+  recovering('recover_kd', 'with KD'),
+  recovering('recover_no_feature_kd', 'without feature KD', NO_FEATURE_KD),
+  recovering('recover_no_kd', 'without any KD', NO_FEATURE_KD, NO_OUTPUT_KD),
+  recovering('recover_random_init', 'with KD, from a random start', RANDOM),
+];
+
+/** The same student for longer. */
+const SHORT = ['model.block_removal=tiny', 'train_cfg.max_iters=500'];
 const short = (id: string, title: string, table: Stage['table'], ...options: readonly string[]): Stage => student(id, title, table, [...SHORT, ...options]);
 const DISTILLATION: readonly Stage[] = [
   short('kd', 'with KD', 'distillation'),
@@ -97,6 +110,6 @@ const LORA: readonly Stage[] = [
   dreambooth('no_prior', 'r = 8, without prior preservation', 'lora', 'small-sd', 'dog', ['train_dataloader.dataset.class_prompt=null']),
 ];
 
-export const EXPERIMENTS: readonly Stage[] = [...SIZES, ...DISTILLATION, ...DREAMBOOTH, ...LORA, ...PAIRS];
+export const EXPERIMENTS: readonly Stage[] = [...SIZES, ...RECOVERIES, ...DISTILLATION, ...DREAMBOOTH, ...LORA, ...PAIRS];
 export const ALL_STAGES: readonly Stage[] = [...WEIGHTS, ...EXPERIMENTS];
 export const markerOf = ({ id }: Stage): string => `${dirOf(id)}/done.json`;

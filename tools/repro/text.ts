@@ -18,7 +18,10 @@ subject, colour and setting no training picture shows.
   (\`assets/toyland-classifier\`) finds what the prompt says.
 - ±: half of the 95 % interval over three seeds (Student t). Latency: one guided step of one picture.`;
 
-export const DISTILLATION_TITLE = 'What distillation is for: the Tiny student, 500 iterations each';
+export const RECOVERY_TITLE = 'What distillation is for: the Tiny student, 40 iterations after its blocks were removed';
+export const DISTILLATION_TITLE = 'The Tiny student for longer: 500 iterations each';
+export const PAIRS_TITLE = 'Number of distillation pairs (Tiny, 500 iterations)';
+export const LORA_TITLE = 'DreamBooth on the small student: rank, and prior preservation';
 
 interface Claim {
   readonly section: string;
@@ -29,12 +32,20 @@ interface Claim {
   readonly better: 'lower' | 'higher';
 }
 
+const MODELS = ['sd', 'small-sd', 'tiny-sd'], SUBJECTS = ['dog', 'face', 'cat'];
 const CLAIMS: readonly Claim[] = [
   { section: 'Teacher and students', text: 'Quality falls gently with removed blocks (teacher, Base, Small, Tiny in this order)', score: 'FD', better: 'lower', pairs: [['teacher_eval', 'student_base'], ['student_base', 'student_small'], ['student_small', 'student_tiny']] },
-  { section: DISTILLATION_TITLE, text: 'Distillation beats training on the data alone', score: 'FD', better: 'lower', pairs: [['kd', 'no_kd'], ['random_init', 'random_init_no_kd']] },
-  { section: DISTILLATION_TITLE, text: 'Feature distillation helps', score: 'FD', better: 'lower', pairs: [['kd', 'no_feature_kd']] },
-  { section: DISTILLATION_TITLE, text: "The teacher's weights are a better start than random ones", score: 'FD', better: 'lower', pairs: [['kd', 'random_init']] },
-  { section: 'DreamBooth with LoRA', text: 'Tuning brings the subject into the pictures', score: 'CLIP-I', better: 'higher', pairs: ['sd', 'small-sd', 'tiny-sd'].flatMap((m) => ['dog', 'face', 'cat'].map((s) => [`dreambooth_${m}_${s}`, `untuned_${m}_${s}`] as const)) },
+  ...([[RECOVERY_TITLE, 'recover_'], [DISTILLATION_TITLE, '']] as const).flatMap(([section, prefix]): Claim[] => [
+    { section, text: 'Distillation beats training on the data alone', score: 'FD', better: 'lower', pairs: [[`${prefix}kd`, `${prefix}no_kd`], [`${prefix}random_init`, `${prefix}random_init_no_kd`]] },
+    { section, text: 'Feature distillation helps', score: 'FD', better: 'lower', pairs: [[`${prefix}kd`, `${prefix}no_feature_kd`]] },
+    { section, text: 'Output distillation alone helps', score: 'FD', better: 'lower', pairs: [[`${prefix}no_feature_kd`, `${prefix}no_kd`]] },
+    { section, text: "The teacher's weights are a better start than random ones", score: 'FD', better: 'lower', pairs: [[`${prefix}kd`, `${prefix}random_init`]] },
+  ]),
+  { section: PAIRS_TITLE, text: 'More pairs are better', score: 'FD', better: 'lower', pairs: [['kd', 'pairs_2000'], ['pairs_2000', 'pairs_500']] },
+  { section: 'DreamBooth with LoRA', text: 'Tuning brings the subject into the pictures', score: 'CLIP-I', better: 'higher', pairs: MODELS.flatMap((m) => SUBJECTS.map((s) => [`dreambooth_${m}_${s}`, `untuned_${m}_${s}`] as const)) },
+  { section: 'DreamBooth with LoRA', text: 'The teacher takes subjects on better than its students', score: 'CLIP-I', better: 'higher', pairs: MODELS.slice(1).flatMap((m) => SUBJECTS.map((s) => [`dreambooth_sd_${s}`, `dreambooth_${m}_${s}`] as const)) },
+  { section: LORA_TITLE, text: 'A higher rank brings the subject closer', score: 'CLIP-I', better: 'higher', pairs: [['lora_r32', 'dreambooth_small-sd_dog'], ['dreambooth_small-sd_dog', 'lora_r2']] },
+  { section: LORA_TITLE, text: 'Prior preservation keeps pictures to their prompts', score: 'CLIP-T', better: 'higher', pairs: [['dreambooth_small-sd_dog', 'no_prior']] },
 ];
 
 /** One line for each ordering that can be judged: does it hold, and are the intervals apart? */
