@@ -1,6 +1,6 @@
 /** What runs a program. Models and the engine know this file only. */
 import type { HostTensor } from '../tensor/host.js';
-import type { Tensor } from '../tensor/tensor.js';
+import type { Tensor, TensorType } from '../tensor/tensor.js';
 
 /** One compiled unit: named results, and new values for states. Leaves (inputs, weights, states) are found by walking. */
 export interface Program {
@@ -24,7 +24,10 @@ export interface Executable {
 
 /** Buffers that live with the backend, shared by all its programs. */
 export interface StateStore {
-  write(name: string, value: HostTensor): Promise<void>;
+  /** @param given the caller does not use the value again, so that it need not be copied */
+  write(name: string, value: HostTensor, given?: boolean): Promise<void>;
+  /** @throws Error for a name that was never written */
+  type(name: string): Promise<TensorType>;
   /** @throws Error for a name that was never written */
   read(name: string): Promise<HostTensor>;
   delete(name: string): Promise<void>;

@@ -9,6 +9,9 @@ export function fromBytes(bytes: Uint8Array, dtype: DType, shape: Shape): HostTe
   return { dtype, shape, data: view(bytes, dtype) };
 }
 
+/** Its buffer is of exactly its size. */
+export const ownsBuffer = ({ data }: HostTensor): boolean => data.byteLength === data.buffer.byteLength;
+
 /** A copy with a buffer of exactly its size, which another thread may be given; the caller keeps what it had. */
 export const ownCopy = (tensor: HostTensor): HostTensor => fromBytes(bytesOf(tensor).slice(), tensor.dtype, tensor.shape);
 

@@ -8,8 +8,7 @@ import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'nod
 import { basename, dirname, join, resolve } from 'node:path';
 import type { StateStore } from '../backends/backend.js';
 import { UserError } from '../errors.js';
-import { openSafetensors, writeSafetensors } from '../models/weights/safetensors.js';
-import type { HostTensor } from '../tensor/host.js';
+import { openSafetensors, writeSafetensorsStream } from '../models/weights/safetensors.js';
 import { OLD, readable, TMP, type WorkDir } from './work-dir.js';
 
 const STATE_FILE = 'training_state.safetensors';
@@ -48,9 +47,8 @@ export async function saveCheckpoint({ workDir, states, stateNames, record, addF
   try {
     await rm(aside, { recursive: true, force: true });
     await mkdir(aside);
-    const tensors: Record<string, HostTensor> = {};
-    for (const state of stateNames) tensors[state] = await states.read(state);
-    await writeSafetensors(join(aside, STATE_FILE), tensors, { format: 'diffengine' });
+    const specs = await Promise.all(stateNames.map(async (name) => ({ name, ...(await states.type(name)) })));
+    await writeSafetensorsStream(join(aside, STATE_FILE), specs, ({ name }) => states.read(name), { format: 'diffengine' });
     await writeFile(join(aside, RECORD_FILE), `${JSON.stringify(record, null, 2)}\n`);
     await addFiles(aside);
     await syncTree(aside);
@@ -127,7 +125,7 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
     if (missing.length + extra.length > 0) {
       await fail(`it holds ${[...file.entries.keys()].join(', ')} but this run needs ${names.join(', ')}: another optimizer, accumulation or EMA setting`);
     }
-    for (const name of names) await states.write(name, await file.read(name).catch(fail));
+    for (const name of names) await states.write(name, await file.read(name).catch(fail), true);
   };
   return { folder, record, restore };
 }

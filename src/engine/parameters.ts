@@ -74,19 +74,24 @@ export class Parameters {
     for (const bucket of this.buckets) {
       const flat = new Float32Array(bucket.size);
       for (const { name, offset } of bucket.entries) flat.set(floats(values[name]), offset);
-      await states.write(this.stateName(purpose, bucket), float32(flat, [bucket.size]));
+      await states.write(this.stateName(purpose, bucket), float32(flat, [bucket.size]), true);
     }
   }
 
   async fill(states: StateStore, purpose: string, value: number): Promise<void> {
-    for (const b of this.buckets) await states.write(this.stateName(purpose, b), float32(new Float32Array(b.size).fill(value), [b.size]));
+    for (const b of this.buckets) await states.write(this.stateName(purpose, b), float32(new Float32Array(b.size).fill(value), [b.size]), true);
+  }
+
+  /** The states of one purpose as those of another. */
+  async copy(states: StateStore, from: string, to: string): Promise<void> {
+    for (const b of this.buckets) await states.write(this.stateName(to, b), await states.read(this.stateName(from, b)), true);
   }
 
   async read(states: StateStore, purpose: string): Promise<Record<string, HostTensor>> {
     const out: Record<string, HostTensor> = {};
     for (const bucket of this.buckets) {
       const flat = floats(await states.read(this.stateName(purpose, bucket)));
-      for (const { name, shape, offset } of bucket.entries) out[name] = float32(flat.slice(offset, offset + sizeOf(shape)), shape);
+      for (const { name, shape, offset } of bucket.entries) out[name] = float32(flat.length === sizeOf(shape) ? flat : flat.slice(offset, offset + sizeOf(shape)), shape);
     }
     return out;
   }

@@ -45,13 +45,16 @@ export class PlanBackend implements Backend {
 
   readonly states: StateStore = {
     write: async (name, { dtype, shape }) => void this.written.set(name, { dtype, shape }),
-    read: async (name) => {
-      const type = this.written.get(name);
-      if (!type) throw new Error(`state "${name}" was never written`);
-      return zeros(type.dtype, type.shape);
-    },
+    type: async (name) => this.type(name),
+    read: async (name) => zeros(this.type(name).dtype, this.type(name).shape),
     delete: async (name) => void this.written.delete(name),
   };
+
+  private type(name: string): TensorType {
+    const type = this.written.get(name);
+    if (!type) throw new Error(`state "${name}" was never written`);
+    return type;
+  }
 
   /** Counts every run inside as `times` runs of a phase. @param passing its programs are of a model that is freed again */
   async count<T>(phase: string, times: number, inside: () => Promise<T>, passing = false): Promise<T> {

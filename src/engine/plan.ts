@@ -80,7 +80,7 @@ const PROCESS_BYTES = 115 * MIB;
 /** Of one node of a compiled program, in the runtime and in what made it. Measured, docs/planning.md. */
 const NODE_BYTES = 20 * 2 ** 10;
 /** States, and what the main thread still holds of their first values. Measured, docs/planning.md. */
-const STATE_COPIES = 1.4;
+const STATE_COPIES = 1.07;
 
 /** @throws UserError for what the user can mend, as training would */
 export async function plan({ config: tree, log, calibrationSeconds }: PlanOptions): Promise<Plan> {

@@ -120,25 +120,26 @@ export class TrainStep {
   }
 
   private apply(hyperLength: number): Built {
-    const { norm, updates } = this.optimize(this.parts.parameters.buckets.map((b) => this.leaf('grads', b)), hyperLength);
-    const cleared = this.eachBucket((b) => ({ [this.name('grads', b)]: mul(this.leaf('grads', b), 0) }));
+    const { norm, updates, clipped } = this.optimize(this.parts.parameters.buckets.map((b) => this.leaf('grads', b)), hyperLength);
+    // Of the clipped ones: whatever reads the old ones is computed before, so that they can be written over.
+    const cleared = this.eachBucket((b, i) => ({ [this.name('grads', b)]: mul(clipped[i], 0) }));
     return { outputs: { grad_norm: norm }, updates: { ...updates, ...cleared } };
   }
 
   /** Clips by the global norm and applies the optimizer to every bucket. */
-  private optimize(grads: readonly Tensor[], hyperLength: number): { norm: Tensor; updates: Record<string, Tensor> } {
+  private optimize(grads: readonly Tensor[], hyperLength: number): { norm: Tensor; updates: Record<string, Tensor>; clipped: readonly Tensor[] } {
     const { optimizer, clipMaxNorm } = this.parts;
     const vector = input('step.hyper', [hyperLength]);
     const hyper = Array.from({ length: hyperLength }, (_, i) => reshape(narrow(vector, 0, i, i + 1), []));
     const norm = sqrt(grads.map((g) => sum(square(g))).reduce((a, b) => add(a, b)));
     const factor = clipMaxNorm === undefined ? undefined : minimum(div(clipMaxNorm, add(norm, CLIP_EPS)), 1);
+    const clipped = factor ? grads.map((g) => mul(g, factor)) : grads;
     const updates = this.eachBucket((bucket, i) => {
-      const g = factor ? mul(grads[i], factor) : grads[i];
       const slots = optimizer.slots.map((s) => this.leaf(s, bucket));
-      const next = optimizer.update(this.leaf('params', bucket), g, slots, hyper);
+      const next = optimizer.update(this.leaf('params', bucket), clipped[i], slots, hyper);
       return { [this.name('params', bucket)]: next.param, ...Object.fromEntries(optimizer.slots.map((s, k) => [this.name(s, bucket), next.slots[k]])) };
     });
-    return { norm, updates };
+    return { norm, updates, clipped };
   }
 
   private eachBucket(make: (bucket: Bucket, index: number) => Record<string, Tensor>): Record<string, Tensor> {

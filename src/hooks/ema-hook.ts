@@ -34,7 +34,7 @@ export class EMAHook extends Hook {
 
   override async beforeRun(run: RunState): Promise<void> {
     const { parameters, backend } = run;
-    await parameters.write(backend.states, 'ema', await run.values('current'));
+    await parameters.copy(backend.states, 'params', 'ema');
     run.stateNames.push(...parameters.stateNames('ema'));
     run.weights = 'ema';
     this.program = await backend.compile(average(parameters));

@@ -43,6 +43,9 @@ void t.test('one group takes in what is computed element by element for the stat
   t.strictSame(of({ p: next }), [2]);
   t.strictSame(of({ p: next, m: add(mul(m, 3), 1) }), [2, 2], 'states that have nothing in common');
   t.strictSame(of({ p: next, m: sub(next, 1) }), [3], 'a new value that the other is computed from');
+  const shared = mul(p, m);
+  t.strictSame(of({ p: add(shared, 1), m: sub(shared, 1), v: add(mul(v, 2), shared) }), [5], 'what several new values are computed from');
+  t.strictSame(of({ p: add(shared, 1), m: sub(shared, 1) }, { total: sum(shared) }), [], 'unless something else reads it');
   t.strictSame(of({ p: next }, { shown: next }), [], 'a result of the program itself');
   t.strictSame(of({ p: next, m: next }), [], 'a value of two states');
   t.strictSame(of({ p: next }, { total: sum(next) }), [], 'a new value that something else reads');

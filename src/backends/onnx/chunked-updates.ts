@@ -34,20 +34,19 @@ export function chunkedUpdates(program: Program): ChunkedUpdate[] {
   for (const node of order) for (const operand of node.inputs) readers.set(operand, [...(readers.get(operand) ?? []), node]);
   const updates = new Set(Object.values(program.updates ?? {}).filter((value) => roots.indexOf(value) === roots.lastIndexOf(value)));
 
-  // A node joins the group of its readers, if they are all of one; a result that nobody reads begins one.
+  // A node joins its readers, and their groups become one, unless somebody else reads it; a result that nobody reads begins a group.
   const groupOf = new Map<Node, Node[]>(), chunks = new Map<number, number | undefined>();
   for (const node of [...order].reverse()) {
     const [out] = node.outs;
     if ((wanted.has(out) && !updates.has(out)) || !elementwise(node)) continue;
     const [size] = out.shape, groups = new Set((readers.get(out) ?? []).map((reader) => groupOf.get(reader)));
     if (!chunks.has(size)) chunks.set(size, chunkOf(size));
-    if (chunks.get(size) === undefined || groups.size > 1 || groups.has(undefined)) continue;
-    const [group = []] = groups;
-    group.push(node);
-    groupOf.set(node, group);
+    if (chunks.get(size) === undefined || groups.has(undefined)) continue;
+    const group = [node, ...[...groups].flatMap((some) => some ?? [])];
+    for (const member of group) groupOf.set(member, group);
   }
   return [...new Set(groupOf.values())].filter((group) => group.length > 1).map((group) => {
-    const nodes = [...group].reverse(), inside = new Set(nodes), [size] = nodes[0].outs[0].shape;
+    const nodes = group.sort((a, b) => a.id - b.id), inside = new Set(nodes), [size] = nodes[0].outs[0].shape;
     const inputs = [...new Set(nodes.flatMap((node) => node.inputs))].filter((value) => value.shape.length === 1 && !inside.has(value.node));
     return { nodes, inputs, outputs: nodes.map(({ outs: [out] }) => out).filter((out) => updates.has(out)), size, chunk: chunks.get(size) as number };
   });

@@ -36,6 +36,7 @@ export type Request =
   | { readonly kind: 'run'; readonly session: number; /** by graph input */ readonly feeds: Readonly<Record<string, HostTensor>> }
   | { readonly kind: 'release'; readonly session: number }
   | { readonly kind: 'write'; readonly name: string; readonly value: HostTensor }
+  | { readonly kind: 'type'; readonly name: string }
   | { readonly kind: 'read'; readonly name: string }
   | { readonly kind: 'delete'; readonly name: string };
 

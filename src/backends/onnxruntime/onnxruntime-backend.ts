@@ -5,9 +5,9 @@ import { UserError } from '../../errors.js';
 import { BACKENDS } from '../../registry/registries.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
-import { topo, type WeightSource } from '../../tensor/tensor.js';
+import { topo, type TensorType, type WeightSource } from '../../tensor/tensor.js';
 import { rootsOf, type Backend, type Executable, type Feeds, type Fetches, type Program, type StateStore } from '../backend.js';
-import { ownCopy } from '../bytes.js';
+import { ownCopy, ownsBuffer } from '../bytes.js';
 import { updatedInPlace } from '../in-place.js';
 import { emitProgram, INPUT } from '../onnx/emit.js';
 import { optimize } from '../optimize.js';
@@ -56,10 +56,11 @@ export class OnnxRuntimeBackend implements Backend {
   }
 
   readonly states: StateStore = {
-    write: async (name, value) => {
-      const copy = ownCopy(value);
-      await this.ask({ kind: 'write', name, value: copy }, [copy]);
+    write: async (name, value, given = false) => {
+      const own = given && ownsBuffer(value) ? value : ownCopy(value);
+      await this.ask({ kind: 'write', name, value: own }, [own]);
     },
+    type: async (name) => (await this.ask({ kind: 'type', name })) as TensorType,
     read: async (name) => (await this.ask({ kind: 'read', name })) as HostTensor,
     delete: async (name) => void (await this.ask({ kind: 'delete', name })),
   };

@@ -5,6 +5,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
 import { zeros, type DType, type HostTensor, type Shape, type TypedArray } from '../../tensor/host.js';
+import type { TensorType } from '../../tensor/tensor.js';
 import { ownCopy } from '../bytes.js';
 import { buffersOf, type Place, type Reply, type Request, type Result, type SessionSpec } from './messages.js';
 
@@ -100,6 +101,10 @@ async function answer(request: Request): Promise<Answer> {
   switch (request.kind) {
     case 'compile': return { value: await compile(request.spec) };
     case 'run': return run(request.session, request.feeds);
+    case 'type': {
+      const { type, dims } = state(request.name);
+      return { value: { dtype: type as DType, shape: dims } satisfies TensorType };
+    }
     case 'read': return read(request.name);
     case 'release':
       await sessions.get(request.session)?.ort.release();

@@ -25,6 +25,7 @@ export class ReferenceBackend implements Backend {
 
   readonly states: StateStore = {
     write: async (name, value) => void this.values.set(name, { array: toReference(value), dtype: value.dtype }),
+    type: async (name) => ({ dtype: this.state(name).dtype, shape: this.state(name).array.shape }),
     read: async (name) => {
       const { array, dtype } = this.state(name);
       return fromReference(array, dtype);

@@ -46,6 +46,7 @@ export class TfjsBackend implements Backend {
   readonly states: StateStore = {
     // A copy: TensorFlow.js may compute on the caller's own array.
     write: (name, value) => this.inTurn(async ({ tf }) => this.put(name, toTfjs(tf, { ...value, data: value.data.slice() }), value.dtype)),
+    type: (name) => this.inTurn(async () => ({ dtype: this.state(name).dtype, shape: this.state(name).tensor.shape })),
     read: (name) => this.inTurn(async () => this.read(name)),
     delete: (name) => this.inTurn(async () => {
       this.values.get(name)?.tensor.dispose();
