@@ -104,7 +104,7 @@ export async function pruneCheckpoints(workDir: WorkDir, newest: string, keep: n
 export interface Checkpoint {
   readonly folder: string;
   readonly record: RunRecord;
-  /** Writes the stored states. @throws UserError when the file is damaged or states are missing */
+  /** Writes the stored states over those that there are. @throws UserError when the file is damaged, states are missing or of another shape */
   restore(states: StateStore, names: readonly string[]): Promise<void>;
 }
 
@@ -124,6 +124,10 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
     const missing = names.filter((n) => !file.entries.has(n)), extra = [...file.entries.keys()].filter((n) => !names.includes(n));
     if (missing.length + extra.length > 0) {
       await fail(`it holds ${[...file.entries.keys()].join(', ')} but this run needs ${names.join(', ')}: another optimizer, accumulation or EMA setting`);
+    }
+    for (const name of names) {
+      const { shape } = await states.type(name), stored = file.entries.get(name)?.shape;
+      if (String(stored) !== String(shape)) await fail(`its "${name}" is [${stored}] but this run needs [${shape}]: other parameters were trained, or another version of diffengine wrote it`);
     }
     for (const name of names) await states.write(name, await file.read(name).catch(fail), true);
   };

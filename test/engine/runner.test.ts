@@ -7,6 +7,8 @@ import t from 'tap';
 import { LinearLR } from '../../src/engine/lr_schedules/linear-lr.js';
 import type { RunState } from '../../src/engine/run-state.js';
 import { Hook } from '../../src/hooks/hook.js';
+import { openSafetensors, writeSafetensors } from '../../src/models/weights/safetensors.js';
+import { float32 } from '../../src/tensor/host.js';
 import { linearRun, Lines, outcome, type LinearOptions } from '../fixtures/engine/linear-run.js';
 
 const steps = (path: string): string[] => readdirSync(path).filter((n) => n.startsWith('step')).sort();
@@ -180,6 +182,14 @@ void t.test('resume: a checkpoint without the states of this run is refused', as
   const path = t.testdir();
   await linearRun(path, { maxIters: 3 });
   await t.rejects(linearRun(path, { maxIters: 6, resume: true, ema: true }), { name: 'UserError', message: /it holds .* but this run needs .*ema\/packed.*: another optimizer, accumulation or EMA setting/ });
+});
+
+void t.test('resume: a checkpoint whose states are of another shape is refused', async (t) => {
+  const path = t.testdir();
+  await linearRun(path, { maxIters: 3 });
+  const file = join(path, 'step2', 'training_state.safetensors'), { entries } = await openSafetensors(file);
+  await writeSafetensors(file, Object.fromEntries([...entries.keys()].map((name) => [name, float32(new Float32Array(2), [2])])));
+  await t.rejects(linearRun(path, { maxIters: 6, resume: true }), { name: 'UserError', message: /its "params\/packed" is \[2\] but this run needs \[\d+\]: other parameters were trained, or another version of diffengine wrote it/ });
 });
 
 void t.test('resume: a folder that is no checkpoint is refused', async (t) => {
