@@ -92,8 +92,11 @@ class Emission implements Emitter {
   readonly initializers: TensorProto[] = [];
   readonly inputs: ValueInfo[] = [];
   readonly states: { name: string; value: ValueInfo }[] = [];
-  /** defaults of graph inputs that nobody feeds */
-  readonly shapes: ValueInfo[] = [];
+  /**
+   * Defaults of graph inputs that nobody feeds. Of no known length: were the rank of what is reshaped known, the planner of ONNX
+   * Runtime (1.30) would compare each value with all dead ones in vain, seconds for a training step.
+   */
+  readonly shapes: LooseValueInfo[] = [];
   /** `<primitive>_<id>` -> its signature; text, so that a running program does not hold the graph */
   readonly labels = new Map<string, string>();
   private readonly names = new Map<Tensor, string>();
@@ -171,7 +174,7 @@ class Emission implements Emitter {
 
   shape(values: readonly number[]): string {
     const known = this.initializers.length, name = this.ints(values, 'shape');
-    if (this.initializers.length > known) this.shapes.push({ name, dtype: 'int64', shape: [values.length] });
+    if (this.initializers.length > known) this.shapes.push({ name, dtype: 'int64' });
     return name;
   }
 
