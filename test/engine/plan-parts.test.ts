@@ -10,7 +10,8 @@ import { calibrate, overall, runSeconds, type Speed } from '../../src/engine/pla
 import { standIn } from '../../src/engine/plan-stand-in.js';
 import { duration, short, size } from '../../src/engine/plan-text.js';
 import { openPipeline } from '../../src/models/pipeline-folder.js';
-import { add, cast, concat, cos, exp, gatherRows, gemm, matmul, mul, reshape, sin } from '../../src/tensor/ops.js';
+import { add, attention, cast, concat, cos, exp, gatherRows, gemm, matmul, mul, reshape, sin, sum } from '../../src/tensor/ops.js';
+import { grad } from '../../src/tensor/autodiff.js';
 import type { DType, HostTensor } from '../../src/tensor/host.js';
 import { input, state, weight, type Tensor } from '../../src/tensor/tensor.js';
 import { onnxRuntime } from '../fixtures/models/networks.js';
@@ -115,6 +116,17 @@ void t.test('time: a product that was not measured goes at the rate of the one m
   const [small, large, between] = backend.programs;
   const speed: Speed = { measured: [{ work: small.work[0], flopsPerSecond: 1e6 }, { work: large.work[0], flopsPerSecond: 1e9 }], bytesPerSecond: 1e12, nodeSeconds: 0 };
   t.equal(runSeconds(between, speed), 0.25);
+});
+
+void t.test('the gradient of attention needs memory as there are pixels, not as their square', (t) => {
+  const live = (pixels: number): number => {
+    const [q, k, v] = ['q', 'k', 'v'].map((name) => input(name, [1, pixels, 80]));
+    const grads = grad(sum(attention(q, k, v, 2, 1)), [q, k, v]);
+    return programMemory({ name: 'p', outputs: { q: grads[0], k: grads[1], v: grads[2] } }).live;
+  };
+  const [small, large] = [live(4096), live(4 * 4096)];
+  t.ok(small > 2 ** 23 && large < 4 * small, `${small} bytes of 4,096 pixels, ${large} of 16,384`);
+  t.end();
 });
 
 void t.test('calibration measures the products of the job on a backend, and leaves no states behind', async (t) => {

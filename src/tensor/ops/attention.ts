@@ -83,20 +83,23 @@ function attentionVjp(g: Tensor, q: Tensor, k: Tensor, v: Tensor, o: Tensor, { h
   const Q = split(mul(q, scale), T), Ks = split(k, S), V = split(v, S), G = split(g, T);
   const rowSums = sumLast(mul(G, split(o, T))); // sum_s P dP, without P: [BN, T, 1]
   const block = attentionBlocks(BN, T, S);
-  // One block after the other: a runtime that starts with all that dQ needs would hold the probabilities of all blocks for dK and dV.
+  // One block after the other, sums included: a runtime that starts with all that dQ needs would hold what all blocks have for dK and dV.
   let before: readonly Tensor[] = [];
   const parts = range(BN, block.heads).map(([from, to]) => {
     const [Kb, Vb] = [narrow(Ks, 0, from, to), narrow(V, 0, from, to)];
-    const rows = range(T, block.rows).map(([start, end]) => {
+    const sums: { readonly dK: Tensor; readonly dV: Tensor }[] = [];
+    const dQ = range(T, block.rows).map(([start, end]) => {
       const cut = (x: Tensor): Tensor => narrow(narrow(x, 0, from, to), 1, start, end);
       const [Qb, Gb] = [after(cut(Q), before), after(cut(G), before)];
       const P = softmax(matmul(Qb, Kb, false, true));
       const dS = mul(P, sub(matmul(Gb, Vb, false, true), cut(rowSums)));
-      const row = { dQ: matmul(dS, Kb, false, false), dK: matmul(dS, Qb, true, false), dV: matmul(P, Gb, true, false) };
-      before = Object.values(row);
-      return row;
+      const rows = matmul(dS, Kb, false, false), dK = matmul(dS, Qb, true, false), dV = matmul(P, Gb, true, false);
+      const last = sums.at(-1), sum = last ? { dK: add(last.dK, dK), dV: add(last.dV, dV) } : { dK, dV };
+      sums.push(sum);
+      before = [rows, sum.dK, sum.dV];
+      return rows;
     });
-    return { dQ: concat(rows.map((r) => r.dQ), 1), dK: rows.map((r) => r.dK).reduce(add), dV: rows.map((r) => r.dV).reduce(add) };
+    return { dQ: concat(dQ, 1), ...sums[sums.length - 1] };
   });
   const whole = (pick: (p: (typeof parts)[number]) => Tensor): Tensor => concat(parts.map(pick), 0);
   return [mul(join(whole((p) => p.dQ), T), scale), join(whole((p) => p.dK), S), join(whole((p) => p.dV), S)];
