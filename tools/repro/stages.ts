@@ -107,6 +107,7 @@ const DREAMBOOTH: readonly Stage[] = (Object.keys(MODELS) as ModelName[]).flatMa
 ]));
 const LORA: readonly Stage[] = [
   ...[2, 32].map((r) => dreambooth(`lora_r${r}`, `r = ${r}`, 'lora', 'small-sd', 'dog', [`model.unet_lora_config.r=${r}`, `model.unet_lora_config.lora_alpha=${r}`])),
+  dreambooth('lora_int8', 'r = 8, base weights in 8 bits', 'lora', 'small-sd', 'dog', ['model.base_precision=int8']),
   dreambooth('no_prior', 'r = 8, without prior preservation', 'lora', 'small-sd', 'dog', ['train_dataloader.dataset.class_prompt=null']),
 ];
 
