@@ -19,8 +19,9 @@ subject, colour and setting no training picture shows.
 - ±: half of the 95 % interval over three seeds (Student t). Latency: one guided step of one picture.
 - time: of the whole stage, on a machine that was doing other work at times.
 
-How few iterations show what distillation is for was looked for: after 150 the intervals already touch, after 500 the data alone
-is enough, even 128 pictures of it. Base and Small, which differ in the mid block only, end with losses and scores that agree to
+How few iterations show what distillation is for was looked for in a handful of runs of one seed, which are not on this page:
+after 150 little of the difference was left, and by 300 the data alone did, even 128 pictures of it. From a random start 500
+iterations are too few for anything, and the distances of hidden states, many times the other losses, hold the student back. Base and Small, which differ in the mid block only, end with losses and scores that agree to
 three digits: the mid block of this teacher, on 2x2 latents, does next to nothing. From a random start 500 iterations are too few for anything, and the distances of hidden
 states, which are then 25 times the other losses, hold the student back.`;
 
