@@ -21,9 +21,9 @@ subject, colour and setting no training picture shows.
 
 How few iterations show what distillation is for was looked for in a handful of runs of one seed, which are not on this page:
 after 150 little of the difference was left, and by 300 the data alone did, even 128 pictures of it. From a random start 500
-iterations are too few for anything, and the distances of hidden states, many times the other losses, hold the student back. Base and Small, which differ in the mid block only, end with losses and scores that agree to
-three digits: the mid block of this teacher, on 2x2 latents, does next to nothing. From a random start 500 iterations are too few for anything, and the distances of hidden
-states, which are then 25 times the other losses, hold the student back.`;
+iterations are too few for anything, and the distances of hidden states, many times the other losses, hold the student back.
+Base and Small, which differ in the mid block only, end with losses and scores that agree to three digits: the mid block of
+this teacher, on 2x2 latents, does next to nothing.`;
 
 export const RECOVERY_TITLE = 'What distillation is for: the Tiny student, 40 iterations after its blocks were removed';
 export const DISTILLATION_TITLE = 'The Tiny student for longer: 500 iterations each';
