@@ -102,7 +102,8 @@ const untuned = (model: ModelName, subject: Subject): Stage => {
   const id = `untuned_${model}_${subject}`;
   return { id, title: `${MODELS[model][0]}, ${subject}, before`, table: 'dreambooth', commands: [['eval', MODELS[model][1], ...personal(subject, `${dirOf(id)}/eval`)]] };
 };
-const DREAMBOOTH: readonly Stage[] = (Object.keys(MODELS) as ModelName[]).flatMap((model) => (Object.keys(SUBJECTS) as Subject[]).flatMap((subject) => [
+export const MODEL_NAMES = Object.keys(MODELS) as ModelName[], SUBJECT_NAMES = Object.keys(SUBJECTS) as Subject[];
+const DREAMBOOTH: readonly Stage[] = MODEL_NAMES.flatMap((model) => SUBJECT_NAMES.flatMap((subject) => [
   untuned(model, subject), dreambooth(`dreambooth_${model}_${subject}`, `${MODELS[model][0]}, ${subject}, tuned`, 'dreambooth', model, subject),
 ]));
 const LORA: readonly Stage[] = [

@@ -1,5 +1,6 @@
 /** The words of docs/results.md, and what the numbers say about the orderings of BK-SDM's paper. */
 import { boundsOf, type Result } from './result.js';
+import { MODEL_NAMES, SUBJECT_NAMES } from './stages.js';
 
 export const INTRODUCTION = `# Results on toyland
 
@@ -39,7 +40,6 @@ interface Claim {
   readonly better: 'lower' | 'higher';
 }
 
-const MODELS = ['sd', 'small-sd', 'tiny-sd'], SUBJECTS = ['dog', 'face', 'cat'];
 const CLAIMS: readonly Claim[] = [
   { section: 'Teacher and students', text: 'Quality falls gently with removed blocks (teacher, Base, Small, Tiny in this order)', score: 'FD', better: 'lower', pairs: [['teacher_eval', 'student_base'], ['student_base', 'student_small'], ['student_small', 'student_tiny']] },
   ...([[RECOVERY_TITLE, 'recover_'], [DISTILLATION_TITLE, '']] as const).flatMap(([section, prefix]): Claim[] => [
@@ -49,8 +49,8 @@ const CLAIMS: readonly Claim[] = [
     { section, text: "The teacher's weights are a better start than random ones", score: 'FD', better: 'lower', pairs: [[`${prefix}kd`, `${prefix}random_init`]] },
   ]),
   { section: PAIRS_TITLE, text: 'More pairs are better', score: 'FD', better: 'lower', pairs: [['kd', 'pairs_2000'], ['pairs_2000', 'pairs_500']] },
-  { section: 'DreamBooth with LoRA', text: 'Tuning brings the subject into the pictures', score: 'CLIP-I', better: 'higher', pairs: MODELS.flatMap((m) => SUBJECTS.map((s) => [`dreambooth_${m}_${s}`, `untuned_${m}_${s}`] as const)) },
-  { section: 'DreamBooth with LoRA', text: 'The teacher takes subjects on better than its students', score: 'CLIP-I', better: 'higher', pairs: MODELS.slice(1).flatMap((m) => SUBJECTS.map((s) => [`dreambooth_sd_${s}`, `dreambooth_${m}_${s}`] as const)) },
+  { section: 'DreamBooth with LoRA', text: 'Tuning brings the subject into the pictures', score: 'CLIP-I', better: 'higher', pairs: MODEL_NAMES.flatMap((m) => SUBJECT_NAMES.map((s) => [`dreambooth_${m}_${s}`, `untuned_${m}_${s}`] as const)) },
+  { section: 'DreamBooth with LoRA', text: 'The teacher takes subjects on better than its students', score: 'CLIP-I', better: 'higher', pairs: MODEL_NAMES.slice(1).flatMap((m) => SUBJECT_NAMES.map((s) => [`dreambooth_sd_${s}`, `dreambooth_${m}_${s}`] as const)) },
   { section: LORA_TITLE, text: 'A higher rank brings the subject closer', score: 'CLIP-I', better: 'higher', pairs: [['lora_r32', 'dreambooth_small-sd_dog'], ['dreambooth_small-sd_dog', 'lora_r2']] },
   { section: LORA_TITLE, text: 'Base weights of 16 bits take the subject on better than those of 8', score: 'CLIP-I', better: 'higher', pairs: [['dreambooth_small-sd_dog', 'lora_int8']] },
   { section: LORA_TITLE, text: 'Prior preservation keeps pictures to their prompts', score: 'CLIP-T', better: 'higher', pairs: [['dreambooth_small-sd_dog', 'no_prior']] },
