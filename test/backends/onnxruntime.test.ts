@@ -233,3 +233,20 @@ void t.test('a process that exits while a program compiles leaves nothing on dis
   t.equal(seen, 'compiling\n');
   t.strictSame(await readdir(scratch), []);
 });
+
+/** Exit code and output of a process that opens a backend, waits, and does what is asked. */
+const opened = (waitMs: number, then: string): Promise<string> => {
+  const script = `import { OnnxRuntimeBackend } from ${JSON.stringify(new URL('../../src/backends/onnxruntime/onnxruntime-backend.js', import.meta.url).href)};
+    const backend = new OnnxRuntimeBackend({ device: 'cpu', intra_op_num_threads: 1, graph_optimization_level: 'extended', scratch_dir: null });
+    await new Promise((done) => setTimeout(done, ${waitMs}));
+    ${then}`;
+  return promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { timeout: 20_000 }).then(({ stdout, stderr }) => stdout + stderr, (error: Error) => error.message);
+};
+
+void t.test('a backend that is disposed of while the runtime loads does not take the process with it', async (t) => {
+  for (const waitMs of [0, 15, 25, 30, 35, 40, 60]) t.equal(await opened(waitMs, "await backend.dispose(); console.log('disposed');"), 'disposed\n', `after ${waitMs} ms`);
+});
+
+void t.test('a backend that nobody disposes of does not keep the process alive', async (t) => {
+  for (const waitMs of [0, 40, 200]) t.equal(await opened(waitMs, "console.log('end');"), 'end\n', `after ${waitMs} ms`);
+});

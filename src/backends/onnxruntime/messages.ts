@@ -32,6 +32,7 @@ export interface Result {
 }
 
 export type Request =
+  | { readonly kind: 'load' }
   | { readonly kind: 'compile'; readonly spec: SessionSpec }
   | { readonly kind: 'run'; readonly session: number; /** by graph input */ readonly feeds: Readonly<Record<string, HostTensor>> }
   | { readonly kind: 'release'; readonly session: number }

@@ -49,10 +49,11 @@ export class OnnxRuntimeBackend implements Backend {
     process.env['ORT_DISABLE_TELEMETRY'] ??= '1';
     // Plain JavaScript: the flags of the process are not for it, and --input-type would stop it.
     this.worker = new Worker(new URL('./worker.js', import.meta.url), { execArgv: [], workerData: { device: opts.device, resident: this.device.resident } satisfies Place });
-    this.worker.unref(); // an idle backend does not keep the process alive
     this.worker.on('message', (reply: Reply) => this.settle(reply));
     this.worker.on('error', (error) => this.fail(error));
     this.worker.on('exit', (code) => this.fail(new Error(`${this.name}: the worker thread ended with code ${code}`)));
+    // Pending until the runtime is loaded: a thread that is ended before, by `dispose` or the end of the process, takes the process with it.
+    void this.ask({ kind: 'load' }).catch(() => undefined); // `fail` keeps the error for whoever asks next
   }
 
   readonly states: StateStore = {

@@ -99,6 +99,7 @@ function state(name: string): ort.Tensor {
 
 async function answer(request: Request): Promise<Answer> {
   switch (request.kind) {
+    case 'load': return {}; // an answer says that the runtime is loaded
     case 'compile': return { value: await compile(request.spec) };
     case 'run': return run(request.session, request.feeds);
     case 'type': {
