@@ -1,12 +1,13 @@
 import type { Backend } from '../backends/backend.js';
+import { defaultCacheDir } from '../models/weights/cache-dir.js';
 import { createBuild } from '../registry/container.js';
 import { BACKENDS } from '../registry/registries.js';
-import { LOGGER, type Logger } from '../registry/tokens.js';
+import { CACHE_DIR, LOGGER, type Logger } from '../registry/tokens.js';
 
 /** What runs programs, from `{ type, ...options }` or a name alone; components must be loaded. @throws UserError for an unknown name */
-export function buildBackend(backend: object | string | undefined, log: Logger): Backend {
+export function buildBackend(backend: object | string | undefined, log: Logger, cacheDir = defaultCacheDir()): Backend {
   const config = typeof backend === 'object' ? backend : { type: backendType(backend ?? 'OnnxRuntimeBackend') };
-  return createBuild([[LOGGER, log]])(BACKENDS, config);
+  return createBuild([[LOGGER, log], [CACHE_DIR, cacheDir]])(BACKENDS, config);
 }
 
 /** The component that a name on the command line means: `reference` or `ReferenceBackend`; a name of none of them is left as it is. */

@@ -85,7 +85,7 @@ export interface Evaluation {
  */
 export async function runEvaluation(options: EvaluationOptions): Promise<Evaluation> {
   const { config, log } = options, interrupt = new Interrupt(log, 'stopping after this step, without results; once more ends the run now');
-  const backend = buildBackend(config.backend, log), cacheDir = config.cache_dir ?? defaultCacheDir();
+  const cacheDir = config.cache_dir ?? defaultCacheDir(), backend = buildBackend(config.backend, log, cacheDir);
   try {
     const build = createBuild([[LOGGER, log], [BACKEND, backend], [CACHE_DIR, cacheDir]]);
     const services = { logger: log, cacheDir, seed: 0, resolveDataset: (idOrPath: string) => resolveDataset(idOrPath, { log }) };

@@ -4,6 +4,7 @@
  */
 import { rootsOf, type Program } from '../backends/backend.js';
 import { chunkedUpdates } from '../backends/onnx/chunked-updates.js';
+import { largeWidenings } from '../backends/onnxruntime/wide-weights.js';
 import { bytesPerElement, sizeOf } from '../tensor/host.js';
 import { VIEWS } from '../tensor/ops/recompute.js';
 import { isLeaf, leafName, Node, topo, type Tensor, type TensorType, type WeightSource } from '../tensor/tensor.js';
@@ -172,14 +173,14 @@ function replay(order: readonly Node[], buffers: readonly Buffer[], arena: Arena
 }
 
 function leaves(program: Program): Pick<ProgramMemory, 'copies' | 'mapped' | 'states'> {
-  const mapped = new Map<string, number>(), states = new Map<string, number>(), nodes = topo(rootsOf(program));
+  const mapped = new Map<string, number>(), states = new Map<string, number>(), nodes = topo(rootsOf(program)), fromFile = largeWidenings(program);
   let copies = 0;
   // Widened weights are let go of when that is done; of a table only the rows that are looked up are ever read.
   const read = new Set(nodes.flatMap((node) => (isWidening(node) ? [] : node.inputs.slice(node.op === 'gatherRows' ? 1 : 0).map((t) => t.node))));
   for (const node of nodes) {
-    const [out] = node.outs, source = node.op === 'weight' ? (node.payload as WeightSource) : undefined;
+    const [out] = node.outs, source = node.op === 'weight' ? (node.payload as WeightSource) : fromFile.get(node);
     if (source && 'file' in source) {
-      if (read.has(node)) mapped.set(`${source.file}:${source.offset}`, source.bytes);
+      if (read.has(node)) mapped.set(`${source.file}:${source.offset}`, bytesOf(out));
     } else if (source || node.op === 'constant' || isWidening(node)) copies += bytesOf(out);
     else if (node.op === 'state') states.set(leafName(out), bytesOf(out));
   }

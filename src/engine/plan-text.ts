@@ -56,7 +56,6 @@ export function advice(plan: Plan, lighter: { readonly options: string; readonly
   const { memory, phases } = plan, found: [saved: number, text: string][] = [];
   const held = (phase: string): number => phases.filter((p) => p.phase === phase).flatMap((p) => p.programs).reduce((n, p) => n + p.arenaBytes + p.copiesBytes, 0);
   if (lighter && lighter.peak < 0.98 * memory.peak) found.push([memory.peak - lighter.peak, `${lighter.options} (the same updates) takes ${size(lighter.peak)}`]);
-  if (memory.copies > 0.1 * memory.peak) found.push([memory.copies, `float32 weights are read in place: diffengine convert <model> --out <folder> --dtype float32 saves up to ${size(memory.copies)}`]);
   if (memory.states > 0.25 * memory.peak) found.push([0.9 * memory.states, `LoRA (model.unet_lora_config) instead of all parameters saves up to ${size(0.9 * memory.states)} of optimizer state`]);
   const drawn = held('validation pictures');
   if (drawn > 0.05 * memory.peak) found.push([drawn, `no validation pictures (custom_hooks.preview=null), or smaller ones, saves up to ${size(drawn)}`]);

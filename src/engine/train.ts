@@ -45,7 +45,7 @@ export async function train({ config: tree, workDir: path, resume, log }: TrainO
     await workDir.write('config.yaml', dumpConfig(tree));
     log.info(`work dir   ${workDir.path}`);
     const rng = new Rng(config.randomness?.seed ?? 0), cacheDir = config.cache_dir ?? defaultCacheDir();
-    backend = buildBackend(config.backend, log);
+    backend = buildBackend(config.backend, log, cacheDir);
     const build = createBuild([[LOGGER, log], [WORK_DIR, workDir], [RNG, rng], [BACKEND, backend], [CACHE_DIR, cacheDir]]);
     const datasetServices = { cacheDir, resolveDataset: (idOrPath: string) => resolveDataset(idOrPath, { log }) };
     const runner = new Runner(buildRun(config, { build, backend, workDir, rng, log, signal: interrupt.signal, datasetServices }));

@@ -9,6 +9,8 @@ export interface Device {
   readonly lowering: Lowering;
   /** Results are written to memory of ours, new values of states over the old ones where that is safe. */
   readonly overwrites: boolean;
+  /** Weights are read from mapped files, as long as they are stored as they are computed with. */
+  readonly mapsWeights: boolean;
   /** States lie in memory of the device between runs. */
   readonly resident: boolean;
   /** What the runtime says when the device is not there, and what to do then. */
@@ -19,10 +21,11 @@ const UNSUPPORTED = 'executionProviders\\[0\\] is unsupported';
 const OR_CPU = "or compute with backend.device: 'cpu'";
 
 export const DEVICES: Readonly<Record<DeviceName, Device>> = {
-  cpu: { lowering: {}, overwrites: true, resident: false },
+  cpu: { lowering: {}, overwrites: true, mapsWeights: true, resident: false },
   webgpu: {
     lowering: WEBGPU,
     overwrites: false,
+    mapsWeights: false,
     resident: true,
     missing: {
       said: new RegExp(`${UNSUPPORTED}|Failed to get a WebGPU (adapter|device)`),
@@ -32,6 +35,7 @@ export const DEVICES: Readonly<Record<DeviceName, Device>> = {
   cuda: {
     lowering: {},
     overwrites: false,
+    mapsWeights: false,
     resident: false,
     missing: {
       said: new RegExp(`${UNSUPPORTED}|ExecutionProvider_Cuda|CUDA (failure|error)|CUDA driver|libcu|cudnn`, 'i'),

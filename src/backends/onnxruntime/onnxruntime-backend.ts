@@ -1,10 +1,10 @@
 import { availableParallelism, tmpdir } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { inject } from 'inversify';
+import { inject, optional } from 'inversify';
 import { UserError } from '../../errors.js';
 import { BACKENDS } from '../../registry/registries.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
-import { OPTIONS } from '../../registry/tokens.js';
+import { CACHE_DIR, LOGGER, OPTIONS, type Logger } from '../../registry/tokens.js';
 import { topo, type TensorType, type WeightSource } from '../../tensor/tensor.js';
 import { rootsOf, type Backend, type Executable, type Feeds, type Fetches, type Program, type StateStore } from '../backend.js';
 import { ownCopy, ownsBuffer } from '../bytes.js';
@@ -16,6 +16,7 @@ import { DEVICES, missingDevice, type Device } from './devices.js';
 import { diagnose } from './diagnose.js';
 import { buffersOf, type Place, type Reply, type Request, type SessionSpec } from './messages.js';
 import { ModelFolder } from './model-folder.js';
+import { WideWeights } from './wide-weights.js';
 
 @BACKENDS.register()
 export class OnnxRuntimeBackend implements Backend {
@@ -34,6 +35,7 @@ export class OnnxRuntimeBackend implements Backend {
   readonly name: string;
   private readonly worker: Worker;
   private readonly device: Device;
+  private readonly wide: WideWeights | undefined;
   private readonly pending = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
   private readonly folders = new Set<ModelFolder>();
   private nextId = 0;
@@ -42,9 +44,14 @@ export class OnnxRuntimeBackend implements Backend {
   /** Called when the last pending request is answered. */
   private idle: () => void = () => {};
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof OnnxRuntimeBackend.options>) {
+  /** @param cacheDir for float32 copies of large weights with 16 bits; without it each program widens them in memory of its own */
+  constructor(
+    @inject(OPTIONS) private readonly opts: Output<typeof OnnxRuntimeBackend.options>,
+    @optional() @inject(CACHE_DIR) cacheDir?: string, @optional() @inject(LOGGER) log?: Logger,
+  ) {
     this.name = `onnxruntime ${opts.device}`;
     this.device = DEVICES[opts.device];
+    if (this.device.mapsWeights && cacheDir !== undefined) this.wide = new WideWeights(cacheDir, log);
     // ONNX Runtime 1.29 and later reports usage to its maker unless told not to. Set here: a worker's environment is a copy.
     process.env['ORT_DISABLE_TELEMETRY'] ??= '1';
     // Plain JavaScript: the flags of the process are not for it, and --input-type would stop it.
@@ -68,7 +75,7 @@ export class OnnxRuntimeBackend implements Backend {
 
   async compile(program: Program): Promise<Executable> {
     try {
-      const smaller = optimize(program);
+      const optimized = optimize(program), smaller = (await this.wide?.apply(optimized)) ?? optimized;
       const folder = await ModelFolder.create(this.opts.scratch_dir ?? tmpdir(), weightFiles(smaller));
       this.folders.add(folder);
       return await this.load(smaller, folder);

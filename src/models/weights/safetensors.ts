@@ -1,7 +1,7 @@
 /** Safetensors files. Tensors are read by byte range, so a file of any size costs only what is asked of it. */
-import { randomBytes } from 'node:crypto';
-import { mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { open, type FileHandle } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { writeFileAtomic } from '../../atomic-file.js';
 import { UserError } from '../../errors.js';
 import { sizeOf, type DType, type HostTensor, type TypedArray } from '../../tensor/host.js';
 import { toFloat32 } from './convert.js';
@@ -93,24 +93,10 @@ export async function writeSafetensorsStream(
   path: string, specs: readonly TensorSpec[], produce: (spec: TensorSpec) => HostTensor | Promise<HostTensor>, metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const { order, head } = layOut(specs, metadata);
-  const aside = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
-  try {
-    await mkdir(dirname(path), { recursive: true });
-    const handle = await open(aside, 'wx');
-    try {
-      await writeAll(handle, head);
-      for (const spec of order) await writeAll(handle, bytesOf(path, spec, await produce(spec)));
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(aside, path);
-  } catch (error) {
-    await rm(aside, { force: true }).catch(() => undefined); // the first error is the one to tell
-    const { code, syscall } = error as NodeJS.ErrnoException;
-    if (error instanceof UserError || !code || !syscall) throw error;
-    throw new UserError(`${path}: cannot be written (${code}); is there space, and may you write there?`, { cause: error });
-  }
+  await writeFileAtomic(path, async (file) => {
+    await writeAll(file, head);
+    for (const spec of order) await writeAll(file, bytesOf(path, spec, await produce(spec)));
+  });
 }
 
 function bytesOf(path: string, spec: TensorSpec, { data, dtype, shape }: HostTensor): Uint8Array {
