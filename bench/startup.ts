@@ -36,11 +36,11 @@ export async function benchStartup(reps: number, results: Results<StartupRow>, c
     }
     await add({ what: 'diffengine --help', bar_s: 0.3, measured_s: median(help), all_s: help });
     // Class pictures are made once per model and prompt, so the first of the runs makes them and does not count.
-    const toyland = ['toyland DreamBooth to its first step', 3, 'toyland_sd_dreambooth_lora_dog', async () => NO_PICTURES] as const;
+    const toyland = ['toyland_small_sd_dreambooth_lora_dog', 'toyland_sd_dreambooth_lora_dog'].map((config) => [`${config} to its first step`, 3, config, async () => NO_PICTURES] as const);
     const small = ['small-sd LoRA 512 px to its first step', 6, 'small_sd_dreambooth_lora_dog', async () => [
       ...NO_PICTURES, `model.model=${await randomPipeline('small')}`, 'train_dataloader.dataset.dataset=package:assets/dog-drawings', 'train_dataloader.dataset.class_prompt=null', 'train_dataloader.batch_size=1',
     ]] as const;
-    for (const [what, bar_s, config, options] of [toyland, small]) {
+    for (const [what, bar_s, config, options] of [...toyland, small]) {
       const begun: number[] = [], done: number[] = [], set = await options();
       for (let i = 0; i <= reps; i++) {
         const one = await untilFirstStep(config, join(scratch, `${config}-${i}`), set, { ...child, env: { ...child.env, DIFFENGINE_CACHE: join(scratch, 'cache') } });

@@ -7,6 +7,7 @@ import * as ort from 'onnxruntime-node';
 import { zeros, type DType, type HostTensor, type Shape, type TypedArray } from '../../tensor/host.js';
 import type { TensorType } from '../../tensor/tensor.js';
 import { ownCopy } from '../bytes.js';
+import { IDLE_PASSES } from './idle-passes.js';
 import { buffersOf, type Place, type Reply, type Request, type Result, type SessionSpec } from './messages.js';
 
 interface Session { readonly ort: ort.InferenceSession; readonly spec: SessionSpec }
@@ -41,7 +42,7 @@ async function compile(spec: SessionSpec): Promise<number> {
     enableCpuMemArena: true,
     logSeverityLevel: 4, // errors are thrown; the runtime would print them, too
     // Prepacked weights would be private copies: without them every session reads the same mapped file.
-    extra: { session: { disable_prepacking: '1' } },
+    extra: { session: { disable_prepacking: '1' }, ...(device === 'cpu' ? { optimization: { disable_specified_optimizers: IDLE_PASSES.join(';') } } : {}) },
   };
   const id = nextSession++;
   sessions.set(id, { ort: await ort.InferenceSession.create(spec.modelPath, options), spec });
