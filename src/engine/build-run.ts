@@ -5,6 +5,7 @@ import type { DatasetServices } from '../datasets/dataset.js';
 import type { Rng } from '../random/rng.js';
 import { DATASETS, HOOKS, LR_SCHEDULES, MODELS, OPTIMIZERS, SAMPLERS } from '../registry/registries.js';
 import type { Build, Logger } from '../registry/tokens.js';
+import type { LossScaleSetting } from './loss-scale.js';
 import type { RunParts } from './runner.js';
 import type { WorkDir } from './work-dir.js';
 
@@ -24,6 +25,8 @@ export interface RunConfig {
     readonly optimizer: Component;
     readonly clip_grad?: { readonly max_norm: number };
     readonly accumulative_counts?: number;
+    readonly type?: 'OptimWrapper' | 'AmpOptimWrapper';
+    readonly loss_scale?: LossScaleSetting;
   };
   readonly param_scheduler?: Component | readonly Component[];
   readonly train_cfg: { readonly max_iters: number };
@@ -52,6 +55,7 @@ export function buildRun(config: RunConfig, { build, ...services }: RunServices)
     optimizer: build(OPTIMIZERS, optim.optimizer),
     clipMaxNorm: optim.clip_grad?.max_norm,
     accumulativeCounts: optim.accumulative_counts ?? 1,
+    lossScale: optim.type === 'AmpOptimWrapper' ? (optim.loss_scale ?? 'dynamic') : undefined,
     schedules: [config.param_scheduler ?? []].flat().map((schedule) => build(LR_SCHEDULES, schedule)),
     loader: new DataLoader(
       { batch_size: loader.batch_size, num_workers: loader.num_workers ?? 1, drop_last: loader.drop_last ?? false },

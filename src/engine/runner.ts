@@ -12,6 +12,7 @@ import type { Logger } from '../registry/tokens.js';
 import { checkpointsIn, configHash, forgetLast, lastCheckpoint, openCheckpoint, saveCheckpoint, type Checkpoint, type RunRecord } from './checkpoint.js';
 import { classImageFingerprint, classImageGenerator } from './class-image-generator.js';
 import { changedOptions } from './config-changes.js';
+import type { LossScaleSetting } from './loss-scale.js';
 import { learningRate, type LrSchedule } from './lr_schedules/lr-schedule.js';
 import type { Optimizer } from './optimizers/optimizer.js';
 import { Parameters, purposeOf } from './parameters.js';
@@ -37,6 +38,8 @@ export interface RunParts {
   readonly maxIters: number;
   readonly clipMaxNorm?: number | undefined;
   readonly accumulativeCounts: number;
+  /** float16 products with a scaled loss */
+  readonly lossScale?: LossScaleSetting | undefined;
   /** for `dataset.prepare`; the runner adds what comes from the model */
   readonly datasetServices: Pick<DatasetServices, 'cacheDir' | 'resolveDataset'>;
   /** a second model, for class pictures, by hub id or folder; undefined: it is the model of this run */
@@ -156,11 +159,11 @@ export class Runner {
   }
 
   private banner(parameters: Parameters): void {
-    const { model, loader, backend, optimizer, accumulativeCounts, maxIters, rng, log } = this.parts;
+    const { model, loader, backend, optimizer, accumulativeCounts, maxIters, rng, log, lossScale } = this.parts;
     const n = (value: number): string => value.toLocaleString('en-US');
     log.info(`model      ${model.constructor.name}: ${n(model.counts.frozen)} frozen and ${n(parameters.count)} trainable parameters, on ${backend.name}`);
     log.info(`data       ${loader.dataset.constructor.name}: ${n(loader.dataset.length)} samples, batches of ${loader.batchSize}${accumulativeCounts > 1 ? `, ${accumulativeCounts} per update` : ''}`);
-    log.info(`training   ${n(maxIters)} iterations with ${optimizer.constructor.name}, learning rate ${optimizer.lr}, seed ${rng.seed}`);
+    log.info(`training   ${n(maxIters)} iterations with ${optimizer.constructor.name}, learning rate ${optimizer.lr}, seed ${rng.seed}${lossScale === undefined ? '' : `, products in float16, loss scale ${lossScale}`}`);
   }
 
   private lr(iteration: number): number {

@@ -1,6 +1,6 @@
 /**
  * One optimisation step as compiled programs: loss, gradients, clipping and the optimizer in one graph; with gradient
- * accumulation, a program that adds gradients to a buffer and one that applies it.
+ * accumulation or a scaled loss, a program that adds gradients to a buffer and one that applies it.
  */
 import type { Backend, Executable, Feeds } from '../backends/backend.js';
 import { UserError } from '../errors.js';
@@ -9,6 +9,8 @@ import { floats, float32, scalar, type HostTensor } from '../tensor/host.js';
 import { add, div, minimum, mul, narrow, reshape, sqrt, square, sum } from '../tensor/ops.js';
 import { grad } from '../tensor/autodiff.js';
 import { fill, input, leafName, topo, type Tensor } from '../tensor/tensor.js';
+import { halfProducts } from '../tensor/passes/half-products.js';
+import { LossScale, type LossScaleSetting } from './loss-scale.js';
 import type { Optimizer } from './optimizers/optimizer.js';
 import type { Bucket, Parameters } from './parameters.js';
 
@@ -24,43 +26,63 @@ export interface TrainStepParts {
   readonly clipMaxNorm?: number;
   /** iterations whose mean gradient makes one update */
   readonly accumulativeCounts: number;
+  /** products are computed in float16, with the loss scaled so; undefined: all in float32 */
+  readonly lossScale?: LossScaleSetting | undefined;
   readonly maxIters: number;
 }
+/** Sum of squares of the gradients so far: infinite or no number when one of them is. */
+const GRAD_SQUARE = 'grad_square';
 
 export class TrainStep {
   /** Every backend state that training needs to go on. */
   readonly stateNames: readonly string[];
   private readonly programs = new Map<string, Promise<Executable>>();
+  private readonly lossScale: LossScale | undefined;
+  /** Gradients are kept between two programs. */
+  private readonly apart: boolean;
 
   constructor(private readonly parts: TrainStepParts) {
-    const purposes = ['params', ...parts.optimizer.slots, ...(parts.accumulativeCounts > 1 ? ['grads'] : [])];
-    this.stateNames = purposes.flatMap((p) => parts.parameters.stateNames(p));
+    this.lossScale = parts.lossScale === undefined ? undefined : new LossScale(parts.lossScale);
+    this.apart = parts.accumulativeCounts > 1 || this.lossScale !== undefined;
+    const purposes = ['params', ...parts.optimizer.slots, ...(this.apart ? ['grads'] : [])];
+    this.stateNames = [...purposes.flatMap((p) => parts.parameters.stateNames(p)), ...(this.lossScale ? [this.lossScale.stateName] : [])];
   }
 
   /** Writes the start values and empty slots. */
   async init(values: Readonly<Record<string, HostTensor>>): Promise<void> {
-    const { parameters, backend, optimizer, accumulativeCounts } = this.parts;
+    const { parameters, backend, optimizer } = this.parts;
     await parameters.write(backend.states, 'params', values);
     for (const slot of optimizer.slots) await parameters.fill(backend.states, slot, 0);
-    if (accumulativeCounts > 1) await parameters.fill(backend.states, 'grads', 0);
+    if (this.apart) await parameters.fill(backend.states, 'grads', 0);
+    await this.lossScale?.init(backend.states);
   }
 
   /**
    * Runs iteration `iteration` (0-based); every `accumulativeCounts`-th one, and the last, updates the parameters.
    * @param step.lr learning rate of this iteration
-   * @returns loss of this batch, the model's logs, and `grad_norm` (before clipping) when parameters were updated
+   * @returns loss of this batch, the model's logs, `loss_scale` if there is one, and `grad_norm` (before clipping) when
+   * parameters were updated. They are not when a scaled gradient is no number: the scale is smaller then.
    */
   async run(feeds: Feeds, step: { iteration: number; lr: number }): Promise<Record<string, number>> {
-    const { accumulativeCounts: n, maxIters, optimizer } = this.parts;
+    const { accumulativeCounts: n, maxIters, optimizer, parameters, backend: { states } } = this.parts;
     const updates = Math.floor(step.iteration / n) + 1;
     const hyper = optimizer.hyper(updates, step.lr);
     const hyperFeed = { 'step.hyper': float32(hyper, [hyper.length]) };
-    if (n === 1) return this.execute('train_step', feeds, hyperFeed, (inputs) => this.fused(inputs, hyper.length));
+    if (!this.apart) return this.execute('train_step', feeds, hyperFeed, (inputs) => this.fused(inputs, hyper.length));
 
     // As mmengine's OptimWrapper: the last, shorter group is averaged over its own length.
     const group = Math.min(n, maxIters - (updates - 1) * n);
-    const logs = await this.execute('grad_step', feeds, { 'step.share': scalar(1 / group) }, (inputs) => this.accumulate(inputs));
+    const scale = await this.lossScale?.current(states);
+    const factors = { 'step.share': scalar(1 / (group * (scale ?? 1))), ...(scale === undefined ? {} : { 'step.loss_scale': scalar(scale) }) };
+    const { [GRAD_SQUARE]: square, ...found } = await this.execute('grad_step', feeds, factors, (inputs) => this.accumulate(inputs));
+    const logs = scale === undefined ? found : { ...found, loss_scale: scale };
     if ((step.iteration + 1) % n !== 0 && step.iteration + 1 !== maxIters) return logs;
+    const finite = square === undefined || Number.isFinite(square);
+    await this.lossScale?.settle(states, finite, step.iteration);
+    if (!finite) {
+      await parameters.fill(states, 'grads', 0);
+      return logs;
+    }
     return { ...logs, ...(await this.execute('apply_step', {}, hyperFeed, () => this.apply(hyper.length))) };
   }
 
@@ -84,7 +106,8 @@ export class TrainStep {
   private compile(name: string, { outputs, updates }: Built): Promise<Executable> {
     const { parameters, backend } = this.parts;
     const names = Object.keys(outputs), states = Object.keys(updates);
-    const bound = parameters.bind([...names.map((n) => outputs[n]), ...states.map((s) => updates[s])], 'params');
+    const whole = parameters.bind([...names.map((n) => outputs[n]), ...states.map((s) => updates[s])], 'params');
+    const bound = this.lossScale ? halfProducts(whole) : whole;
     return backend.compile({
       name,
       outputs: Object.fromEntries(names.map((n, i) => [n, bound[i]])),
@@ -99,7 +122,7 @@ export class TrainStep {
     // `parameter` leaves are equal by name: a model may have built several of the same one.
     const leaves = topo([loss]).filter((n) => n.op === 'parameter').map((n) => n.outs[0]);
     const byName = new Map<string, Tensor>();
-    grad(loss, leaves).forEach((g, i) => {
+    grad(this.lossScale ? mul(loss, input('step.loss_scale', [])) : loss, leaves).forEach((g, i) => {
       const name = leafName(leaves[i]), before = byName.get(name);
       byName.set(name, before ? add(before, g) : g);
     });
@@ -115,8 +138,9 @@ export class TrainStep {
 
   private accumulate(inputs: Record<string, Tensor>): Built {
     const { outputs, grads } = this.lossAndGrads(inputs);
-    const share = input('step.share', []);
-    return { outputs, updates: this.eachBucket((b, i) => ({ [this.name('grads', b)]: add(this.leaf('grads', b), mul(grads[i], share)) })) };
+    const share = input('step.share', []), sums = this.parts.parameters.buckets.map((b, i) => add(this.leaf('grads', b), mul(grads[i], share)));
+    const squares: Record<string, Tensor> = this.lossScale ? { [GRAD_SQUARE]: squareSum(sums) } : {};
+    return { outputs: { ...outputs, ...squares }, updates: this.eachBucket((b, i) => ({ [this.name('grads', b)]: sums[i] })) };
   }
 
   private apply(hyperLength: number): Built {
@@ -131,7 +155,7 @@ export class TrainStep {
     const { optimizer, clipMaxNorm } = this.parts;
     const vector = input('step.hyper', [hyperLength]);
     const hyper = Array.from({ length: hyperLength }, (_, i) => reshape(narrow(vector, 0, i, i + 1), []));
-    const norm = sqrt(grads.map((g) => sum(square(g))).reduce((a, b) => add(a, b)));
+    const norm = sqrt(squareSum(grads));
     const factor = clipMaxNorm === undefined ? undefined : minimum(div(clipMaxNorm, add(norm, CLIP_EPS)), 1);
     const clipped = factor ? grads.map((g) => mul(g, factor)) : grads;
     const updates = this.eachBucket((bucket, i) => {
@@ -149,6 +173,8 @@ export class TrainStep {
   private leaf = (purpose: string, bucket: Bucket): Tensor => this.parts.parameters.stateLeaf(purpose, bucket);
   private name = (purpose: string, bucket: Bucket): string => this.parts.parameters.stateName(purpose, bucket);
 }
+
+const squareSum = (tensors: readonly Tensor[]): Tensor => tensors.map((t) => sum(square(t))).reduce((a, b) => add(a, b));
 
 interface Built {
   readonly outputs: Record<string, Tensor>;

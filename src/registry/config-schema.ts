@@ -75,6 +75,8 @@ export const configSchema = {
           properties: { max_norm: { type: 'number', exclusiveMinimum: 0, description: 'L2 norm over all gradients' } },
         },
         accumulative_counts: { type: 'integer', minimum: 1, default: 1, description: 'iterations whose mean gradient makes one update' },
+        type: { type: 'string', enum: ['OptimWrapper', 'AmpOptimWrapper'], default: 'OptimWrapper', description: 'AmpOptimWrapper: convolutions and matrix products in float16, the rest and all weights in float32; for GPUs, a CPU is slower with it' },
+        loss_scale: { anyOf: [{ type: 'string', enum: ['dynamic'] }, { type: 'number', exclusiveMinimum: 0 }], description: 'of AmpOptimWrapper: factor of the loss, so that small gradients survive 16 bits; dynamic (the default) finds it' },
       },
     },
     param_scheduler: {

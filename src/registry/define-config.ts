@@ -34,6 +34,8 @@ export interface ConfigInput {
     optimizer?: ComponentInput<'OPTIMIZERS'>;
     clip_grad?: { max_norm: number | Ref } | null;
     accumulative_counts?: number | Ref;
+    type?: 'OptimWrapper' | 'AmpOptimWrapper';
+    loss_scale?: 'dynamic' | number | Ref;
     _delete_?: boolean;
   };
   param_scheduler?: ComponentInput<'LR_SCHEDULES'> | readonly ComponentInput<'LR_SCHEDULES'>[] | null;

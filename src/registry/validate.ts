@@ -23,7 +23,11 @@ const compiled = new WeakMap<object, ValidateFunction>();
 
 /** @returns the config with the defaults of its own level filled in @throws UserError listing every mistake */
 export function validateConfig(config: Tree): Tree {
-  return validated(config, configSchema);
+  const valid = validated(config, configSchema), { type, loss_scale } = valid['optim_wrapper'] as Tree;
+  if (type !== 'AmpOptimWrapper' && loss_scale !== undefined) {
+    fail([`optim_wrapper.loss_scale: ${String(loss_scale)}, and optim_wrapper.type is OptimWrapper, which computes in float32 and scales nothing; set type: 'AmpOptimWrapper', or leave loss_scale out`]);
+  }
+  return valid;
 }
 
 /** As `validateConfig`, of the part that an evaluation reads. */

@@ -8,7 +8,7 @@ import type { DType, Shape } from './host.js';
 
 type Tuple<T, N extends number> = number extends N ? readonly T[] : N extends 1 ? readonly [T] : N extends 2 ? readonly [T, T] : N extends 3 ? readonly [T, T, T] : readonly T[];
 
-/** Values of the reference backend: float64 for every dtype, so that finite differences are sharp. */
+/** Values of the reference backend: float64 for every dtype but float16, to which it rounds, so that finite differences are sharp. */
 export interface RefArray {
   readonly shape: Shape;
   readonly data: Float64Array;

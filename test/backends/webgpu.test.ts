@@ -24,7 +24,10 @@ import { createBuild } from '../../src/registry/container.js';
 import { MODELS } from '../../src/registry/registries.js';
 import { LOGGER } from '../../src/registry/tokens.js';
 import { float32, floats, scalar, type HostTensor } from '../../src/tensor/host.js';
-import { add, attention, cast, cos, mul, sin, sum } from '../../src/tensor/ops.js';
+import { add, attention, cast, conv2d, cos, gemm, matmul, mean, mul, sin, square, sum } from '../../src/tensor/ops.js';
+import { grad } from '../../src/tensor/autodiff.js';
+import { halfProducts } from '../../src/tensor/passes/half-products.js';
+import { ReferenceBackend } from '../../src/backends/reference/reference-backend.js';
 import { input, state, weight } from '../../src/tensor/tensor.js';
 import { Lines } from '../fixtures/engine/linear-run.js';
 import { TINY, wave } from '../fixtures/models/networks.js';
@@ -52,9 +55,23 @@ const found = await probe('webgpu');
 const skip = found === 'sum 2' ? false : `no GPU and no driver that does without (${found}); runs where WebGPU finds a Vulkan driver, such as that of Debian's chromium`;
 const open = (device: 'cpu' | 'webgpu'): Backend => new OnnxRuntimeBackend({ device, intra_op_num_threads: 0, graph_optimization_level: 'extended', scratch_dir: null });
 
+const webgpuForm = (program: Program): ReturnType<typeof emitProgram> => emitProgram(optimize(program), ({ file }) => { throw new Error(`${file} is not beside the model`); }, DEVICES.webgpu);
+
+/** Products of 16 bits among values of 32: as a training step with AmpOptimWrapper, gradients included. */
+function halves(): { program: Program; feeds: Record<string, HostTensor> } {
+  const shapes = { q: [1, 6, 8], kv: [1, 5, 8], x: [1, 4, 6, 6], w: [3, 4, 3, 3], m: [6, 8] } as const;
+  const leaves = Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, input(name, shape)])), { q, kv, x, w, m } = leaves;
+  const results = { attention: attention(q, kv, kv, 2, 0.5), conv: conv2d(x, w, undefined, 1, 1), gemm: gemm(m, m, undefined, false, true), matmul: matmul(q, kv, false, true) };
+  const loss = Object.values(results).map((y) => mean(square(y))).reduce((a, b) => add(a, b)), wanted = Object.keys(leaves);
+  const gradients = Object.fromEntries(grad(loss, wanted.map((name) => leaves[name])).map((g, i) => [`d_${wanted[i]}`, g]));
+  const outputs = { ...results, ...gradients }, found = halfProducts(Object.values(outputs));
+  const feeds = Object.fromEntries(Object.entries(shapes).map(([name, shape], i) => [name, wave(shape, 11 * i)]));
+  return { program: { name: 'halves', outputs: Object.fromEntries(Object.keys(outputs).map((name, i) => [name, found[i]])) }, feeds };
+}
+
 /** Programs as the backend compiles them do nothing on the CPU: the runtime refuses them otherwise. */
 async function onDeviceAlone(path: string, program: Program): Promise<string> {
-  const { model } = emitProgram(optimize(program), ({ file }) => { throw new Error(`${file} is not beside the model`); }, DEVICES.webgpu);
+  const { model } = webgpuForm(program);
   await writeFile(path, model);
   const options = { executionProviders: ['webgpu'], logSeverityLevel: 4, extra: { session: { disable_cpu_ep_fallback: '1' } } } as const;
   return ort.InferenceSession.create(path, options).then((session) => session.release().then(() => 'on the device alone'), (error: Error) => error.message);
@@ -87,6 +104,20 @@ void t.test('CUDA without its libraries is an error of the user, with what to do
   t.end();
 });
 
+void t.test('products of 16 bits: the forms for WebGPU give what those for the CPU give, both computed on the CPU', async (t) => {
+  const { program, feeds } = halves(), exact = new ReferenceBackend({}), path = join(t.testdir(), 'halves.onnx');
+  await writeFile(path, webgpuForm(program).model);
+  const session = await ort.InferenceSession.create(path, { logSeverityLevel: 4 });
+  const found = await session.run(Object.fromEntries(Object.entries(feeds).map(([name, { data, shape }]) => [`in:${name}`, new ort.Tensor('float32', data as Float32Array, shape)])));
+  await session.release();
+  const cpu = open('cpu'), [byCpu, wanted] = [await (await cpu.compile(program)).run(feeds), await (await exact.compile(program)).run(feeds)];
+  await cpu.dispose();
+  for (const key of Object.keys(program.outputs)) for (const [where, values] of [['for WebGPU', found[`out:${key}`].data as Float32Array], ['for the CPU', floats(byCpu[key])]] as const) {
+    const error = relativeError(values, floats(wanted[key]));
+    t.ok(error < 2e-3, `${key} ${where}: ${error}`);
+  }
+});
+
 void t.test('on WebGPU', { skip }, async (t) => {
   const gpu = open('webgpu'), cpu = open('cpu');
   t.teardown(() => Promise.all([gpu.dispose(), cpu.dispose()]));
@@ -99,6 +130,18 @@ void t.test('on WebGPU', { skip }, async (t) => {
       const error = relativeError(got[key].data as Float32Array, data as Float32Array);
       t.ok(error < 1e-5, `${key}: ${error}`);
     }
+  });
+
+  await t.test('products of 16 bits are computed on the device alone, where it has 16-bit shaders; SwiftShader has none, and says so', async (t) => {
+    const { program, feeds } = halves();
+    t.equal(await onDeviceAlone(join(t.testdir(), 'halves.onnx'), program), 'on the device alone');
+    const found = await (await gpu.compile(program)).run(feeds).catch((error: Error) => `${error.name}: ${error.message}`);
+    if (typeof found === 'string') {
+      t.equal(found, "UserError: backend.device: this webgpu device has no 16-bit shaders (shader-f16), which optim_wrapper.type: 'AmpOptimWrapper' needs; set optim_wrapper.type: 'OptimWrapper'");
+      return;
+    }
+    const wanted = await (await cpu.compile(program)).run(feeds);
+    for (const key of Object.keys(wanted)) t.ok(relativeError(floats(found[key]), floats(wanted[key])) < 5e-3, key);
   });
 
   await t.test('attention of many queries, and sin and cos of large angles', async (t) => {

@@ -43,11 +43,12 @@ void t.test('a run learns, logs every iteration, and leaves a checkpoint of its 
   t.strictSame(readdirSync(join(path, 'step99')).sort(), ['linear', 'run.json', 'training_state.safetensors']);
 });
 
-for (const [name, options] of Object.entries({
+for (const [name, options] of Object.entries<Omit<LinearOptions, 'maxIters'>>({
   'a plain run': {},
   'a run with gradient accumulation, killed within a group': { accumulate: 3 },
   'a run with EMA': { ema: true },
   'a run with accumulation and EMA': { accumulate: 4, ema: true },
+  'a run with accumulation and a dynamic loss scale': { accumulate: 3, lossScale: 'dynamic' },
   'a run with accumulation and EMA on ONNX Runtime': { accumulate: 4, ema: true, onnx: true },
 })) {
   void t.test(`20 iterations equal 10, kill -9, resume, bit for bit: ${name}`, async (t) => {

@@ -7,7 +7,7 @@ import type { EmitIo, Emitter } from '../../tensor/primitive.js';
 import type { Attrs } from '../../tensor/tensor.js';
 import type { Lowering } from './emit.js';
 
-const FLOAT32 = { to: { i: 1 } };
+const FLOAT32 = { to: { i: 1 } }, FLOAT16 = { to: { i: 10 } };
 const whole = (n: number): { i: number } => ({ i: n });
 
 /** Elements of one buffer of probabilities: 128 MiB, which every WebGPU device binds at least (maxStorageBufferBindingSize). */
@@ -31,20 +31,21 @@ type Rule = (emit: Emitter, io: EmitIo<Attrs>) => void;
 function attention(...[emit, { inputs: [q, k, v], outputs, attrs, inTypes }]: Parameters<Rule>): void {
   const [B, T, D] = inTypes[0].shape, S = inTypes[1].shape[1], heads = Number(attrs['heads']), K = D / heads, BN = B * heads;
   const one = (op: string, of: readonly string[], more?: Parameters<Emitter['node']>[3]): string => emit.node(op, of, 1, more)[0];
+  const half = inTypes[0].dtype === 'float16', factor = emit.floats([Number(attrs['scale'])], []);
   const split = (x: string, n: number, perm: readonly number[], shape: readonly number[]): string =>
     one('Reshape', [one('Transpose', [one('Reshape', [x, emit.shape([B, n, heads, K])])], { perm: { ints: perm } }), emit.shape(shape)]);
   const cut = (x: string, axis: number, [from, to]: Range, size: number): string =>
     to - from === size ? x : one('Slice', [x, emit.ints([from]), emit.ints([to]), emit.ints([axis])]);
   const join = (parts: readonly string[], axis: number): string => (parts.length === 1 ? parts[0] : one('Concat', parts, { axis: whole(axis) }));
 
-  const Q = split(one('Mul', [q, emit.floats([Number(attrs['scale'])], [])]), T, [0, 2, 1, 3], [BN, T, K]);
+  const Q = split(one('Mul', [q, half ? one('Cast', [factor], FLOAT16) : factor]), T, [0, 2, 1, 3], [BN, T, K]);
   const turned = split(k, S, [0, 2, 3, 1], [BN, K, S]), V = split(v, S, [0, 2, 1, 3], [BN, S, K]);
   const block = attentionBlocks(BN, T, S, PROBABILITIES);
   const parts = ranges(BN, block.heads).map((some) => {
     const [Kb, Vb, Qb] = [cut(turned, 0, some, BN), cut(V, 0, some, BN), cut(Q, 0, some, BN)];
     return join(ranges(T, block.rows).map((rows) => {
-      const P = one('Softmax', [one('MatMul', [cut(Qb, 1, rows, T), Kb])], { axis: whole(-1) });
-      return one('MatMul', [P, Vb]);
+      const scores = one('MatMul', [cut(Qb, 1, rows, T), Kb]), P = one('Softmax', [half ? one('Cast', [scores], FLOAT32) : scores], { axis: whole(-1) });
+      return one('MatMul', [half ? one('Cast', [P], FLOAT16) : P, Vb]);
     }), 1);
   });
   const y = one('Transpose', [one('Reshape', [join(parts, 0), emit.shape([B, heads, T, K])])], { perm: { ints: [0, 2, 1, 3] } });

@@ -46,7 +46,7 @@ export class ReferenceBackend implements Backend {
     const values = new Map<Tensor, RefArray>();
     for (const node of order) {
       const results = await this.evaluate(node, values, feeds);
-      node.outs.forEach((out, i) => values.set(out, results[i]));
+      node.outs.forEach((out, i) => values.set(out, out.dtype === 'float16' ? toReference(fromReference(results[i], 'float16')) : results[i]));
     }
     const value = (t: Tensor): RefArray => values.get(t) as RefArray;
     // States have their dtype's precision, not float64: what is read, saved and written back must be what was there.

@@ -211,5 +211,5 @@ const applyCast = definePrimitive<{ to: string }, 1>({
   samples: [{ shapes: [[2, 3]], attrs: { to: 'float32' } }, { shapes: [[4]], attrs: { to: 'float32' }, indices: { 0: 9 } }],
 });
 
-/** Converts the element type; the reference backend keeps float64 for every float. */
+/** Converts the element type; the reference backend keeps float64 for float32, and rounds to float16. */
 export const cast = (x: Tensor, to: DType): Tensor => (x.dtype === to ? x : applyCast([x], { to })[0]);
