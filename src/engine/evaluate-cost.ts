@@ -40,7 +40,7 @@ export interface Latency {
   readonly machine: string;
 }
 
-const WARM_UP = 3, RUNS = 30, FEWEST = 3;
+const WARM_UP = 3, RUNS = 200, FEWEST = 3;
 /** Slow models are timed less often. */
 const ENOUGH_MS = 20_000;
 

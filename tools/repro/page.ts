@@ -19,7 +19,7 @@ export async function writePage(): Promise<void> {
     const json = async <T>(file: string): Promise<T> => JSON.parse(await readFile(file, 'utf8')) as T;
     results.push({ stage, marker: await json<Marker>(markerOf(stage)), evaluation: await json<Evaluation>(join(folder, 'eval.json')) });
     await mkdir(PICTURES, { recursive: true });
-    await sharp(join(folder, 'seed0.png')).png({ palette: true, effort: 10 }).toFile(join(PICTURES, `${stage.id}.png`)); // a quarter of the bytes, for drawings no worse
+    if (stage.table !== 'latency') await sharp(join(folder, 'seed0.png')).png({ palette: true, effort: 10 }).toFile(join(PICTURES, `${stage.id}.png`)); // a quarter of the bytes, for drawings no worse
   }
   await writeFileAtomic(PAGE, page(results));
   console.log(`${PAGE}: ${results.length} of ${EXPERIMENTS.length} experiments`);
@@ -39,8 +39,8 @@ const QUALITY: readonly Column[] = [
 ];
 const SIZE: readonly Column[] = [
   ['U-Net parameters', (r) => (r.evaluation.cost ? millions(r.evaluation.cost.parameters.unet) : '')], ['MACs per step', (r) => (r.evaluation.cost ? `${(r.evaluation.cost.macs / 1e6).toFixed(1)} M` : '')],
-  ['latency', (r) => (r.evaluation.latency ? `${r.evaluation.latency.median_ms.toFixed(1)} ms` : '')],
 ];
+const LATENCY: readonly Column[] = [['guided step of one picture', (r) => (r.evaluation.latency ? `${r.evaluation.latency.median_ms.toFixed(1)} ms` : '')], ['steps measured', (r) => String(r.evaluation.latency?.runs ?? '')]];
 const LIKENESS: readonly Column[] = [['CLIP-I ↑', (r) => withInterval(r, 'CLIP-I')], ['CLIP-T ↑', (r) => withInterval(r, 'CLIP-T')], ['time', minutes]];
 
 function table(first: string, results: readonly Result[], columns: readonly Column[]): string {
@@ -55,6 +55,7 @@ function page(results: readonly Result[]): string {
   const base = results.filter(({ stage }) => stage.id === 'dreambooth_small-sd_dog').map((r) => ({ ...r, stage: { ...r.stage, title: 'r = 8' } }));
   const sections: readonly (readonly [string, readonly Result[], string])[] = [
     ['Teacher and students', of('sizes'), table('model', of('sizes'), [...SIZE, ...QUALITY])],
+    ['Time of a step', of('latency'), table('model', of('latency'), LATENCY)],
     [RECOVERY_TITLE, of('recovery'), table('training', of('recovery'), QUALITY)],
     [DISTILLATION_TITLE, of('distillation'), table('training', of('distillation'), QUALITY)],
     [PAIRS_TITLE, of('pairs'), table('pairs', [...of('pairs'), ...kd], QUALITY)],
@@ -62,7 +63,7 @@ function page(results: readonly Result[]): string {
     [LORA_TITLE, of('lora'), table('training', [...base, ...of('lora')], LIKENESS)],
   ];
   const shown = sections.filter(([, rows]) => rows.length > 0).map(([title, rows, text]) => [
-    `## ${title}`, text, ...verdicts(title, results), ...rows.filter(({ stage }) => stage.table !== 'pairs').map(({ stage }) => `![${stage.title}](results/${stage.id}.png)`),
+    `## ${title}`, text, ...verdicts(title, results), ...rows.filter(({ stage }) => stage.table !== 'pairs' && stage.table !== 'latency').map(({ stage }) => `![${stage.title}](results/${stage.id}.png)`),
   ].join('\n\n'));
   const missing = EXPERIMENTS.filter(({ id }) => !results.some(({ stage }) => stage.id === id));
   const absent = missing.length > 0 ? [`## Not run yet\n\n${missing.map(({ id, title }) => `- \`${id}\`: ${title}`).join('\n')}`] : [];

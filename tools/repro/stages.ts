@@ -5,7 +5,7 @@ export interface Stage {
   readonly id: string;
   /** what the row is called */
   readonly title: string;
-  readonly table: 'weights' | 'sizes' | 'recovery' | 'distillation' | 'pairs' | 'dreambooth' | 'lora';
+  readonly table: 'weights' | 'sizes' | 'latency' | 'recovery' | 'distillation' | 'pairs' | 'dreambooth' | 'lora';
   /** arguments of diffengine, one list per command */
   readonly commands: readonly (readonly string[])[];
 }
@@ -49,6 +49,18 @@ const SIZES: readonly Stage[] = [
   student('student_small', 'Small', 'sizes', ['model.block_removal=bk_small']),
   student('student_tiny', 'Tiny (tiny-sd)', 'sizes', ['model.block_removal=tiny']),
 ];
+
+/** Times do not depend on training: one after the other, in half a minute, so that the machine is the same to all. */
+const LATENCY: readonly Stage[] = ([['teacher', 'teacher', undefined], ['base', 'Base (small-sd)', 'base'], ['small', 'Small', 'bk_small'], ['tiny', 'Tiny (tiny-sd)', 'tiny']] as const).map(([name, title, preset]) => {
+  const id = `latency_${name}`, model = preset ? `${dirOf(id)}/pipeline` : 'package:assets/toyland-sd';
+  return {
+    id, title, table: 'latency',
+    commands: [
+      ...(preset ? [['compress', 'package:assets/toyland-sd', '--preset', preset, '--out', model]] : []),
+      ['eval', model, '--config', CONFIG, '--metrics', 'ClipScore', '--num-images', '1', '--seeds', '1', '--out', `${dirOf(id)}/eval`],
+    ],
+  };
+});
 
 const NO_FEATURE_KD = 'model.feature_weight=0', NO_OUTPUT_KD = 'model.output_weight=0', RANDOM = 'model.init=random';
 
@@ -112,6 +124,6 @@ const LORA: readonly Stage[] = [
   dreambooth('no_prior', 'r = 8, without prior preservation', 'lora', 'small-sd', 'dog', ['train_dataloader.dataset.class_prompt=null']),
 ];
 
-export const EXPERIMENTS: readonly Stage[] = [...SIZES, ...RECOVERIES, ...DISTILLATION, ...DREAMBOOTH, ...LORA, ...PAIRS];
+export const EXPERIMENTS: readonly Stage[] = [...SIZES, ...LATENCY, ...RECOVERIES, ...DISTILLATION, ...DREAMBOOTH, ...LORA, ...PAIRS];
 export const ALL_STAGES: readonly Stage[] = [...WEIGHTS, ...EXPERIMENTS];
 export const markerOf = ({ id }: Stage): string => `${dirOf(id)}/done.json`;

@@ -17,8 +17,10 @@ subject, colour and setting no training picture shows.
   Both by toyland's own CLIP (\`assets/toyland-clip\`), so they compare models here, not with other papers.
 - subject, colour, setting: share of pictures in which a classifier that was trained on drawings only
   (\`assets/toyland-classifier\`) finds what the prompt says.
-- ±: half of the 95 % interval over three seeds (Student t). Latency: one guided step of one picture.
+- ±: half of the 95 % interval over three seeds (Student t). MACs: of one step of one picture.
 - time: of the whole stage, on a machine that was doing other work at times.
+- Time of a step: median of 200. The machine's speed changes by a factor of up to 1.7 from one minute to the next, whatever
+  runs on it; the four models were measured within half a minute.
 
 How few iterations show what distillation is for was looked for in a handful of runs of one seed, which are not on this page:
 after 150 little of the difference was left, and by 300 the data alone did, even 128 pictures of it. From a random start 500
