@@ -1,6 +1,7 @@
 /**
  * How much the loss is scaled up, so that gradients computed with 16 bits do not vanish: rules and numbers of
- * torch.amp.GradScaler. The scale is a state of the backend, so checkpoints hold it.
+ * torch.amp.GradScaler. A state of the backend holds the scale, the good updates since it changed and all that were
+ * skipped, so checkpoints have them.
  */
 import type { StateStore } from '../backends/backend.js';
 import { UserError } from '../errors.js';
@@ -21,12 +22,14 @@ export class LossScale {
   constructor(private readonly setting: LossScaleSetting) {}
 
   async init(states: StateStore): Promise<void> {
-    await this.write(states, this.setting === 'dynamic' ? INITIAL : this.setting, 0);
+    await this.write(states, this.setting === 'dynamic' ? INITIAL : this.setting, 0, 0);
   }
 
-  /** The factor of the next step. */
-  async current(states: StateStore): Promise<number> {
-    return this.setting === 'dynamic' ? (await this.read(states))[0] : this.setting;
+  /** The factor of the next step, and how many updates were skipped before: the optimizer does not count them. */
+  async current(states: StateStore): Promise<{ readonly scale: number; readonly skipped: number }> {
+    if (this.setting !== 'dynamic') return { scale: this.setting, skipped: 0 };
+    const [scale, , skipped] = await this.read(states);
+    return { scale, skipped };
   }
 
   /**
@@ -39,17 +42,17 @@ export class LossScale {
       if (!finite) throw new UserError(`iteration ${iteration}: gradients are not numbers with optim_wrapper.loss_scale ${this.setting}; take a smaller one, or 'dynamic'`);
       return;
     }
-    const [scale, before] = await this.read(states), good = finite ? before + 1 : 0;
+    const [scale, before, skipped] = await this.read(states), good = finite ? before + 1 : 0;
     const grows = good === GROWTH_INTERVAL, next = !finite ? scale * BACKOFF : grows ? scale * GROWTH : scale;
     if (next < LEAST) throw new UserError(`iteration ${iteration}: gradients are not numbers at any loss scale down to ${scale}; try a lower optim_wrapper.optimizer.lr, optim_wrapper.clip_grad, or optim_wrapper.type: 'OptimWrapper', which computes with 32 bits`);
-    await this.write(states, next, grows ? 0 : good);
+    await this.write(states, next, grows ? 0 : good, finite ? skipped : skipped + 1);
   }
 
   private async read(states: StateStore): Promise<Float32Array> {
     return floats(await states.read(this.stateName));
   }
 
-  private async write(states: StateStore, scale: number, good: number): Promise<void> {
-    await states.write(this.stateName, float32([scale, good], [2]), true);
+  private async write(states: StateStore, scale: number, good: number, skipped: number): Promise<void> {
+    await states.write(this.stateName, float32([scale, good, skipped], [3]), true);
   }
 }

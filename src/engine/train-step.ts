@@ -65,14 +65,14 @@ export class TrainStep {
    */
   async run(feeds: Feeds, step: { iteration: number; lr: number }): Promise<Record<string, number>> {
     const { accumulativeCounts: n, maxIters, optimizer, parameters, backend: { states } } = this.parts;
+    const scaled = await this.lossScale?.current(states), scale = scaled?.scale;
     const updates = Math.floor(step.iteration / n) + 1;
-    const hyper = optimizer.hyper(updates, step.lr);
+    const hyper = optimizer.hyper(updates - (scaled?.skipped ?? 0), step.lr);
     const hyperFeed = { 'step.hyper': float32(hyper, [hyper.length]) };
     if (!this.apart) return this.execute('train_step', feeds, hyperFeed, (inputs) => this.fused(inputs, hyper.length));
 
     // As mmengine's OptimWrapper: the last, shorter group is averaged over its own length.
     const group = Math.min(n, maxIters - (updates - 1) * n);
-    const scale = await this.lossScale?.current(states);
     const factors = { 'step.share': scalar(1 / (group * (scale ?? 1))), ...(scale === undefined ? {} : { 'step.loss_scale': scalar(scale) }) };
     const { [GRAD_SQUARE]: square, ...found } = await this.execute('grad_step', feeds, factors, (inputs) => this.accumulate(inputs));
     const logs = scale === undefined ? found : { ...found, loss_scale: scale };

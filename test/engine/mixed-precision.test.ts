@@ -72,7 +72,9 @@ void t.test('a dynamic scale that is too large skips updates and halves until gr
   t.strictSame(logs.map((l) => l['loss_scale']), Array.from({ length: 9 }, (_, i) => 2 ** (16 - Math.min(i, skipped))));
   t.ok(logs.slice(0, skipped + 1).every((l) => l['loss'] === logs[0]['loss']), 'nothing changed until then');
   t.ok(Math.abs((logs[skipped]['grad_norm'] ?? 0) / exact.logs[0]['grad_norm'] - 1) < 2e-3, 'the norm is that of gradients without a scale');
-  t.strictSame([...floats(await backend.states.read('amp/loss_scale'))], [2 ** (16 - skipped), 9 - skipped]);
+  t.strictSame([...floats(await backend.states.read('amp/loss_scale'))], [2 ** (16 - skipped), 9 - skipped, skipped]);
+  const [first, second] = Object.values((await trained(100, 'dynamic', skipped + 1)).values).map(floats), wanted = Object.values((await trained(100, undefined, 1)).values).map(floats);
+  t.ok(relativeError(first, wanted[0]) < 1e-3 && relativeError(second, wanted[1]) < 1e-3, 'the first update that is made is the optimizer\'s first');
   t.notSame(values, VALUES);
 });
 
@@ -84,18 +86,18 @@ void t.test('skipped updates of a group are forgotten with its gradients', async
 
 void t.test('the scale doubles after 2,000 updates in a row; a fixed one never changes', async (t) => {
   const { states } = new ReferenceBackend({}), dynamic = new LossScale('dynamic'), fixed = new LossScale(128);
-  await states.write('amp/loss_scale', float32([4, 1998], [2]));
+  await states.write('amp/loss_scale', float32([4, 1998, 5], [3]));
   await dynamic.settle(states, true, 0);
-  t.equal(await dynamic.current(states), 4);
+  t.strictSame(await dynamic.current(states), { scale: 4, skipped: 5 });
   await dynamic.settle(states, true, 1);
-  t.strictSame([...floats(await states.read('amp/loss_scale'))], [8, 0]);
+  t.strictSame([...floats(await states.read('amp/loss_scale'))], [8, 0, 5]);
   await fixed.settle(states, true, 2);
-  t.equal(await fixed.current(states), 128);
+  t.strictSame(await fixed.current(states), { scale: 128, skipped: 0 });
 });
 
 void t.test('gradients that no scale mends, and a fixed scale that is too large, are errors of the user', async (t) => {
   const { states } = new ReferenceBackend({});
-  await states.write('amp/loss_scale', float32([2 ** -14, 0], [2]));
+  await states.write('amp/loss_scale', float32([2 ** -14, 0, 0], [3]));
   await t.rejects(new LossScale('dynamic').settle(states, false, 7), { name: 'UserError', message: /^iteration 7: gradients are not numbers at any loss scale down to 0\.00006103515625; try a lower optim_wrapper\.optimizer\.lr/ });
   await t.rejects(trained(100, 2 ** 20, 1), { name: 'UserError', message: "iteration 0: gradients are not numbers with optim_wrapper.loss_scale 1048576; take a smaller one, or 'dynamic'" });
 });

@@ -57,6 +57,7 @@ export class WideWeights {
   /** The program with weights of large files read from their float32 copies, which are made where there are none yet. */
   async apply(program: Program): Promise<Program> {
     const nodes = largeWidenings(program), files = new Map<string, string | undefined>();
+    if (nodes.size === 0) return program;
     for (const [node, source] of nodes) {
       const place = placeOf(node, source);
       if (!files.has(place)) files.set(place, await this.copy(place, source.file, node.inputs[0].dtype as 'float16'));
