@@ -6,6 +6,7 @@ import { BUILD, OPTIONS, type Build } from '../registry/tokens.js';
 import { Dataset, type DatasetServices, type Sample } from './dataset.js';
 import type { Pipeline } from './pipeline.js';
 import { buildPipeline, pipelineOption } from './pipeline-option.js';
+import { classOf, INSTANCES, NEW_SETTINGS, renderInstance } from './toyland/instances.js';
 import { captionOf, fullCaption, sceneAt } from './toyland/scene.js';
 import { renderToyland } from './toyland/render.js';
 
@@ -19,6 +20,7 @@ export class ToylandDataset extends Dataset {
       seed: { type: 'integer', minimum: 0, default: 0, description: 'equal seeds give equal pictures' },
       split: { type: 'string', enum: ['train', 'held_out', 'all'], default: 'train', description: 'train lacks one setting of each pair of subject and colour, held_out has only those' },
       captions: { type: 'string', enum: ['varied', 'full'], default: 'varied', description: 'varied: some leave something out, as people do; full: all that can be seen but the size' },
+      instance: { type: ['string', 'null'], enum: [...INSTANCES, null], default: null, description: 'draw this subject of the DreamBooth pictures, in the settings that they do not show, one after the other: what a model that learned it should draw' },
       size: { type: 'integer', minimum: 8, default: 64, description: 'pixels of either side' },
       pipeline: pipelineOption,
     },
@@ -43,7 +45,12 @@ export class ToylandDataset extends Dataset {
   }
 
   override get(index: number, stream: RandomStream): Promise<Sample> {
-    const { seed, split, size, captions } = this.opts, scene = sceneAt(this.rng, index, split);
+    const { seed, split, size, captions, instance } = this.opts;
+    if (instance !== null) {
+      const setting = NEW_SETTINGS[index % NEW_SETTINGS.length], drawn = () => renderInstance(instance, setting, this.rng.stream(`toyland ${instance} new`, index), size);
+      return this.pipeline.run({ name: `toyland ${seed} ${instance} ${size} ${index}`, load: drawn }, `a photo of sks ${classOf(instance)} ${setting}`, stream);
+    }
+    const scene = sceneAt(this.rng, index, split);
     const text = captions === 'full' ? fullCaption({ ...scene, size: '' }) : captionOf(scene, this.rng.stream('toyland caption', index));
     const load = () => renderToyland(scene, this.rng.stream('toyland picture', index), size);
     return this.pipeline.run({ name: `toyland ${seed} ${split} ${size} ${index}`, load }, text, stream);

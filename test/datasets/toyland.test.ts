@@ -43,7 +43,7 @@ const build: Build = ((_registry: unknown, { type }: { type: string }) =>
   type === 'RandomHorizontalFlip' ? new RandomHorizontalFlip({ p: 0.5 }) : new ToTensor()) as Build;
 type Options = ConstructorParameters<typeof ToylandDataset>[0];
 const dataset = (more: Partial<Options> = {}) =>
-  new ToylandDataset({ num_images: 100, seed: 0, split: 'train', captions: 'varied', size: 64, pipeline: [{ type: 'ToTensor' }], ...more } as Options, build);
+  new ToylandDataset({ num_images: 100, seed: 0, split: 'train', captions: 'varied', size: 64, instance: null, pipeline: [{ type: 'ToTensor' }], ...more } as Options, build);
 
 void t.test('a full caption says everything, in this order', async (t) => {
   t.equal(fullCaption(RED_DOG), 'a photo of a red dog in the snow');
@@ -190,4 +190,15 @@ void t.test('an instance has a look that no training picture has, also in settin
     t.ok(both(await renderInstance(instance, 'at night', stream())) >= 40);
   }
   t.notOk((PHOTO_SETTINGS as readonly string[]).includes('in a bucket') || (PHOTO_SETTINGS as readonly string[]).includes('at night'));
+});
+
+void t.test('the dataset draws an instance in the seven settings that its photos do not show, in turn', async (t) => {
+  const cats = dataset({ instance: 'sks_cat' }), samples = await Promise.all([0, 1, 6, 7].map((i) => cats.get(i, stream())));
+  t.strictSame(samples.map(({ text }) => text), ['in a bucket', 'at the beach', 'in the forest', 'in a bucket'].map((setting) => `a photo of sks cat ${setting}`));
+  t.equal(new Set(samples.map(({ img }) => String(img.data))).size, 4, 'the same setting is drawn anew');
+  t.equal(String((await cats.get(1, stream(9))).img.data), String(samples[1].img.data));
+  // [3, 64, 64] in 0 to 1
+  const values = samples[0].img.data as Float32Array, isLime = (i: number) => channels('#b4ff00').every((wanted, c) => Math.abs(255 * values[c * 4096 + i] - wanted) < 24);
+  const lime = Array.from({ length: 4096 }, (_, i) => isLime(i)).filter(Boolean).length;
+  t.ok(lime >= 40, `${lime} pixels of its lime`);
 });

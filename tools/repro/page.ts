@@ -29,7 +29,8 @@ const percent = (result: Result, name: string): string => {
   const score = valueOf(result, name);
   return score ? `${(100 * score.value).toFixed(1)} %` : '';
 };
-const minutes = ({ marker }: Result): string => `${(marker.seconds / 60).toFixed(1)} min`;
+/** Of runs that train. */
+const minutes = ({ stage, marker }: Result): string => (stage.commands.some(([command]) => command === 'train') ? `${(marker.seconds / 60).toFixed(1)} min` : '');
 const millions = (n: number): string => `${(n / 1e6).toFixed(2)} M`;
 
 type Column = readonly [heading: string, cell: (result: Result) => string];

@@ -114,10 +114,16 @@ const untuned = (model: ModelName, subject: Subject): Stage => {
   const id = `untuned_${model}_${subject}`;
   return { id, title: `${MODELS[model][0]}, ${subject}, before`, table: 'dreambooth', commands: [['eval', MODELS[model][1], ...personal(subject, `${dirOf(id)}/eval`)]] };
 };
+/** The subject as it is, in the settings of the prompts: what a perfect model would get. */
+const ideal = (subject: Subject): Stage => {
+  const id = `ideal_${subject}`, drawings = `{ type: ToylandDataset, instance: sks_${subject}, num_images: 84, seed: 3000, pipeline: [{ type: ToTensor }, { type: Normalize, mean: [0.5], std: [0.5] }, { type: PackInputs }] }`;
+  const [, , ...rest] = personal(subject, `${dirOf(id)}/eval`), at = rest.indexOf('--prompts');
+  return { id, title: `true drawings, ${subject}`, table: 'dreambooth', commands: [['eval', '--pictures', drawings, '--config', 'toyland_sd_dreambooth_lora_dog', ...rest.slice(0, at), ...rest.slice(at + 2)]] };
+};
 export const MODEL_NAMES = Object.keys(MODELS) as ModelName[], SUBJECT_NAMES = Object.keys(SUBJECTS) as Subject[];
-const DREAMBOOTH: readonly Stage[] = MODEL_NAMES.flatMap((model) => SUBJECT_NAMES.flatMap((subject) => [
+const DREAMBOOTH: readonly Stage[] = [...SUBJECT_NAMES.map(ideal), ...MODEL_NAMES.flatMap((model) => SUBJECT_NAMES.flatMap((subject) => [
   untuned(model, subject), dreambooth(`dreambooth_${model}_${subject}`, `${MODELS[model][0]}, ${subject}, tuned`, 'dreambooth', model, subject),
-]));
+]))];
 const LORA: readonly Stage[] = [
   ...[2, 32].map((r) => dreambooth(`lora_r${r}`, `r = ${r}`, 'lora', 'small-sd', 'dog', [`model.unet_lora_config.r=${r}`, `model.unet_lora_config.lora_alpha=${r}`])),
   dreambooth('lora_int8', 'r = 8, base weights in 8 bits', 'lora', 'small-sd', 'dog', ['model.base_precision=int8']),

@@ -17,6 +17,8 @@ subject, colour and setting no training picture shows.
   Both by toyland's own CLIP (\`assets/toyland-clip\`), so they compare models here, not with other papers.
 - subject, colour, setting: share of pictures in which a classifier that was trained on drawings only
   (\`assets/toyland-classifier\`) finds what the prompt says.
+- True drawings are the mark. Those of a subject show it in the settings of the prompts; its look is unlike all that CLIP was
+  trained on, so CLIP-T falls where it is painted: compare with theirs, not with before.
 - ±: half of the 95 % interval over three seeds (Student t). MACs: of one step of one picture.
 - time: of the whole stage, on a machine that was doing other work at times.
 - Time of a step: median of 200. The machine's speed changes by a factor of up to 1.7 from one minute to the next, whatever

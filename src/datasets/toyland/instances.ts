@@ -5,7 +5,7 @@
 import { Rng, type RandomStream } from '../../random/rng.js';
 import type { Image } from '../image.js';
 import { renderToyland, type Paint } from './render.js';
-import type { Setting, Subject } from './world.js';
+import { SETTINGS, type Setting, type Subject } from './world.js';
 
 export const INSTANCES = ['sks_dog', 'sks_face', 'sks_cat', 'sks_robot'] as const;
 export type Instance = (typeof INSTANCES)[number];
@@ -69,6 +69,9 @@ const PAINTED: Readonly<Record<Instance, { readonly subject: Subject; readonly p
 
 /** What the five photos show around the subject; the other seven settings stay new to it. */
 export const PHOTO_SETTINGS = ['on grass', 'in a room', 'in the city', 'on grass', 'in a room'] as const satisfies readonly Setting[];
+
+/** The others. */
+export const NEW_SETTINGS: readonly Setting[] = SETTINGS.filter((setting) => !(PHOTO_SETTINGS as readonly Setting[]).includes(setting));
 
 /** The subject's class: the word of its class prompt, "a photo of a dog". */
 export const classOf = (instance: Instance): Subject => PAINTED[instance].subject;
