@@ -95,8 +95,9 @@ type Subject = keyof typeof SUBJECTS;
 const MODELS = { sd: ['teacher', 'package:assets/toyland-sd'], 'small-sd': ['small', 'package:assets/toyland-small-sd'], 'tiny-sd': ['tiny', 'package:assets/toyland-tiny-sd'] } as const;
 type ModelName = keyof typeof MODELS;
 
-const personal = (subject: Subject, folder: string): readonly string[] => [
-  '--config', 'toyland_sd_dreambooth_lora_dog', '--instances', `package:assets/toyland-instances/sks_${subject}`, '--prompts', `package:assets/toyland-instances/sks_${subject}/prompts.txt`,
+const personal = (subject: Subject, folder: string, prompted = true): readonly string[] => [
+  '--config', 'toyland_sd_dreambooth_lora_dog', '--instances', `package:assets/toyland-instances/sks_${subject}`,
+  ...(prompted ? ['--prompts', `package:assets/toyland-instances/sks_${subject}/prompts.txt`] : []),
   '--drop-tokens', 'sks', '--metrics', 'ClipImageScore', 'ClipScore', '--num-images', '28', '--out', folder,
 ];
 const dreambooth = (id: string, title: string, table: Stage['table'], model: ModelName, subject: Subject, options: readonly string[] = []): Stage => {
@@ -117,8 +118,7 @@ const untuned = (model: ModelName, subject: Subject): Stage => {
 /** The subject as it is, in the settings of the prompts: what a perfect model would get. */
 const ideal = (subject: Subject): Stage => {
   const id = `ideal_${subject}`, drawings = `{ type: ToylandDataset, instance: sks_${subject}, num_images: 84, seed: 3000, pipeline: [{ type: ToTensor }, { type: Normalize, mean: [0.5], std: [0.5] }, { type: PackInputs }] }`;
-  const [, , ...rest] = personal(subject, `${dirOf(id)}/eval`), at = rest.indexOf('--prompts');
-  return { id, title: `true drawings, ${subject}`, table: 'dreambooth', commands: [['eval', '--pictures', drawings, '--config', 'toyland_sd_dreambooth_lora_dog', ...rest.slice(0, at), ...rest.slice(at + 2)]] };
+  return { id, title: `true drawings, ${subject}`, table: 'dreambooth', commands: [['eval', '--pictures', drawings, ...personal(subject, `${dirOf(id)}/eval`, false)]] };
 };
 export const MODEL_NAMES = Object.keys(MODELS) as ModelName[], SUBJECT_NAMES = Object.keys(SUBJECTS) as Subject[];
 const DREAMBOOTH: readonly Stage[] = [...SUBJECT_NAMES.map(ideal), ...MODEL_NAMES.flatMap((model) => SUBJECT_NAMES.flatMap((subject) => [

@@ -13,7 +13,7 @@ import type { Logger } from '../../registry/tokens.js';
 import { bfloat16sToFloats, float16sToFloats } from '../../tensor/half.js';
 import { rewrite } from '../../tensor/passes/rewrite.js';
 import { topo, weight, type Node, type WeightSource } from '../../tensor/tensor.js';
-import { rootsOf, type Program } from '../backend.js';
+import { rootsOf, withRoots, type Program } from '../backend.js';
 
 /** Part of the name: raise it when the format changes. */
 const VERSION = 1;
@@ -67,8 +67,7 @@ export class WideWeights {
       const file = source && files.get(placeOf(node, source));
       return source && file ? [weight({ key: source.key, file, offset: 2 * source.offset, bytes: 2 * source.bytes }, node.outs[0])] : undefined;
     });
-    const take = (results: Program['outputs'] = {}, from = 0): Program['outputs'] => Object.fromEntries(Object.keys(results).map((name, i) => [name, roots[from + i]]));
-    return { name: program.name, outputs: take(program.outputs), updates: take(program.updates, Object.keys(program.outputs).length) };
+    return withRoots(program, roots);
   }
 
   private copy(place: string, file: string, dtype: 'float16' | 'bfloat16'): Promise<string | undefined> {
