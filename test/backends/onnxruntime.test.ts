@@ -215,9 +215,9 @@ void t.test('a worker that ends fails what waits for it, and an idle backend let
     const program = await idle.compile({ name: 'idle', outputs: {}, updates: { b: graph.state('a', []) } });
     await idle.states.write('a', { dtype: 'float32', shape: [], data: Float32Array.of(1) });
     await program.run({});
-    const waiting = crashed.states.read('x').catch((error) => console.log(error.message));
-    crashed.worker.terminate();
-    await waiting;
+    await crashed.states.write('y', { dtype: 'float32', shape: [], data: Float32Array.of(1) }); // it has loaded the runtime
+    crashed.worker.terminate(); // first, or the worker may have answered before it ends
+    await crashed.states.read('x').catch((error) => console.log(error.message));
     await crashed.states.read('x').catch((error) => console.log(error.message));
   `), 'onnxruntime cpu: the worker thread ended with code 1\n'.repeat(2));
 });
