@@ -1,5 +1,5 @@
 /** A machine that does something else measures that, too. */
-import { UserError } from '../src/errors.js';
+import { UserError } from '../src/base/errors.js';
 import { median, type Timed } from './stats.js';
 
 /** Above this much foreign CPU (percent of one core) a time says little. */

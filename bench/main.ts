@@ -1,7 +1,7 @@
 /** npm run bench: how fast and how large, measured against PyTorch where it is. See docs/performance.md. */
-import { writeFileAtomic } from '../src/atomic-file.js';
+import { writeFileAtomic } from '../src/base/atomic-file.js';
 import { loadComponents } from '../src/components.js';
-import { UserError } from '../src/errors.js';
+import { UserError } from '../src/base/errors.js';
 import { refuseBusy } from './busy.js';
 import type { ChildOptions } from './child.js';
 import { benchGrowth, growthColumns, growthNotes, type GrowthRow } from './growth.js';

@@ -1,6 +1,6 @@
 /** The command line of `npm run bench`. */
 import { Command, Option } from 'commander';
-import { UserError } from '../src/errors.js';
+import { UserError } from '../src/base/errors.js';
 import { LAYOUTS } from '../src/models/random-model.js';
 import { MODES, type Mode } from './cases.js';
 

@@ -1,7 +1,7 @@
 /** The file of one run: whole after every row, so that what was measured is kept whatever happens next. */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { writeFileAtomic } from '../src/atomic-file.js';
+import { writeFileAtomic } from '../src/base/atomic-file.js';
 import { machineName } from './machine.js';
 
 export class Results<Row> {

@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UserError } from '../src/errors.js';
+import { UserError } from '../src/base/errors.js';
 import { LAYOUTS, writeRandomModel } from '../src/models/random-model.js';
-import { defaultCacheDir } from '../src/models/weights/cache-dir.js';
+import { defaultCacheDir } from '../src/base/cache-dir.js';
 
 export async function randomPipeline(layout: string): Promise<string> {
   if (!LAYOUTS[layout]) throw new UserError(`--layouts: no layout "${layout}"; known: ${Object.keys(LAYOUTS).join(', ')}`);

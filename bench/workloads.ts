@@ -6,7 +6,7 @@ import { Parameters } from '../src/engine/parameters.js';
 import { TrainStep } from '../src/engine/train-step.js';
 import { DiffusionPipeline } from '../src/models/diffusion-pipeline.js';
 import { openPipeline } from '../src/models/pipeline-folder.js';
-import { Rng } from '../src/random/rng.js';
+import { Rng } from '../src/base/rng.js';
 import { createBuild } from '../src/registry/container.js';
 import { MODELS } from '../src/registry/registries.js';
 import { LOGGER, type Logger } from '../src/registry/tokens.js';

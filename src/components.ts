@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { UserError } from './errors.js';
+import { UserError } from './base/errors.js';
 import { loadModule } from './registry/load-module.js';
 import type { Tree } from './registry/merge.js';
 

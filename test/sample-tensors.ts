@@ -1,5 +1,5 @@
 /** Deterministic values for a primitive's samples. */
-import { Rng } from '../src/random/rng.js';
+import { Rng } from '../src/base/rng.js';
 import { float32, int32, sizeOf, type HostTensor } from '../src/tensor/host.js';
 import type { AnyPrimitive } from '../src/tensor/primitive.js';
 

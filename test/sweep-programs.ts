@@ -1,6 +1,6 @@
 /** All primitives on their samples as one program, for comparing backends. */
 import type { Program } from '../src/backends/backend.js';
-import { Rng } from '../src/random/rng.js';
+import { Rng } from '../src/base/rng.js';
 import { grad } from '../src/tensor/autodiff.js';
 import { sizeOf, type HostTensor } from '../src/tensor/host.js';
 import { add, mul, sum } from '../src/tensor/ops.js';

@@ -36,7 +36,7 @@ for (const command of program.commands) {
 try {
   await program.parseAsync();
 } catch (error) {
-  const { UserError } = await import('../src/errors.js');
+  const { UserError } = await import('../src/base/errors.js');
   const { stackFiles } = await import('../src/registry/stack.js');
   const { message, stack = '' } = error instanceof Error ? error : new Error(String(error));
   const debug = process.argv.includes('--debug');

@@ -1,7 +1,7 @@
 /** Tables of file names and texts: metadata.csv or metadata.jsonl, as the hub's image folders have them. */
 import { readFile } from 'node:fs/promises';
 import { CsvError, parse } from 'csv-parse/sync';
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 
 export interface CaptionRow {
   readonly file: string;

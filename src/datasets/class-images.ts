@@ -5,8 +5,8 @@
 import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UserError } from '../errors.js';
-import { writeFileAtomic } from '../atomic-file.js';
+import { UserError } from '../base/errors.js';
+import { writeFileAtomic } from '../base/atomic-file.js';
 import type { DatasetServices } from './dataset.js';
 import { writePng } from './image.js';
 import type { Source } from './pipeline.js';

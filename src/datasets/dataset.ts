@@ -1,4 +1,4 @@
-import type { RandomStream } from '../random/rng.js';
+import type { RandomStream } from '../base/rng.js';
 import type { Logger } from '../registry/tokens.js';
 import type { HostTensor } from '../tensor/host.js';
 import type { Image } from './image.js';

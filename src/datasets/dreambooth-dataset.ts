@@ -1,5 +1,5 @@
 import { inject } from 'inversify';
-import { Rng, type RandomStream } from '../random/rng.js';
+import { Rng, type RandomStream } from '../base/rng.js';
 import { DATASETS } from '../registry/registries.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, OPTIONS, type Build } from '../registry/tokens.js';

@@ -1,8 +1,8 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inject } from 'inversify';
-import { UserError } from '../errors.js';
-import { Rng, type RandomStream } from '../random/rng.js';
+import { UserError } from '../base/errors.js';
+import { Rng, type RandomStream } from '../base/rng.js';
 import { DATASETS } from '../registry/registries.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, OPTIONS, type Build } from '../registry/tokens.js';

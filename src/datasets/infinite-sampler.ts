@@ -1,5 +1,5 @@
 import { inject } from 'inversify';
-import type { Rng } from '../random/rng.js';
+import type { Rng } from '../base/rng.js';
 import { SAMPLERS } from '../registry/registries.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { OPTIONS } from '../registry/tokens.js';

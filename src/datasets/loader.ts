@@ -1,5 +1,5 @@
-import { UserError } from '../errors.js';
-import type { Rng } from '../random/rng.js';
+import { UserError } from '../base/errors.js';
+import type { Rng } from '../base/rng.js';
 import { DATASETS, SAMPLERS } from '../registry/registries.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import type { Build } from '../registry/tokens.js';

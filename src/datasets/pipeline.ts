@@ -1,7 +1,7 @@
 /** A dataset's `pipeline`: the transforms in order, with what chance cannot change computed once per picture. */
-import { UserError } from '../errors.js';
-import type { RandomStream } from '../random/rng.js';
-import { ByteLru } from '../byte-lru.js';
+import { UserError } from '../base/errors.js';
+import type { RandomStream } from '../base/rng.js';
+import { ByteLru } from '../base/byte-lru.js';
 import type { Captioned } from './dataset.js';
 import type { Image } from './image.js';
 import type { Transform, TransformSample } from './transforms/transform.js';

@@ -1,4 +1,4 @@
-import type { Rng } from '../random/rng.js';
+import type { Rng } from '../base/rng.js';
 
 /**
  * Decides which picture comes when. Stateless: the order is a function of the position, so a run can resume anywhere

@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparquet';
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import { decodeImage, isImageName, readImage } from './image.js';
 import type { Source } from './pipeline.js';
 

@@ -1,5 +1,5 @@
 import type { Backend } from '../backends/backend.js';
-import { defaultCacheDir } from '../models/weights/cache-dir.js';
+import { defaultCacheDir } from '../base/cache-dir.js';
 import { createBuild } from '../registry/container.js';
 import { BACKENDS } from '../registry/registries.js';
 import { CACHE_DIR, LOGGER, type Logger } from '../registry/tokens.js';

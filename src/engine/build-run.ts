@@ -2,7 +2,7 @@
 import { DataLoader } from '../datasets/loader.js';
 import type { Backend } from '../backends/backend.js';
 import type { DatasetServices } from '../datasets/dataset.js';
-import type { Rng } from '../random/rng.js';
+import type { Rng } from '../base/rng.js';
 import { DATASETS, HOOKS, LR_SCHEDULES, MODELS, OPTIMIZERS, SAMPLERS } from '../registry/registries.js';
 import type { Build, Logger } from '../registry/tokens.js';
 import type { LossScaleSetting } from './loss-scale.js';

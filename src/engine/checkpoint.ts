@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { StateStore } from '../backends/backend.js';
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import { openSafetensors, writeSafetensorsStream } from '../models/weights/safetensors.js';
 import { OLD, readable, TMP, type WorkDir } from './work-dir.js';
 

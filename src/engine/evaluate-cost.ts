@@ -3,7 +3,7 @@ import { availableParallelism, cpus } from 'node:os';
 import { Scope, RecordingSource, type ParamSource } from '../models/layers/scope.js';
 import { recorded, recordText, recordUnet, recordVae } from '../models/pipeline-folder.js';
 import { unet } from '../models/unet.js';
-import { Rng } from '../random/rng.js';
+import { Rng } from '../base/rng.js';
 import { cost } from '../tensor/cost.js';
 import { float32, sizeOf, type Shape } from '../tensor/host.js';
 import { input } from '../tensor/tensor.js';

@@ -1,6 +1,6 @@
 /** Where the pictures that are measured come from: a model draws them, or they are there already. */
 import type { Backend } from '../backends/backend.js';
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import type { SampleRequest } from '../models/model.js';
 import { pipelineFingerprint } from '../models/pipeline-folder.js';
 import type { Logger } from '../registry/tokens.js';

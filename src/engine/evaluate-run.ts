@@ -1,18 +1,18 @@
 /** A whole evaluation from validated settings: opens what is needed, draws, measures, writes the results. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeFileAtomic } from '../atomic-file.js';
+import { writeFileAtomic } from '../base/atomic-file.js';
 import { contactSheet, writePng } from '../datasets/image.js';
 import type { DatasetServices } from '../datasets/dataset.js';
-import { Interrupted, UserError } from '../errors.js';
+import { Interrupted, UserError } from '../base/errors.js';
 import type { ConsoleLogger } from '../loggers/console-logger.js';
 import type { FeatureExtractor, Metric, Rows } from '../metrics/metric.js';
 import { ClipFeatures } from '../models/clip-features.js';
-import { defaultCacheDir } from '../models/weights/cache-dir.js';
+import { defaultCacheDir } from '../base/cache-dir.js';
 import { resolveDataset } from '../models/weights/hub.js';
 import type { Backend } from '../backends/backend.js';
 import { createBuild } from '../registry/container.js';
-import { resolvePackagePath } from '../registry/package-path.js';
+import { resolvePackagePath } from '../base/package-path.js';
 import { METRICS } from '../registry/registries.js';
 import { BACKEND, CACHE_DIR, LOGGER, type Build } from '../registry/tokens.js';
 import type { HostTensor } from '../tensor/host.js';
@@ -23,7 +23,7 @@ import { openPictures, readPrompts, type PictureSet } from './evaluate-pictures.
 import type { Target } from './evaluate-target.js';
 import { MOST_PICTURES, observe, pictureFeatures, repeated, summarise, withoutTokens, type Score, type Seen, type Shared } from './evaluate.js';
 import { Interrupt } from './interrupt.js';
-import { packageVersion } from './version.js';
+import { packageVersion } from '../base/version.js';
 
 /** After `validateEvaluation`. */
 export interface EvaluationConfig {

@@ -2,11 +2,11 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import { applyCfgOptions } from '../registry/cfg-options.js';
 import { loadConfig } from '../registry/load-config.js';
 import { isTree, type Tree } from '../registry/merge.js';
-import { resolvePackagePath } from '../registry/package-path.js';
+import { resolvePackagePath } from '../base/package-path.js';
 import { lastCheckpoint } from './checkpoint.js';
 import { checkpointPath, recordedBase, type Trained } from './render.js';
 

@@ -4,7 +4,7 @@
  * skipped, so checkpoints have them.
  */
 import type { StateStore } from '../backends/backend.js';
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import { floats, float32 } from '../tensor/host.js';
 
 /** 'dynamic', or a factor that stays. */

@@ -11,7 +11,7 @@ import { image } from '../datasets/image.js';
 import { PICTURE_CACHE_BYTES } from '../datasets/pipeline.js';
 import { MOMENTS_CACHE_BYTES } from '../models/diffusion-pipeline.js';
 import type { Model, SampleRequest } from '../models/model.js';
-import type { Rng } from '../random/rng.js';
+import type { Rng } from '../base/rng.js';
 import { classImageFingerprint } from './class-image-generator.js';
 import { Parameters, purposeOf } from './parameters.js';
 import type { PlanBackend, PlannedProgram } from './plan-backend.js';

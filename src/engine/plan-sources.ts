@@ -1,6 +1,6 @@
 /** The models and pictures of a planned run: those that are here, and stand-ins for models that would be downloaded. */
 import { join } from 'node:path';
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import { resolveDataset, resolveModel, type ResolveOptions } from '../models/weights/hub.js';
 import type { Logger } from '../registry/tokens.js';
 import { standIn } from './plan-stand-in.js';

@@ -2,8 +2,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { freemem, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { defaultCacheDir } from '../models/weights/cache-dir.js';
-import { Rng } from '../random/rng.js';
+import { defaultCacheDir } from '../base/cache-dir.js';
+import { Rng } from '../base/rng.js';
 import { createBuild } from '../registry/container.js';
 import type { Tree } from '../registry/merge.js';
 import { BACKEND, CACHE_DIR, LOGGER, RNG, WORK_DIR, type Logger } from '../registry/tokens.js';

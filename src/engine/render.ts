@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Backend } from '../backends/backend.js';
 import { Executor } from '../backends/executor.js';
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import { DiffusionPipeline } from '../models/diffusion-pipeline.js';
 import { FrozenSource } from '../models/frozen-source.js';
 import type { ParamSource } from '../models/layers/scope.js';

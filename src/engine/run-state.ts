@@ -3,7 +3,7 @@ import type { Backend } from '../backends/backend.js';
 import type { Dataset } from '../datasets/dataset.js';
 import type { Model, WeightSet } from '../models/model.js';
 import type { HostTensor } from '../tensor/host.js';
-import type { Rng } from '../random/rng.js';
+import type { Rng } from '../base/rng.js';
 import type { Parameters } from './parameters.js';
 import type { WorkDir } from './work-dir.js';
 

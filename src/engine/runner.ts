@@ -4,10 +4,10 @@ import type { Backend } from '../backends/backend.js';
 import { Executor } from '../backends/executor.js';
 import type { DatasetServices } from '../datasets/dataset.js';
 import type { DataLoader } from '../datasets/loader.js';
-import { Interrupted, UserError } from '../errors.js';
+import { Interrupted, UserError } from '../base/errors.js';
 import type { Hook } from '../hooks/hook.js';
 import type { Model } from '../models/model.js';
-import type { Rng } from '../random/rng.js';
+import type { Rng } from '../base/rng.js';
 import type { Logger } from '../registry/tokens.js';
 import { checkpointsIn, configHash, forgetLast, lastCheckpoint, openCheckpoint, saveCheckpoint, type Checkpoint, type RunRecord } from './checkpoint.js';
 import { classImageFingerprint, classImageGenerator } from './class-image-generator.js';
@@ -21,7 +21,7 @@ import { RunHooks } from './run-hooks.js';
 import type { RunState } from './run-state.js';
 import { trainLoop } from './train-loop.js';
 import { TrainStep } from './train-step.js';
-import { packageVersion } from './version.js';
+import { packageVersion } from '../base/version.js';
 import type { WorkDir } from './work-dir.js';
 
 export interface RunParts {

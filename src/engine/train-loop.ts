@@ -1,5 +1,5 @@
 /** The loop of a run, and the two ways it can end early. */
-import { Interrupted, UserError } from '../errors.js';
+import { Interrupted, UserError } from '../base/errors.js';
 import type { DataLoader } from '../datasets/loader.js';
 import type { Phases } from './phases.js';
 import type { RunHooks } from './run-hooks.js';

@@ -3,7 +3,7 @@
  * accumulation or a scaled loss, a program that adds gradients to a buffer and one that applies it.
  */
 import type { Backend, Executable, Feeds } from '../backends/backend.js';
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import type { Model } from '../models/model.js';
 import { floats, float32, scalar, type HostTensor } from '../tensor/host.js';
 import { add, div, minimum, mul, narrow, reshape, sqrt, square, sum } from '../tensor/ops.js';

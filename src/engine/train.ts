@@ -1,9 +1,9 @@
 /** A whole training run from a merged config: work dir, log, device, signals. */
 import type { Backend } from '../backends/backend.js';
 import type { ConsoleLogger } from '../loggers/console-logger.js';
-import { defaultCacheDir } from '../models/weights/cache-dir.js';
+import { defaultCacheDir } from '../base/cache-dir.js';
 import { resolveDataset } from '../models/weights/hub.js';
-import { Rng } from '../random/rng.js';
+import { Rng } from '../base/rng.js';
 import { createBuild } from '../registry/container.js';
 import { dumpConfig } from '../registry/dump.js';
 import type { Tree } from '../registry/merge.js';

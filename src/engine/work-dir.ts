@@ -1,8 +1,8 @@
 /** The folder of one run: log, merged config, checkpoints, pictures. One process at a time writes to it. */
 import { access, constants, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { writeFileAtomic } from '../atomic-file.js';
-import { UserError } from '../errors.js';
+import { writeFileAtomic } from '../base/atomic-file.js';
+import { UserError } from '../base/errors.js';
 import { acquireLock, type Lock } from './work-dir-lock.js';
 
 export class WorkDir {

@@ -4,13 +4,13 @@ import { fromSamples, openPictures, readPrompts, type PictureSet } from '../engi
 import { observe, pictureFeatures, repeated, summarise, withoutTokens, type Drawing, type Score, type Seen } from '../engine/evaluate.js';
 import { previewOf } from '../engine/evaluate-settings.js';
 import type { RunState } from '../engine/run-state.js';
-import { UserError } from '../errors.js';
-import { startProgress } from '../loggers/progress.js';
+import { UserError } from '../base/errors.js';
+import { startProgress } from '../base/progress.js';
 import type { FeatureExtractor, Metric } from '../metrics/metric.js';
 import { ClipFeatures } from '../models/clip-features.js';
 import type { WeightSet } from '../models/model.js';
 import { resolveDataset } from '../models/weights/hub.js';
-import { resolvePackagePath } from '../registry/package-path.js';
+import { resolvePackagePath } from '../base/package-path.js';
 import { HOOKS, METRICS } from '../registry/registries.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, CACHE_DIR, LOGGER, OPTIONS, type Build, type Logger } from '../registry/tokens.js';

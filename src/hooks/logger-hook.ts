@@ -1,7 +1,7 @@
 import { open, readFile, type FileHandle } from 'node:fs/promises';
 import { inject } from 'inversify';
 import type { RunState } from '../engine/run-state.js';
-import { startProgress, type Progress } from '../loggers/progress.js';
+import { startProgress, type Progress } from '../base/progress.js';
 import { HOOKS } from '../registry/registries.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS, type Logger } from '../registry/tokens.js';

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { inject } from 'inversify';
 import { contactSheet, writePng } from '../datasets/image.js';
 import type { RunState } from '../engine/run-state.js';
-import { startProgress } from '../loggers/progress.js';
+import { startProgress } from '../base/progress.js';
 import { HOOKS } from '../registry/registries.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS, type Logger } from '../registry/tokens.js';

@@ -1,7 +1,7 @@
 /** Whether generated pictures show what their prompts ask for, by a classifier that no generator had a part in. */
 import { inject } from 'inversify';
 import type { Backend } from '../backends/backend.js';
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import { mostProbable, openClassifier, type PictureClassifier } from '../models/classifier-folder.js';
 import { PhraseFinder } from '../models/classifier-labels.js';
 import { METRICS } from '../registry/registries.js';

@@ -2,7 +2,7 @@
  * Training pictures made a little worse, as pictures are that come out of a decoder: softened and noisy. A classifier that
  * has seen only clean renderings takes such traces for features.
  */
-import type { RandomStream } from '../random/rng.js';
+import type { RandomStream } from '../base/rng.js';
 
 export interface Degradation {
   /** largest deviation of the noise, for values in [-1, 1] */

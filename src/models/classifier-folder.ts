@@ -2,7 +2,7 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Backend, Executable } from '../backends/backend.js';
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import { asImage, type Image } from '../image/picture.js';
 import { resample } from '../image/resample.js';
 import type { Logger } from '../registry/tokens.js';

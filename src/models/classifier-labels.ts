@@ -1,5 +1,5 @@
 /** What a text says that its picture shows: one phrase per attribute, found as whole words. */
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import { float32, type HostTensor } from '../tensor/host.js';
 
 /** Per attribute the phrases that it can have: `{ subject: ['dog', 'cat'], setting: ['on grass', 'at the beach'] }`. */

@@ -1,6 +1,6 @@
 /** A small residual network that says what a picture shows: its configuration, its graph, and what it starts from. */
-import { UserError } from '../errors.js';
-import type { Rng } from '../random/rng.js';
+import { UserError } from '../base/errors.js';
+import type { Rng } from '../base/rng.js';
 import { float32, sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
 import { mean, silu } from '../tensor/ops.js';
 import { input, type Tensor } from '../tensor/tensor.js';

@@ -1,5 +1,5 @@
 /** The transformer that both towers of CLIP share (transformers modeling_clip.py, CLIPEncoder). */
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import { add, attention, gelu, matmul, mul, quickGelu, reshape, softmax, transpose } from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { ConfigReader, type Allowed, type RawConfig } from './component-config.js';

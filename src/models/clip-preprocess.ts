@@ -1,5 +1,5 @@
 /** From a picture to what CLIP's vision tower is fed, as preprocessor_config.json says (transformers' CLIPImageProcessor). */
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import { asImage, image, type Image } from '../image/picture.js';
 import { resample, type Interpolation } from '../image/resample.js';
 import type { HostTensor } from '../tensor/host.js';

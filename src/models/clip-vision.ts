@@ -1,5 +1,5 @@
 /** CLIP's picture transformer (Dosovitskiy et al., arXiv 2010.11929; transformers modeling_clip.py, CLIPVisionModel). */
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import { add, concat, expand, gemm, narrow, reshape, transpose } from '../tensor/ops.js';
 import { dims, type Tensor } from '../tensor/tensor.js';
 import { clipEncoder, readTower, type ClipEncoderConfig } from './clip-encoder.js';

@@ -1,7 +1,7 @@
 /** A CLIP folder in transformers' CLIPModel format, opened and checked, and what its two towers compute. */
 import { access } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import type { Logger } from '../registry/tokens.js';
 import { gatherRows, reshape } from '../tensor/ops.js';
 import { input, type Tensor } from '../tensor/tensor.js';

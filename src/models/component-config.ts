@@ -1,5 +1,5 @@
 /** Reading the config.json of a model component: every field is honoured, known to be harmless, or refused by name. */
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 
 export type RawConfig = Readonly<Record<string, unknown>>;
 

@@ -2,10 +2,10 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inject } from 'inversify';
-import { writeFileAtomic } from '../atomic-file.js';
+import { writeFileAtomic } from '../base/atomic-file.js';
 import type { Feeds } from '../backends/backend.js';
-import { UserError } from '../errors.js';
-import type { Rng } from '../random/rng.js';
+import { UserError } from '../base/errors.js';
+import type { Rng } from '../base/rng.js';
 import { MODELS } from '../registry/registries.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS, type Logger } from '../registry/tokens.js';

@@ -1,8 +1,8 @@
 /** A pipeline folder made from another one: some components get new weights, everything else is copied. */
 import { cp, readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { writeFolderAtomic } from '../atomic-folder.js';
-import { UserError } from '../errors.js';
+import { writeFolderAtomic } from '../base/atomic-folder.js';
+import { UserError } from '../base/errors.js';
 import { readJson } from './pipeline-folder.js';
 import { forgetAbsent } from './weights/model-index.js';
 

@@ -3,10 +3,10 @@
  * arXiv 2207.12598), image decoder. Training uses the same encoders.
  */
 import { createHash } from 'node:crypto';
-import { ByteLru } from '../byte-lru.js';
-import { UserError } from '../errors.js';
+import { ByteLru } from '../base/byte-lru.js';
+import { UserError } from '../base/errors.js';
 import type { Executor } from '../backends/executor.js';
-import { Rng } from '../random/rng.js';
+import { Rng } from '../base/rng.js';
 import type { Logger } from '../registry/tokens.js';
 import { floats, float32, int32, scalar, sizeOf, type HostTensor } from '../tensor/host.js';
 import { add, concat, expand, mul, narrow, sub } from '../tensor/ops.js';

@@ -2,7 +2,7 @@
  * Knowledge distillation between two U-Nets that see the same noisy latents: the student is to find the noise, to predict
  * what the teacher predicts, and to reach similar hidden states on the way (Kim et al., arXiv 2305.15798, equations 1 to 4).
  */
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import { suggestion } from '../registry/validate.js';
 import { add, mean, mul, square, sub } from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';

@@ -1,5 +1,5 @@
 /** Two published recipes: which hidden states of the student follow which of the teacher, and how much each loss counts. */
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import type { UNetConfig } from './unet-config.js';
 
 /** Modules of the teacher's and of the student's U-Net; a block (after its down- or upsampler), a convolution or a linear layer. */

@@ -1,6 +1,6 @@
 /** The U-Net that is trained to imitate: made from the teacher by block removal, or taken from another pipeline. */
 import { join } from 'node:path';
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import type { Logger } from '../registry/tokens.js';
 import type { Shape } from '../tensor/host.js';
 import { studentConfig, studentWeights, type BlockRemoval } from './block-removal.js';

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import { derivePipeline, type WriteComponent } from './derived-pipeline.js';
 import type { FloatType } from './weights/convert.js';
 import { openSafetensors } from './weights/safetensors.js';

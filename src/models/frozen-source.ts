@@ -1,5 +1,5 @@
 /** Frozen parameters, read in place from a component's weight file. */
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import type { Shape } from '../tensor/host.js';
 import { cast } from '../tensor/ops.js';
 import { weight, type Tensor } from '../tensor/tensor.js';

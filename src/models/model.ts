@@ -3,7 +3,7 @@ import type { Executor } from '../backends/executor.js';
 import type { Feeds } from '../backends/backend.js';
 import type { HostTensor, Shape } from '../tensor/host.js';
 import type { Tensor, TensorType } from '../tensor/tensor.js';
-import type { Rng } from '../random/rng.js';
+import type { Rng } from '../base/rng.js';
 
 /** One training example; `prior` is its class picture when prior preservation is on. */
 export interface TrainSample {

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { open, readFile, type FileHandle } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import type { Logger } from '../registry/tokens.js';
 import { input } from '../tensor/tensor.js';
 import { clipText, parseClipTextConfig, type ClipTextConfig } from './clip-text.js';

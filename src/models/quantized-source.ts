@@ -7,7 +7,7 @@ import { dequantize, reshape, ZERO_POINT } from '../tensor/ops.js';
 import { weight, type Tensor } from '../tensor/tensor.js';
 import { FrozenSource } from './frozen-source.js';
 import { fingerprint } from './pipeline-folder.js';
-import { defaultCacheDir } from './weights/cache-dir.js';
+import { defaultCacheDir } from '../base/cache-dir.js';
 import { openSafetensors, writeSafetensorsStream, type TensorSpec } from './weights/safetensors.js';
 import type { TensorEntry, WeightFile } from './weights/weight-file.js';
 

@@ -1,8 +1,8 @@
 /** CLIPs that were never trained: start values, and complete folders of them. Same seed, same bytes. */
 import { join } from 'node:path';
-import { writeFileAtomic } from '../atomic-file.js';
-import { writeFolderAtomic } from '../atomic-folder.js';
-import { Rng } from '../random/rng.js';
+import { writeFileAtomic } from '../base/atomic-file.js';
+import { writeFolderAtomic } from '../base/atomic-folder.js';
+import { Rng } from '../base/rng.js';
 import { float32, scalar, sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
 import { parseClipConfig, recordClip, type ClipConfig } from './clip.js';
 import { parseClipPreprocess, preprocessorConfig } from './clip-preprocess.js';

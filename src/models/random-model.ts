@@ -1,10 +1,10 @@
 /** Complete pipeline folders with random weights, for tests, for measuring, and for a first look: same seed, same bytes. */
 import { cp, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeFileAtomic } from '../atomic-file.js';
-import { writeFolderAtomic } from '../atomic-folder.js';
-import { UserError } from '../errors.js';
-import { Rng } from '../random/rng.js';
+import { writeFileAtomic } from '../base/atomic-file.js';
+import { writeFolderAtomic } from '../base/atomic-folder.js';
+import { UserError } from '../base/errors.js';
+import { Rng } from '../base/rng.js';
 import { float32, sizeOf, type DType, type HostTensor, type Shape } from '../tensor/host.js';
 import { parseClipTextConfig } from './clip-text.js';
 import type { RawConfig } from './component-config.js';

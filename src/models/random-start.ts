@@ -1,5 +1,5 @@
 /** Start values of a network that was never trained. */
-import type { Rng } from '../random/rng.js';
+import type { Rng } from '../base/rng.js';
 import { float32, sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
 
 /** Option of models that can train from scratch. */

@@ -5,8 +5,8 @@
 import { join } from 'node:path';
 import { inject } from 'inversify';
 import type { Feeds } from '../backends/backend.js';
-import { UserError } from '../errors.js';
-import type { Rng } from '../random/rng.js';
+import { UserError } from '../base/errors.js';
+import type { Rng } from '../base/rng.js';
 import { MODELS } from '../registry/registries.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, LOGGER, OPTIONS, type Build, type Logger } from '../registry/tokens.js';

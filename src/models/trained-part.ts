@@ -1,7 +1,7 @@
 /** One network of a pipeline during training: frozen, adapted by LoRA, or trained whole. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Rng } from '../random/rng.js';
+import type { Rng } from '../base/rng.js';
 import { sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
 import { parameter } from '../tensor/tensor.js';
 import type { RawConfig } from './component-config.js';

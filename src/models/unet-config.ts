@@ -1,5 +1,5 @@
 /** config.json of a UNet2DConditionModel, with diffusers' defaults for what older files lack. */
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import { ConfigReader, type Allowed, type RawConfig } from './component-config.js';
 
 export interface UNetConfig {

@@ -1,5 +1,5 @@
 /** config.json of an AutoencoderKL. */
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import { ConfigReader, type Allowed, type RawConfig } from './component-config.js';
 
 export interface VaeConfig {

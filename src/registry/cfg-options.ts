@@ -1,6 +1,6 @@
 /** `--cfg-options a.b=c`: the last word on any value. */
 import { parse } from 'yaml';
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import { checkType, merge, type Origins, type Tree } from './merge.js';
 
 /** @param options each `path.to.key=value`, the value in YAML @throws UserError for one without `=` or with broken YAML */

@@ -1,7 +1,7 @@
 /** The one place that builds components: looks up, validates, injects. */
 import 'reflect-metadata';
 import { Container, type ServiceIdentifier } from 'inversify';
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import type { Tree } from './merge.js';
 import type { Registry } from './registry.js';
 import { BUILD, OPTIONS, type Build } from './tokens.js';

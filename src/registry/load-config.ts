@@ -2,12 +2,12 @@
 import { access, readdir } from 'node:fs/promises';
 import { basename, dirname, extname, join as joinPath, relative, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import { applyCfgOptions } from './cfg-options.js';
 import { definitionOf } from './define-config.js';
 import { loadModule, loadYaml } from './load-module.js';
 import { isBranch, isTree, join, merge, type Origins, type Tree } from './merge.js';
-import { packageRoot } from './package-path.js';
+import { packageRoot } from '../base/package-path.js';
 import { requirePlain } from './plain.js';
 import { isRef, resolveRefs } from './ref.js';
 import { suggestion } from './validate.js';

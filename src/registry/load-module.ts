@@ -4,8 +4,8 @@ import { register } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseDocument } from 'yaml';
-import { UserError } from '../errors.js';
-import { packageRoot } from './package-path.js';
+import { UserError } from '../base/errors.js';
+import { packageRoot } from '../base/package-path.js';
 import { ref } from './ref.js';
 import { stackFiles } from './stack.js';
 

@@ -1,5 +1,5 @@
 /** How configs combine: objects merge, lists and scalars replace, null removes, `_delete_` replaces an object whole. */
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 
 export type Tree = { readonly [key: string]: unknown };
 /** Leaf path (dotted) -> where its value was set. */

@@ -1,5 +1,5 @@
 /** A config is data: it is written to the work dir as YAML and read back. */
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import { join, type Origins, type Tree } from './merge.js';
 
 /** @throws UserError for the first function, class instance or other thing that YAML cannot hold */

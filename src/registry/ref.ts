@@ -1,5 +1,5 @@
 /** A value that repeats another one of the same config, looked up when everything is merged. */
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import { getPath, isTree, join, type Tree } from './merge.js';
 
 export interface Ref { readonly $ref: string }

@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { injectable } from 'inversify';
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import type { KindName } from './kinds.js';
 import type { OptionsSchema } from './schema.js';
 

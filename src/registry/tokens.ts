@@ -2,7 +2,7 @@
 import type { ServiceIdentifier } from 'inversify';
 import type { Backend } from '../backends/backend.js';
 import type { WorkDir } from '../engine/work-dir.js';
-import type { Rng } from '../random/rng.js';
+import type { Rng } from '../base/rng.js';
 import type { Registry } from './registry.js';
 
 export interface Logger {

@@ -1,7 +1,7 @@
 /** Checks a config, and every component in it, against the schemas: all mistakes at once, with the nearest valid name. */
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { closest, distance } from 'fastest-levenshtein';
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import { configSchema, evaluationSchema } from './config-schema.js';
 import { getPath, isTree, join, type Tree } from './merge.js';
 import type { KindName } from './kinds.js';

@@ -7,7 +7,7 @@ import { optimize } from '../../src/backends/optimize.js';
 import { ReferenceBackend } from '../../src/backends/reference/reference-backend.js';
 import type { Program } from '../../src/backends/backend.js';
 import { AdamW } from '../../src/engine/optimizers/adamw.js';
-import { Rng } from '../../src/random/rng.js';
+import { Rng } from '../../src/base/rng.js';
 import { float32, floats, scalar } from '../../src/tensor/host.js';
 import { add, gatherRows, minimum, mul, reshape, sqrt, square, sub, sum } from '../../src/tensor/ops.js';
 import { input, state, type Tensor } from '../../src/tensor/tensor.js';

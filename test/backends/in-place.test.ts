@@ -7,7 +7,7 @@ import { emitProgram } from '../../src/backends/onnx/emit.js';
 import { ReferenceBackend } from '../../src/backends/reference/reference-backend.js';
 import { optimize } from '../../src/backends/optimize.js';
 import { AdamW } from '../../src/engine/optimizers/adamw.js';
-import { Rng } from '../../src/random/rng.js';
+import { Rng } from '../../src/base/rng.js';
 import { float32, floats } from '../../src/tensor/host.js';
 import { add, matmul, mul, narrow, reshape, square, sub, sum, transpose } from '../../src/tensor/ops.js';
 import { grad } from '../../src/tensor/autodiff.js';

@@ -3,7 +3,7 @@ import { ReferenceBackend } from '../../src/backends/reference/reference-backend
 import { axisOrder, conversion, cut, ordered, transposed } from '../../src/backends/tfjs/layout.js';
 import { plan, type Step } from '../../src/backends/tfjs/plan.js';
 import { TfjsBackend } from '../../src/backends/tfjs/tfjs-backend.js';
-import { Rng } from '../../src/random/rng.js';
+import { Rng } from '../../src/base/rng.js';
 import { grad } from '../../src/tensor/autodiff.js';
 import { float32, floats, sizeOf, type HostTensor, type Shape } from '../../src/tensor/host.js';
 import { add, averagePool2x, concat, conv2d, layerNorm, matmul, mul, narrow, pad, reshape, silu, softmax, square, sum, transpose, upsampleNearest2x } from '../../src/tensor/ops.js';

@@ -19,7 +19,7 @@ import { AdamW } from '../../src/engine/optimizers/adamw.js';
 import { Parameters } from '../../src/engine/parameters.js';
 import { TrainStep } from '../../src/engine/train-step.js';
 import type { Model } from '../../src/models/model.js';
-import { Rng } from '../../src/random/rng.js';
+import { Rng } from '../../src/base/rng.js';
 import { createBuild } from '../../src/registry/container.js';
 import { MODELS } from '../../src/registry/registries.js';
 import { LOGGER } from '../../src/registry/tokens.js';

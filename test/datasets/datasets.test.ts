@@ -12,8 +12,8 @@ import { RandomCrop } from '../../src/datasets/transforms/random-crop.js';
 import { Resize } from '../../src/datasets/transforms/resize.js';
 import { ToTensor } from '../../src/datasets/transforms/to-tensor.js';
 import { Transform, type TransformSample } from '../../src/datasets/transforms/transform.js';
-import { UserError } from '../../src/errors.js';
-import { Rng } from '../../src/random/rng.js';
+import { UserError } from '../../src/base/errors.js';
+import { Rng } from '../../src/base/rng.js';
 import type { Build } from '../../src/registry/tokens.js';
 
 const FIXTURES = 'test/fixtures/datasets', DOGS = 'assets/dog-drawings';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { contactSheet, decodeImage, image, readImage, writePng } from '../../src/datasets/image.js';
 import { resample, type Interpolation } from '../../src/image/resample.js';
-import { UserError } from '../../src/errors.js';
+import { UserError } from '../../src/base/errors.js';
 
 const FIXTURES = 'test/fixtures/datasets';
 const fixture = async <T>(name: string): Promise<T> => JSON.parse(await readFile(join(FIXTURES, name), 'utf8')) as T;

@@ -1,10 +1,10 @@
 import t from 'tap';
-import { ByteLru } from '../../src/byte-lru.js';
+import { ByteLru } from '../../src/base/byte-lru.js';
 import { Dataset, type Sample } from '../../src/datasets/dataset.js';
 import { InfiniteSampler } from '../../src/datasets/infinite-sampler.js';
 import { DataLoader } from '../../src/datasets/loader.js';
-import { UserError } from '../../src/errors.js';
-import { Rng, type RandomStream } from '../../src/random/rng.js';
+import { UserError } from '../../src/base/errors.js';
+import { Rng, type RandomStream } from '../../src/base/rng.js';
 import { float32 } from '../../src/tensor/host.js';
 
 /** Sample i is the text "i" with one random value; picture 3 may be broken or of another size. */

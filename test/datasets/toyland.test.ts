@@ -9,7 +9,7 @@ import { ACCESSORIES, COLOURS, HEX, PATTERNS, SETTINGS, SUBJECTS, VOCABULARY } f
 import { ToylandDataset } from '../../src/datasets/toyland-dataset.js';
 import { RandomHorizontalFlip } from '../../src/datasets/transforms/random-horizontal-flip.js';
 import { ToTensor } from '../../src/datasets/transforms/to-tensor.js';
-import { Rng } from '../../src/random/rng.js';
+import { Rng } from '../../src/base/rng.js';
 import type { Build } from '../../src/registry/tokens.js';
 
 const DRAWS = 5000;

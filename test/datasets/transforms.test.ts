@@ -7,8 +7,8 @@ import { RandomCrop } from '../../src/datasets/transforms/random-crop.js';
 import { RandomHorizontalFlip } from '../../src/datasets/transforms/random-horizontal-flip.js';
 import { Resize } from '../../src/datasets/transforms/resize.js';
 import { ToTensor } from '../../src/datasets/transforms/to-tensor.js';
-import { UserError } from '../../src/errors.js';
-import { Rng } from '../../src/random/rng.js';
+import { UserError } from '../../src/base/errors.js';
+import { Rng } from '../../src/base/rng.js';
 
 const stream = (i = 0) => new Rng(7).stream('data', i);
 const sample = (img: Image) => ({ img, text: 'a dog' });

@@ -3,7 +3,7 @@ import t from 'tap';
 import { Parameters } from '../../src/engine/parameters.js';
 import { ReferenceBackend } from '../../src/backends/reference/reference-backend.js';
 import { float32, floats, type HostTensor } from '../../src/tensor/host.js';
-import { Rng } from '../../src/random/rng.js';
+import { Rng } from '../../src/base/rng.js';
 import { input } from '../../src/tensor/tensor.js';
 
 const SHAPES = new Map([['a', [300, 300]], ['large', [1024, 1025]], ['b', [50_001]], ['c', []]]);

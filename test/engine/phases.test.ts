@@ -9,7 +9,7 @@ import { Phases } from '../../src/engine/phases.js';
 import { Runner } from '../../src/engine/runner.js';
 import { WorkDir } from '../../src/engine/work-dir.js';
 import { resolveDataset } from '../../src/models/weights/hub.js';
-import { Rng } from '../../src/random/rng.js';
+import { Rng } from '../../src/base/rng.js';
 import { createBuild } from '../../src/registry/container.js';
 import { loadConfig } from '../../src/registry/load-config.js';
 import { LOGGER, RNG, WORK_DIR, type Logger } from '../../src/registry/tokens.js';

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap';
 import { type AttributeAccuracy, wilson } from '../../src/metrics/attribute-accuracy.js';
 import type { Evidence, Rows } from '../../src/metrics/metric.js';
 import { ImageClassifier } from '../../src/models/image-classifier.js';
-import { Rng } from '../../src/random/rng.js';
+import { Rng } from '../../src/base/rng.js';
 import { float32, type HostTensor } from '../../src/tensor/host.js';
 import { ReferenceBackend } from '../../src/backends/reference/reference-backend.js';
 import { createBuild } from '../../src/registry/container.js';

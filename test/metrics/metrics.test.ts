@@ -7,7 +7,7 @@ import { FrechetDistance } from '../../src/metrics/frechet-distance.js';
 import { bootstrapHalfWidths, studentHalfWidth, tQuantile } from '../../src/metrics/interval.js';
 import { Metric, type Evidence, type Rows } from '../../src/metrics/metric.js';
 import { cholesky, eigenvalues, sandwich } from '../../src/metrics/symmetric.js';
-import { Rng } from '../../src/random/rng.js';
+import { Rng } from '../../src/base/rng.js';
 
 const rows = (...values: number[][]): Rows => values.map((row) => Float32Array.from(row));
 const evidence = (parts: Partial<Evidence>): Evidence => ({ generated: [], texts: [], reference: [], instances: [], judged: [], ...parts });

@@ -7,7 +7,7 @@ import { openPipeline, readJson } from '../../src/models/pipeline-folder.js';
 import { LAYOUTS, writeRandomModel } from '../../src/models/random-model.js';
 import { Scope } from '../../src/models/layers/scope.js';
 import { vaeDecode, vaeEncode } from '../../src/models/vae.js';
-import { Rng } from '../../src/random/rng.js';
+import { Rng } from '../../src/base/rng.js';
 import { createBuild } from '../../src/registry/container.js';
 import { MODELS } from '../../src/registry/registries.js';
 import { LOGGER } from '../../src/registry/tokens.js';

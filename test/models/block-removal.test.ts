@@ -1,7 +1,7 @@
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import { UserError } from '../../src/errors.js';
+import { UserError } from '../../src/base/errors.js';
 import { BLOCK_REMOVALS, compressPipeline, studentConfig, studentKey, studentKeys, writeStudent, type BlockRemoval } from '../../src/models/block-removal.js';
 import type { RawConfig } from '../../src/models/component-config.js';
 import { derivePipeline } from '../../src/models/derived-pipeline.js';

@@ -14,7 +14,7 @@ import type { ContrastiveCLIP } from '../../src/models/contrastive-clip.js';
 import { readJson } from '../../src/models/pipeline-folder.js';
 import { writeRandomClip } from '../../src/models/random-clip.js';
 import { openSafetensors } from '../../src/models/weights/safetensors.js';
-import { Rng } from '../../src/random/rng.js';
+import { Rng } from '../../src/base/rng.js';
 import { createBuild } from '../../src/registry/container.js';
 import { MODELS } from '../../src/registry/registries.js';
 import { LOGGER } from '../../src/registry/tokens.js';

@@ -22,7 +22,7 @@ import { LAYOUTS, writeRandomModel } from '../../src/models/random-model.js';
 import { NoiseSchedule } from '../../src/models/schedulers/noise-schedule.js';
 import { parseUNetConfig } from '../../src/models/unet-config.js';
 import { openSafetensors } from '../../src/models/weights/safetensors.js';
-import { Rng } from '../../src/random/rng.js';
+import { Rng } from '../../src/base/rng.js';
 import { createBuild } from '../../src/registry/container.js';
 import { MODELS } from '../../src/registry/registries.js';
 import { LOGGER } from '../../src/registry/tokens.js';

@@ -7,7 +7,7 @@ import { TfjsBackend } from '../../src/backends/tfjs/tfjs-backend.js';
 import { loadComponents } from '../../src/components.js';
 import { programMemory } from '../../src/engine/plan-memory.js';
 import type { Model } from '../../src/models/model.js';
-import { Rng } from '../../src/random/rng.js';
+import { Rng } from '../../src/base/rng.js';
 import { createBuild } from '../../src/registry/container.js';
 import { MODELS } from '../../src/registry/registries.js';
 import { LOGGER } from '../../src/registry/tokens.js';

@@ -12,7 +12,7 @@ import { classifierLogits, classifierShapes } from '../../src/models/classifier-
 import type { ImageClassifier } from '../../src/models/image-classifier.js';
 import { Scope } from '../../src/models/layers/scope.js';
 import type { TrainSample } from '../../src/models/model.js';
-import { Rng } from '../../src/random/rng.js';
+import { Rng } from '../../src/base/rng.js';
 import { createBuild } from '../../src/registry/container.js';
 import { MODELS } from '../../src/registry/registries.js';
 import { LOGGER } from '../../src/registry/tokens.js';

@@ -8,7 +8,7 @@ import { LaterTimeSteps } from '../../src/models/timesteps/later-time-steps.js';
 import { RangeTimeSteps } from '../../src/models/timesteps/range-time-steps.js';
 import { TimeSteps } from '../../src/models/timesteps/time-steps.js';
 import type { Timesteps } from '../../src/models/timesteps/timesteps.js';
-import { Rng } from '../../src/random/rng.js';
+import { Rng } from '../../src/base/rng.js';
 
 const stream = () => new Rng(4).stream('noise');
 const mean = (values: ArrayLike<number>): number => Array.from(values).reduce((sum, x) => sum + x, 0) / values.length;

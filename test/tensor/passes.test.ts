@@ -1,6 +1,6 @@
 import t from 'tap';
 import { ReferenceBackend } from '../../src/backends/reference/reference-backend.js';
-import { Rng } from '../../src/random/rng.js';
+import { Rng } from '../../src/base/rng.js';
 import { grad } from '../../src/tensor/autodiff.js';
 import { float32, int32, sizeOf, type HostTensor } from '../../src/tensor/host.js';
 import { add, cast, exp, gemm, layerNorm, matmul, mul, reshape, sub, sum, tanh } from '../../src/tensor/ops.js';

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { ReferenceBackend } from '../../src/backends/reference/reference-backend.js';
-import { Rng } from '../../src/random/rng.js';
+import { Rng } from '../../src/base/rng.js';
 import { grad } from '../../src/tensor/autodiff.js';
 import { floats, sizeOf, type HostTensor } from '../../src/tensor/host.js';
 import { add, mul, sum } from '../../src/tensor/ops.js';

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import ts from 'typescript';
-import { packageRoot } from '../../src/registry/package-path.js';
+import { packageRoot } from '../../src/base/package-path.js';
 
 const cli = fileURLToPath(new URL('../../tools/cli.js', import.meta.url));
 

@@ -19,7 +19,7 @@ async function convert(model: string, { out, dtype }: { out?: string; dtype?: Fl
   const { convertFolder } = await import('../../src/models/weights/convert-folder.js');
   const { resolveModel } = await import('../../src/models/weights/hub.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
-  const { UserError } = await import('../../src/errors.js');
+  const { UserError } = await import('../../src/base/errors.js');
   const log = new ConsoleLogger();
   if (!existsSync(model) && out === undefined) throw new UserError(`${model}: no such folder; to convert a model of the hub, say where to with --out`);
   const written = await convertFolder(await resolveModel(model, { log }), { out, dtype, log });

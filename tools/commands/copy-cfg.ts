@@ -14,9 +14,9 @@ async function copy(name: string, dest: string, { force }: { force?: boolean }):
   const { constants, copyFile, stat } = await import('node:fs/promises');
   const { basename, join } = await import('node:path');
   const { builtInConfigs, displayName } = await import('../../src/registry/load-config.js');
-  const { packageRoot } = await import('../../src/registry/package-path.js');
+  const { packageRoot } = await import('../../src/base/package-path.js');
   const { suggestion } = await import('../../src/registry/validate.js');
-  const { UserError } = await import('../../src/errors.js');
+  const { UserError } = await import('../../src/base/errors.js');
   const configs = await builtInConfigs();
   const found = configs.get(name);
   if (!found) throw new UserError(`${name}: no built-in config of that name${suggestion(name, [...configs.keys()])}`);

@@ -42,7 +42,7 @@ async function describeComponent(name: string, { json }: DescribeOptions, config
   const { loadComponents } = await import('../../src/components.js');
   const { componentNames, componentText, findComponents } = await import('../../src/registry/describe.js');
   const { suggestion } = await import('../../src/registry/validate.js');
-  const { UserError } = await import('../../src/errors.js');
+  const { UserError } = await import('../../src/base/errors.js');
   await loadComponents();
   const found = findComponents(name);
   if (found.length === 0) throw new UserError(`${name}: no component or config of that name${suggestion(name, [...configs, ...componentNames()])}`);

@@ -30,7 +30,7 @@ async function doctor({ linkTensorflow: folder }: { linkTensorflow?: string }): 
 
 async function machine(): Promise<Finding[]> {
   const { availableParallelism, totalmem } = await import('node:os');
-  const { packageVersion } = await import('../../src/engine/version.js');
+  const { packageVersion } = await import('../../src/base/version.js');
   const gib = (totalmem() / 2 ** 30).toFixed(0);
   return [
     { what: 'version', found: packageVersion },

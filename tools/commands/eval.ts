@@ -82,7 +82,7 @@ async function evalCommand(model: string | undefined, options: EvalOptions): Pro
   const { runEvaluation } = await import('../../src/engine/evaluate-run.js');
   const { evaluationText } = await import('../../src/engine/evaluate-text.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
-  const { Interrupted, UserError } = await import('../../src/errors.js');
+  const { Interrupted, UserError } = await import('../../src/base/errors.js');
   const { parse } = await import('yaml');
   type Settings = Parameters<typeof runEvaluation>[0]['config'];
 

@@ -10,7 +10,7 @@ export function register(program: Command): void {
 
 async function list(pattern = ''): Promise<void> {
   const { builtInConfigs, displayName } = await import('../../src/registry/load-config.js');
-  const { UserError } = await import('../../src/errors.js');
+  const { UserError } = await import('../../src/base/errors.js');
   const all = [...await builtInConfigs()].sort(([a], [b]) => (a < b ? -1 : 1));
   const configs = all.filter(([name]) => name.includes(pattern));
   if (configs.length === 0) throw new UserError(`${pattern}: no built-in config has that in its name; known: ${all.map(([name]) => name).join(', ')}`);

@@ -27,7 +27,7 @@ Examples:
 async function makeModel(layout: string, { out, dtype, seed, vae, clip }: MakeModelOptions): Promise<void> {
   const { LAYOUTS, writeRandomModel } = await import('../../src/models/random-model.js');
   const { suggestion } = await import('../../src/registry/validate.js');
-  const { UserError } = await import('../../src/errors.js');
+  const { UserError } = await import('../../src/base/errors.js');
   const { VOCABULARY } = await import('../../src/datasets/toyland/world.js');
   const { CLIP_LAYOUTS, writeRandomClip } = await import('../../src/models/random-clip.js');
   const known = [...Object.keys(LAYOUTS), ...Object.keys(CLIP_LAYOUTS)];

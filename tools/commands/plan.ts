@@ -39,7 +39,7 @@ async function planCommand(nameOrPath: string, options: PlanCommandOptions): Pro
   const { machineMemory, plan } = await import('../../src/engine/plan.js');
   const { fitting } = await import('../../src/engine/plan-fit.js');
   const { planText } = await import('../../src/engine/plan-text.js');
-  const { UserError } = await import('../../src/errors.js');
+  const { UserError } = await import('../../src/base/errors.js');
 
   const { limit, available } = options.memory === undefined ? machineMemory() : { limit: Number(options.memory) * 2 ** 30, available: undefined };
   if (!(limit > 0)) throw new UserError(`--memory: ${options.memory}: not a size; give GiB, such as 8`);

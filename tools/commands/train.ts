@@ -38,7 +38,7 @@ async function trainCommand(nameOrPath: string, options: TrainCommandOptions): P
   const { backendType } = await import('../../src/engine/build-backend.js');
   const { train } = await import('../../src/engine/train.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
-  const { Interrupted } = await import('../../src/errors.js');
+  const { Interrupted } = await import('../../src/base/errors.js');
 
   const { name, file, config: merged } = await loadConfig(nameOrPath, [...(options.cfgOptions ?? []), ...(options.seed === undefined ? [] : [`randomness.seed=${options.seed}`])]);
   await loadComponents();

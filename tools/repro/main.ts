@@ -6,7 +6,7 @@ import { availableParallelism, cpus } from 'node:os';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
-import { writeFileAtomic } from '../../src/atomic-file.js';
+import { writeFileAtomic } from '../../src/base/atomic-file.js';
 import { writePage } from './page.js';
 import type { Marker } from './result.js';
 import { ALL_STAGES, EXPERIMENTS, markerOf, type Stage } from './stages.js';

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { writeFileAtomic } from '../../src/atomic-file.js';
+import { writeFileAtomic } from '../../src/base/atomic-file.js';
 import type { Evaluation } from '../../src/engine/evaluate-run.js';
 import { valueOf, withInterval, type Marker, type Result } from './result.js';
 import { evaluationOf, EXPERIMENTS, markerOf, type Stage } from './stages.js';

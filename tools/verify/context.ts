@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Backend } from '../../src/backends/backend.js';
-import { UserError } from '../../src/errors.js';
+import { UserError } from '../../src/base/errors.js';
 import { studentConfig, studentWeights, type BlockRemoval } from '../../src/models/block-removal.js';
 import { parseClipTextConfig, type ClipTextConfig } from '../../src/models/clip-text.js';
 import type { RawConfig } from '../../src/models/component-config.js';

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { loadComponents } from '../../src/components.js';
 import { OnnxRuntimeBackend } from '../../src/backends/onnxruntime/onnxruntime-backend.js';
-import { UserError } from '../../src/errors.js';
+import { UserError } from '../../src/base/errors.js';
 import { validateComponent } from '../../src/registry/validate.js';
 import { BACKENDS } from '../../src/registry/registries.js';
 import type { Registry } from '../../src/registry/registry.js';

@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Executor } from '../../src/backends/executor.js';
-import { UserError } from '../../src/errors.js';
+import { UserError } from '../../src/base/errors.js';
 import { studentKeys, type BlockRemoval } from '../../src/models/block-removal.js';
 import { clipText } from '../../src/models/clip-text.js';
 import { DiffusionPipeline } from '../../src/models/diffusion-pipeline.js';

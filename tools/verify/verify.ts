@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Backend } from '../../src/backends/backend.js';
-import { UserError } from '../../src/errors.js';
+import { UserError } from '../../src/base/errors.js';
 import { Golden } from './context.js';
 import { checkTextEncoder, checkTimestepEmbedding, checkTokenizer, checkUnet, checkVae } from './networks.js';
 import { checkAdapters, checkBlockRemoval, checkPipeline, checkTorchBin } from './pipelines.js';

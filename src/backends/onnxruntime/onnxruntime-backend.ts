@@ -1,7 +1,7 @@
 import { availableParallelism, tmpdir } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { inject, optional } from 'inversify';
-import { UserError } from '../../errors.js';
+import { UserError } from '../../base/errors.js';
 import { BACKENDS } from '../../registry/registries.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { CACHE_DIR, LOGGER, OPTIONS, type Logger } from '../../registry/tokens.js';

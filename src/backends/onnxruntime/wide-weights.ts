@@ -7,8 +7,8 @@
 import { createHash } from 'node:crypto';
 import { open, realpath, stat, statfs, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { writeFileAtomic } from '../../atomic-file.js';
-import { UserError } from '../../errors.js';
+import { writeFileAtomic } from '../../base/atomic-file.js';
+import { UserError } from '../../base/errors.js';
 import type { Logger } from '../../registry/tokens.js';
 import { bfloat16sToFloats, float16sToFloats } from '../../tensor/half.js';
 import { rewrite } from '../../tensor/passes/rewrite.js';

@@ -9,7 +9,7 @@ import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { UserError } from '../../errors.js';
+import { UserError } from '../../base/errors.js';
 import { missingParts } from './diagnose.js';
 import { NATIVE_PACKAGES } from './runtime.js';
 

@@ -1,6 +1,6 @@
 /** Which TensorFlow.js runs: packages are optional, and looked for only when a program is compiled. */
 import util from 'node:util';
-import { UserError } from '../../errors.js';
+import { UserError } from '../../base/errors.js';
 import type { Logger } from '../../registry/tokens.js';
 import type { Tfjs } from '../../tensor/primitive.js';
 

@@ -2,7 +2,7 @@
  * Subjects of their own for DreamBooth: figures of toyland painted as no training picture is, in colours that are not
  * among its eight and with marks that it does not have.
  */
-import { Rng, type RandomStream } from '../../random/rng.js';
+import { Rng, type RandomStream } from '../../base/rng.js';
 import type { Image } from '../image.js';
 import { renderToyland, type Paint } from './render.js';
 import { SETTINGS, type Setting, type Subject } from './world.js';

@@ -1,6 +1,6 @@
 /** Pictures of scenes: SVG, rasterised by sharp (librsvg). */
 import sharp from 'sharp';
-import type { RandomStream } from '../../random/rng.js';
+import type { RandomStream } from '../../base/rng.js';
 import { image, type Image } from '../image.js';
 import type { Scene } from './scene.js';
 import { BACKDROPS } from './settings.js';

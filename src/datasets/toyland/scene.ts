@@ -1,5 +1,5 @@
 /** What is in a picture, drawn by lot, and its caption. */
-import type { RandomStream, Rng } from '../../random/rng.js';
+import type { RandomStream, Rng } from '../../base/rng.js';
 import {
   ACCESSORIES, COLOURS, OPENINGS, PATTERNS, SETTINGS, SIZES, SUBJECTS,
   type Accessory, type Colour, type Pattern, type Setting, type Size, type Subject,

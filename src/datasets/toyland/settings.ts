@@ -1,5 +1,5 @@
 /** The settings as SVG of 64x64: what is behind the subject, and what is before it. Details vary by lot. */
-import type { RandomStream } from '../../random/rng.js';
+import type { RandomStream } from '../../base/rng.js';
 import type { Setting } from './world.js';
 
 export interface Backdrop {

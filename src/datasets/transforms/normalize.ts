@@ -1,5 +1,5 @@
 import { inject } from 'inversify';
-import { UserError } from '../../errors.js';
+import { UserError } from '../../base/errors.js';
 import { TRANSFORMS } from '../../registry/registries.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';

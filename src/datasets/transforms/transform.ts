@@ -1,5 +1,5 @@
-import { UserError } from '../../errors.js';
-import type { RandomStream } from '../../random/rng.js';
+import { UserError } from '../../base/errors.js';
+import type { RandomStream } from '../../base/rng.js';
 import type { HostTensor } from '../../tensor/host.js';
 import { asImage, type Image } from '../image.js';
 

@@ -1,5 +1,5 @@
 /** The low-rank pairs of one network, as parameters to train or as values to apply. */
-import type { Rng } from '../../random/rng.js';
+import type { Rng } from '../../base/rng.js';
 import { float32, sizeOf, type HostTensor, type Shape } from '../../tensor/host.js';
 import { parameter, weight, type Tensor } from '../../tensor/tensor.js';
 import type { Adapter, ParamSource } from '../layers/scope.js';

@@ -1,6 +1,6 @@
 /** LoRA options with PEFT's names and meaning (peft 0.8, LoraConfig). */
 import { closest } from 'fastest-levenshtein';
-import { UserError } from '../../errors.js';
+import { UserError } from '../../base/errors.js';
 import type { Shape } from '../../tensor/host.js';
 
 /** Schema of `unet_lora_config`; null switches LoRA off. */

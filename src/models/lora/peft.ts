@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UserError } from '../../errors.js';
-import { writeFileAtomic } from '../../atomic-file.js';
+import { UserError } from '../../base/errors.js';
+import { writeFileAtomic } from '../../base/atomic-file.js';
 import type { HostTensor, Shape } from '../../tensor/host.js';
 import { readJson } from '../pipeline-folder.js';
 import { openSafetensors, writeSafetensors } from '../weights/safetensors.js';

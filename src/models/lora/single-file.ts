@@ -1,5 +1,5 @@
 /** LoRA in one file for several networks: as diffusers saves it, and as kohya's scripts and A1111 / ComfyUI read it. */
-import { UserError } from '../../errors.js';
+import { UserError } from '../../base/errors.js';
 import { float32, floats, sizeOf, type HostTensor, type Shape } from '../../tensor/host.js';
 import { openSafetensors, writeSafetensors } from '../weights/safetensors.js';
 import type { AdapterValues, Side } from './lora-adapter.js';

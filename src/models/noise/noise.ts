@@ -1,5 +1,5 @@
 /** The noise that is added to latents in training. */
-import type { RandomStream } from '../../random/rng.js';
+import type { RandomStream } from '../../base/rng.js';
 import type { Shape } from '../../tensor/host.js';
 
 export abstract class Noise {

@@ -1,5 +1,5 @@
 import { inject } from 'inversify';
-import type { RandomStream } from '../../random/rng.js';
+import type { RandomStream } from '../../base/rng.js';
 import { NOISE } from '../../registry/registries.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';

@@ -1,4 +1,4 @@
-import type { RandomStream } from '../../random/rng.js';
+import type { RandomStream } from '../../base/rng.js';
 import { NOISE } from '../../registry/registries.js';
 import type { OptionsSchema } from '../../registry/schema.js';
 import { sizeOf, type Shape } from '../../tensor/host.js';

@@ -1,5 +1,5 @@
 /** How much noise each training timestep carries. Rounded to float32 at the same places as diffusers. */
-import { UserError } from '../../errors.js';
+import { UserError } from '../../base/errors.js';
 import { PREDICTION_TYPES, choiceOption, numberOption, refuse, type PredictionType, type SchedulerConfig } from './scheduler-options.js';
 
 const f32 = Math.fround;

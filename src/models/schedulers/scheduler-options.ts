@@ -1,5 +1,5 @@
 /** Reads `scheduler_config.json`: values of the right kind, diffusers' defaults for what is missing. */
-import { UserError } from '../../errors.js';
+import { UserError } from '../../base/errors.js';
 
 export type SchedulerConfig = Readonly<Record<string, unknown>>;
 const WHERE = 'scheduler_config.json';

@@ -1,5 +1,5 @@
 /** Samplers: how noise becomes a picture in few steps. Names and defaults as diffusers 0.26. */
-import { UserError } from '../../errors.js';
+import { UserError } from '../../base/errors.js';
 import { NoiseSchedule } from './noise-schedule.js';
 
 export abstract class Scheduler {

@@ -1,4 +1,4 @@
-import type { RandomStream } from '../../random/rng.js';
+import type { RandomStream } from '../../base/rng.js';
 
 /**
  * A timestep in [0, total), where those in [begin, end) are `multiplier` times as likely as the others.

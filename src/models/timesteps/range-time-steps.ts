@@ -1,6 +1,6 @@
 import { inject } from 'inversify';
-import { UserError } from '../../errors.js';
-import type { RandomStream } from '../../random/rng.js';
+import { UserError } from '../../base/errors.js';
+import type { RandomStream } from '../../base/rng.js';
 import { TIMESTEPS } from '../../registry/registries.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';

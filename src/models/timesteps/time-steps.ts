@@ -1,4 +1,4 @@
-import type { RandomStream } from '../../random/rng.js';
+import type { RandomStream } from '../../base/rng.js';
 import { TIMESTEPS } from '../../registry/registries.js';
 import type { OptionsSchema } from '../../registry/schema.js';
 import { Timesteps } from './timesteps.js';

@@ -1,8 +1,8 @@
 /** PyTorch weights of a pipeline or component folder as safetensors, in place or into a new folder. */
 import { copyFile, mkdir, readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { writeFolderAtomic } from '../../atomic-folder.js';
-import { UserError } from '../../errors.js';
+import { writeFolderAtomic } from '../../base/atomic-folder.js';
+import { UserError } from '../../base/errors.js';
 import type { Logger } from '../../registry/tokens.js';
 import type { FloatType } from './convert.js';
 import { forgetAbsent } from './model-index.js';

@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs';
 import { constants, copyFile, mkdir, open, rename, rm, stat, symlink } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { UserError } from '../../errors.js';
+import { UserError } from '../../base/errors.js';
 
 export interface RemoteFile {
   readonly path: string;

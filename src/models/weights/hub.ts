@@ -5,9 +5,9 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type * as Hub from '@huggingface/hub';
-import { writeFileAtomic } from '../../atomic-file.js';
-import { UserError } from '../../errors.js';
-import { resolvePackagePath } from '../../registry/package-path.js';
+import { writeFileAtomic } from '../../base/atomic-file.js';
+import { UserError } from '../../base/errors.js';
+import { resolvePackagePath } from '../../base/package-path.js';
 import type { Logger } from '../../registry/tokens.js';
 import { fetchIntoCache, reason, type DownloadSettings, type RemoteFile } from './hub-download.js';
 import { datasetFiles, modelFiles } from './hub-files.js';

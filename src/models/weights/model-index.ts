@@ -1,6 +1,6 @@
 /** `model_index.json`, which lists a pipeline's components. */
 import { readFile, writeFile } from 'node:fs/promises';
-import { UserError } from '../../errors.js';
+import { UserError } from '../../base/errors.js';
 
 /** A pipeline from the hub comes without its safety checker; left in the index, diffusers would look for it. */
 export async function forgetAbsent(path: string, folders: readonly string[]): Promise<void> {

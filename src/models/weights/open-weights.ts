@@ -1,7 +1,7 @@
 /** Finds the weights of a component folder as the hub publishes them. */
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { UserError } from '../../errors.js';
+import { UserError } from '../../base/errors.js';
 import type { Logger } from '../../registry/tokens.js';
 import { openSafetensors, SafetensorsFile } from './safetensors.js';
 import { convertedBin } from './torch-bin-cache.js';

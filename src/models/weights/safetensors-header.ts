@@ -3,7 +3,7 @@
  * Format: https://github.com/huggingface/safetensors#format
  */
 import type { FileHandle } from 'node:fs/promises';
-import { UserError } from '../../errors.js';
+import { UserError } from '../../base/errors.js';
 import { bytesPerElement, sizeOf, type DType, type Shape } from '../../tensor/host.js';
 import type { TensorEntry } from './weight-file.js';
 

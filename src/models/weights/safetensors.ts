@@ -1,8 +1,8 @@
 /** Safetensors files. Tensors are read by byte range, so a file of any size costs only what is asked of it. */
 import { open, type FileHandle } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { writeFileAtomic } from '../../atomic-file.js';
-import { UserError } from '../../errors.js';
+import { writeFileAtomic } from '../../base/atomic-file.js';
+import { UserError } from '../../base/errors.js';
 import { sizeOf, type DType, type HostTensor, type TypedArray } from '../../tensor/host.js';
 import { toFloat32 } from './convert.js';
 import { layOut, readHeader, type TensorSpec } from './safetensors-header.js';

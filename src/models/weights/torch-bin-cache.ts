@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { UserError } from '../../errors.js';
+import { UserError } from '../../base/errors.js';
 import type { Logger } from '../../registry/tokens.js';
-import { defaultCacheDir } from './cache-dir.js';
+import { defaultCacheDir } from '../../base/cache-dir.js';
 import { openTorchBins } from './torch-bin.js';
 import { writeAs } from './write-as.js';
 

@@ -4,7 +4,7 @@
  */
 import { open, type FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
-import { UserError } from '../../errors.js';
+import { UserError } from '../../base/errors.js';
 import { bytesPerElement, sizeOf, type HostTensor } from '../../tensor/host.js';
 import { PickleError, unpickle } from './pickle.js';
 import { readFully } from './safetensors.js';

@@ -1,5 +1,5 @@
 /** Stored tensors, of any format, as one safetensors file. */
-import { UserError } from '../../errors.js';
+import { UserError } from '../../base/errors.js';
 import { floats, type HostTensor } from '../../tensor/host.js';
 import { fromFloat32, isFloat, toFloat32, type FloatType } from './convert.js';
 import type { TensorSpec } from './safetensors-header.js';

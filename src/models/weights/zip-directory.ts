@@ -3,7 +3,7 @@
  * read, so the file may have any size (zip64 included). Format: PKWARE APPNOTE 6.3.
  */
 import type { FileHandle } from 'node:fs/promises';
-import { UserError } from '../../errors.js';
+import { UserError } from '../../base/errors.js';
 import { readFully } from './safetensors.js';
 
 export interface ZipEntry {

@@ -1,7 +1,7 @@
 import { readdir, readFile, rename, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import { UserError } from '../../../src/errors.js';
+import { UserError } from '../../../src/base/errors.js';
 import { fromFloat32, toFloat32 } from '../../../src/models/weights/convert.js';
 import { openWeights } from '../../../src/models/weights/open-weights.js';
 import { openSafetensors, writeSafetensors, writeSafetensorsStream } from '../../../src/models/weights/safetensors.js';

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { philox, Rng } from '../../src/random/rng.js';
+import { philox, Rng } from '../../src/base/rng.js';
 
 const block = (counter: number[], key: [number, number]): string[] => {
   const out = new Uint32Array(4);
