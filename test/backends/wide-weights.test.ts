@@ -5,7 +5,7 @@ import t, { type Test } from 'tap';
 import type { Program } from '../../src/backends/backend.js';
 import { OnnxRuntimeBackend } from '../../src/backends/onnxruntime/onnxruntime-backend.js';
 import { largeWidenings } from '../../src/backends/onnxruntime/wide-weights.js';
-import { programMemory } from '../../src/engine/plan-memory.js';
+import { programMemory } from '../../src/planning/memory.js';
 import { floatToBfloat16, floatToFloat16 } from '../../src/tensor/half.js';
 import { floats, scalar } from '../../src/tensor/host.js';
 import { cast, mul, narrow, reshape } from '../../src/tensor/ops.js';

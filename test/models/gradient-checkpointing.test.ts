@@ -5,7 +5,7 @@ import { optimize } from '../../src/backends/optimize.js';
 import { ReferenceBackend } from '../../src/backends/reference/reference-backend.js';
 import { TfjsBackend } from '../../src/backends/tfjs/tfjs-backend.js';
 import { loadComponents } from '../../src/components.js';
-import { programMemory } from '../../src/engine/plan-memory.js';
+import { programMemory } from '../../src/planning/memory.js';
 import type { Model } from '../../src/models/model.js';
 import { Rng } from '../../src/base/rng.js';
 import { createBuild } from '../../src/registry/container.js';

@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { Plan } from '../../src/engine/plan.js';
+import type { Plan } from '../../src/planning/plan.js';
 import { Project, refuses } from '../fixtures/tools/cli.js';
 
 t.setTimeout(120_000);

@@ -36,9 +36,9 @@ async function planCommand(nameOrPath: string, options: PlanCommandOptions): Pro
   const { validateConfig } = await import('../../src/registry/validate.js');
   const { backendType } = await import('../../src/engine/build-backend.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
-  const { machineMemory, plan } = await import('../../src/engine/plan.js');
-  const { fitting } = await import('../../src/engine/plan-fit.js');
-  const { planText } = await import('../../src/engine/plan-text.js');
+  const { machineMemory, plan } = await import('../../src/planning/plan.js');
+  const { fitting } = await import('../../src/planning/fit.js');
+  const { planText } = await import('../../src/planning/plan-text.js');
   const { UserError } = await import('../../src/base/errors.js');
 
   const { limit, available } = options.memory === undefined ? machineMemory() : { limit: Number(options.memory) * 2 ** 30, available: undefined };

@@ -12,12 +12,12 @@ import { PICTURE_CACHE_BYTES } from '../datasets/pipeline.js';
 import { MOMENTS_CACHE_BYTES } from '../models/diffusion-pipeline.js';
 import type { Model, SampleRequest } from '../models/model.js';
 import type { Rng } from '../base/rng.js';
-import { classImageFingerprint } from './class-image-generator.js';
-import { Parameters, purposeOf } from './parameters.js';
+import { classImageFingerprint } from '../engine/class-image-generator.js';
+import { Parameters, purposeOf } from '../engine/parameters.js';
 import type { PlanBackend, PlannedProgram } from './plan-backend.js';
-import { RunHooks } from './run-hooks.js';
-import type { RunParts } from './runner.js';
-import { TrainStep } from './train-step.js';
+import { RunHooks } from '../engine/run-hooks.js';
+import type { RunParts } from '../engine/runner.js';
+import { TrainStep } from '../engine/train-step.js';
 
 /** Parts of a job, in the order of a run. */
 export const PHASES = ['class pictures', 'encoding', 'training', 'hooks', 'validation pictures'] as const;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { UserError } from '../base/errors.js';
 import { resolveDataset, resolveModel, type ResolveOptions } from '../models/weights/hub.js';
 import type { Logger } from '../registry/tokens.js';
-import { standIn } from './plan-stand-in.js';
+import { standIn } from './stand-in.js';
 
 export interface Download { readonly id: string; readonly bytes: number }
 

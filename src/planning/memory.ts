@@ -8,7 +8,7 @@ import { largeWidenings } from '../backends/onnxruntime/wide-weights.js';
 import { bytesPerElement, sizeOf } from '../tensor/host.js';
 import { VIEWS } from '../tensor/ops/recompute.js';
 import { isLeaf, leafName, Node, topo, type Tensor, type TensorType, type WeightSource } from '../tensor/tensor.js';
-import { Arena, type Chunk } from './plan-arena.js';
+import { Arena, type Chunk } from './arena.js';
 
 /** Bytes of a program while it runs, and what it holds on to. */
 export interface ProgramMemory {

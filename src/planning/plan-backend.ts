@@ -5,7 +5,7 @@ import { nodeCost } from '../tensor/cost.js';
 import { zeros } from '../tensor/host.js';
 import { VIEWS } from '../tensor/ops/recompute.js';
 import { isLeaf, topo, type Attrs, type Node, type TensorType } from '../tensor/tensor.js';
-import { bytesOf, isWidening, programMemory, type ProgramMemory } from './plan-memory.js';
+import { bytesOf, isWidening, programMemory, type ProgramMemory } from './memory.js';
 
 /** Equal applications of one primitive. */
 export interface Work {

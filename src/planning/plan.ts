@@ -7,13 +7,13 @@ import { Rng } from '../base/rng.js';
 import { createBuild } from '../registry/container.js';
 import type { Tree } from '../registry/merge.js';
 import { BACKEND, CACHE_DIR, LOGGER, RNG, WORK_DIR, type Logger } from '../registry/tokens.js';
-import { buildBackend } from './build-backend.js';
-import { buildRun, type RunConfig } from './build-run.js';
+import { buildBackend } from '../engine/build-backend.js';
+import { buildRun, type RunConfig } from '../engine/build-run.js';
 import { PlanBackend, type PlannedProgram } from './plan-backend.js';
-import { PHASES, rehearse, type Phase, type Rehearsed } from './plan-rehearsal.js';
-import { PlanSources, type Download } from './plan-sources.js';
-import { calibrate, overall, runSeconds, type Speed } from './plan-speed.js';
-import { WorkDir } from './work-dir.js';
+import { PHASES, rehearse, type Phase, type Rehearsed } from './rehearsal.js';
+import { PlanSources, type Download } from './sources.js';
+import { calibrate, overall, runSeconds, type Speed } from './speed.js';
+import { WorkDir } from '../engine/work-dir.js';
 
 export interface PlanOptions {
   /** merged and validated; components must be loaded */
