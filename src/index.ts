@@ -18,7 +18,7 @@ export { fileSource, folderSources } from './datasets/sources.js';
 export * as toyland from './datasets/toyland/world.js';
 export { Sampler } from './datasets/sampler.js';
 export { Transform, type TransformSample } from './datasets/transforms/transform.js';
-export { Metric, type Evidence, type FeatureExtractor, type Need, type Rows } from './metrics/metric.js';
+export { Metric, type Evidence, type FeatureExtractor, type Need, type Rows } from './evaluation/metrics/metric.js';
 export { Model, type SampleRequest, type StepContext, type TrainSample, type WeightSet } from './models/model.js';
 export { Loss, type LossContext } from './models/losses/loss.js';
 export { Noise } from './models/noise/noise.js';

@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { inject } from 'inversify';
-import { fromSamples, openPictures, readPrompts, type PictureSet } from '../engine/evaluate-pictures.js';
-import { observe, pictureFeatures, repeated, summarise, withoutTokens, type Drawing, type Score, type Seen } from '../engine/evaluate.js';
-import { previewOf } from '../engine/evaluate-settings.js';
+import { fromSamples, openPictures, readPrompts, type PictureSet } from '../evaluation/pictures.js';
+import { observe, pictureFeatures, repeated, summarise, withoutTokens, type Drawing, type Score, type Seen } from '../evaluation/observe.js';
+import { previewOf } from '../evaluation/settings.js';
 import type { RunState } from '../engine/run-state.js';
 import { UserError } from '../base/errors.js';
 import { startProgress } from '../base/progress.js';
-import type { FeatureExtractor, Metric } from '../metrics/metric.js';
+import type { FeatureExtractor, Metric } from '../evaluation/metrics/metric.js';
 import { ClipFeatures } from '../models/clip-features.js';
 import type { WeightSet } from '../models/model.js';
 import { resolveDataset } from '../models/weights/hub.js';

@@ -77,10 +77,10 @@ async function evalCommand(model: string | undefined, options: EvalOptions): Pro
   const { loadComponents, loadCustomImports } = await import('../../src/components.js');
   const { validateEvaluation } = await import('../../src/registry/validate.js');
   const { backendType } = await import('../../src/engine/build-backend.js');
-  const { evaluationOf, present } = await import('../../src/engine/evaluate-settings.js');
-  const { findSettings, findTarget } = await import('../../src/engine/evaluate-target.js');
-  const { runEvaluation } = await import('../../src/engine/evaluate-run.js');
-  const { evaluationText } = await import('../../src/engine/evaluate-text.js');
+  const { evaluationOf, present } = await import('../../src/evaluation/settings.js');
+  const { findSettings, findTarget } = await import('../../src/evaluation/target.js');
+  const { runEvaluation } = await import('../../src/evaluation/evaluation-run.js');
+  const { evaluationText } = await import('../../src/evaluation/evaluation-text.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
   const { Interrupted, UserError } = await import('../../src/base/errors.js');
   const { parse } = await import('yaml');

@@ -4,7 +4,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { writeFileAtomic } from '../../src/base/atomic-file.js';
-import type { Evaluation } from '../../src/engine/evaluate-run.js';
+import type { Evaluation } from '../../src/evaluation/evaluation-run.js';
 import { valueOf, withInterval, type Marker, type Result } from './result.js';
 import { evaluationOf, EXPERIMENTS, markerOf, type Stage } from './stages.js';
 import { DISTILLATION_TITLE, INTRODUCTION, LORA_TITLE, PAIRS_TITLE, RECOVERY_TITLE, verdicts } from './text.js';

@@ -1,5 +1,5 @@
 /** What a finished stage of the reproduction left. */
-import type { Evaluation } from '../../src/engine/evaluate-run.js';
+import type { Evaluation } from '../../src/evaluation/evaluation-run.js';
 import type { Stage } from './stages.js';
 
 /** `done.json` of a stage. */

@@ -1,6 +1,6 @@
 /** What EvaluationHook writes and the report shows. */
 import { readFile } from 'node:fs/promises';
-import type { Score } from '../../engine/evaluate.js';
+import type { Score } from '../../evaluation/observe.js';
 import { escapeHtml } from './line-chart.js';
 
 /** In the work dir. */

@@ -1,5 +1,5 @@
 /** How sure a mean is. */
-import type { RandomStream } from '../base/rng.js';
+import type { RandomStream } from '../../base/rng.js';
 import type { Evidence, Metric, Rows } from './metric.js';
 import { mean } from './vectors.js';
 

@@ -1,11 +1,11 @@
 /** Pictures drawn with several seeds, looked at by metrics. */
-import { bootstrapHalfWidths, studentHalfWidth } from '../metrics/interval.js';
-import type { Evidence, FeatureExtractor, Metric, Need, Rows } from '../metrics/metric.js';
-import { mean } from '../metrics/vectors.js';
+import { bootstrapHalfWidths, studentHalfWidth } from './metrics/interval.js';
+import type { Evidence, FeatureExtractor, Metric, Need, Rows } from './metrics/metric.js';
+import { mean } from './metrics/vectors.js';
 import type { SampleRequest } from '../models/model.js';
 import { Rng } from '../base/rng.js';
 import type { HostTensor } from '../tensor/host.js';
-import type { PictureSet } from './evaluate-pictures.js';
+import type { PictureSet } from './pictures.js';
 
 /** What is drawn; one picture per prompt and seed. */
 export interface Drawing {

@@ -1,7 +1,7 @@
 import { inject } from 'inversify';
-import { METRICS } from '../registry/registries.js';
-import type { OptionsSchema, Output } from '../registry/schema.js';
-import { OPTIONS } from '../registry/tokens.js';
+import { METRICS } from '../../registry/registries.js';
+import type { OptionsSchema, Output } from '../../registry/schema.js';
+import { OPTIONS } from '../../registry/tokens.js';
 import { Metric, type Evidence, type Need, type Rows } from './metric.js';
 import { dot, mean, meanRow, remembered, unit } from './vectors.js';
 
@@ -26,4 +26,4 @@ export class ClipImageScore extends Metric {
   }
 }
 
-declare module '../registry/kinds.js' { interface MetricMap { ClipImageScore: typeof ClipImageScore } }
+declare module '../../registry/kinds.js' { interface MetricMap { ClipImageScore: typeof ClipImageScore } }

@@ -1,5 +1,5 @@
-import { METRICS } from '../registry/registries.js';
-import type { OptionsSchema } from '../registry/schema.js';
+import { METRICS } from '../../registry/registries.js';
+import type { OptionsSchema } from '../../registry/schema.js';
 import { Metric, type Evidence, type Need, type Rows } from './metric.js';
 import { cholesky, eigenvalues, sandwich } from './symmetric.js';
 import { dot, meanRow, remembered } from './vectors.js';
@@ -57,4 +57,4 @@ const trace = (matrix: Float64Array, n: number): number => Array.from({ length: 
 
 const transposed = (matrix: Float64Array, n: number): Float64Array => matrix.map((_, at) => matrix[(at % n) * n + Math.floor(at / n)]);
 
-declare module '../registry/kinds.js' { interface MetricMap { FrechetDistance: typeof FrechetDistance } }
+declare module '../../registry/kinds.js' { interface MetricMap { FrechetDistance: typeof FrechetDistance } }

@@ -1,8 +1,8 @@
 import t from 'tap';
-import { scoreTable } from '../../src/engine/evaluate-text.js';
-import { observe, summarise, withoutTokens } from '../../src/engine/evaluate.js';
-import { ClipScore } from '../../src/metrics/clip-score.js';
-import type { FeatureExtractor } from '../../src/metrics/metric.js';
+import { scoreTable } from '../../src/evaluation/evaluation-text.js';
+import { observe, summarise, withoutTokens } from '../../src/evaluation/observe.js';
+import { ClipScore } from '../../src/evaluation/metrics/clip-score.js';
+import type { FeatureExtractor } from '../../src/evaluation/metrics/metric.js';
 import type { SampleRequest } from '../../src/models/model.js';
 import type { HostTensor } from '../../src/tensor/host.js';
 

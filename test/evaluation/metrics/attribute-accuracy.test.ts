@@ -1,16 +1,16 @@
 /** Accuracy by attribute: the interval against published values, and pictures judged by a classifier whose answers are known. */
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { type AttributeAccuracy, wilson } from '../../src/metrics/attribute-accuracy.js';
-import type { Evidence, Rows } from '../../src/metrics/metric.js';
-import { ImageClassifier } from '../../src/models/image-classifier.js';
-import { Rng } from '../../src/base/rng.js';
-import { float32, type HostTensor } from '../../src/tensor/host.js';
-import { ReferenceBackend } from '../../src/backends/reference/reference-backend.js';
-import { createBuild } from '../../src/registry/container.js';
-import { METRICS } from '../../src/registry/registries.js';
-import { BACKEND, LOGGER } from '../../src/registry/tokens.js';
-import { Lines } from '../fixtures/engine/linear-run.js';
+import { type AttributeAccuracy, wilson } from '../../../src/evaluation/metrics/attribute-accuracy.js';
+import type { Evidence, Rows } from '../../../src/evaluation/metrics/metric.js';
+import { ImageClassifier } from '../../../src/models/image-classifier.js';
+import { Rng } from '../../../src/base/rng.js';
+import { float32, type HostTensor } from '../../../src/tensor/host.js';
+import { ReferenceBackend } from '../../../src/backends/reference/reference-backend.js';
+import { createBuild } from '../../../src/registry/container.js';
+import { METRICS } from '../../../src/registry/registries.js';
+import { BACKEND, LOGGER } from '../../../src/registry/tokens.js';
+import { Lines } from '../../fixtures/engine/linear-run.js';
 
 t.setTimeout(60_000);
 const log = new Lines(), folder = t.testdir(), backend = new ReferenceBackend({});

@@ -1,5 +1,5 @@
 /** The results of an evaluation as a table. */
-import type { Evaluation } from './evaluate-run.js';
+import type { Evaluation } from './evaluation-run.js';
 
 export function evaluationText({ model, pictures, seeds, size, config, scores, cost, latency }: Evaluation): string {
   const n = (value: number): string => value.toLocaleString('en-US');

@@ -1,13 +1,13 @@
 /** The metrics against closed forms and scipy, on literal features. */
 import t, { type Test } from 'tap';
-import { ClipImageScore } from '../../src/metrics/clip-image-score.js';
-import { ClipMMD } from '../../src/metrics/clip-mmd.js';
-import { ClipScore } from '../../src/metrics/clip-score.js';
-import { FrechetDistance } from '../../src/metrics/frechet-distance.js';
-import { bootstrapHalfWidths, studentHalfWidth, tQuantile } from '../../src/metrics/interval.js';
-import { Metric, type Evidence, type Rows } from '../../src/metrics/metric.js';
-import { cholesky, eigenvalues, sandwich } from '../../src/metrics/symmetric.js';
-import { Rng } from '../../src/base/rng.js';
+import { ClipImageScore } from '../../../src/evaluation/metrics/clip-image-score.js';
+import { ClipMMD } from '../../../src/evaluation/metrics/clip-mmd.js';
+import { ClipScore } from '../../../src/evaluation/metrics/clip-score.js';
+import { FrechetDistance } from '../../../src/evaluation/metrics/frechet-distance.js';
+import { bootstrapHalfWidths, studentHalfWidth, tQuantile } from '../../../src/evaluation/metrics/interval.js';
+import { Metric, type Evidence, type Rows } from '../../../src/evaluation/metrics/metric.js';
+import { cholesky, eigenvalues, sandwich } from '../../../src/evaluation/metrics/symmetric.js';
+import { Rng } from '../../../src/base/rng.js';
 
 const rows = (...values: number[][]): Rows => values.map((row) => Float32Array.from(row));
 const evidence = (parts: Partial<Evidence>): Evidence => ({ generated: [], texts: [], reference: [], instances: [], judged: [], ...parts });

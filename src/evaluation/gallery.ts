@@ -5,11 +5,11 @@ import type { SampleRequest } from '../models/model.js';
 import { pipelineFingerprint } from '../models/pipeline-folder.js';
 import type { Logger } from '../registry/tokens.js';
 import type { HostTensor } from '../tensor/host.js';
-import { latency, modelCost, type Latency, type ModelCost, type PictureSize } from './evaluate-cost.js';
-import type { PictureSet } from './evaluate-pictures.js';
-import type { Target } from './evaluate-target.js';
-import type { Drawing, Observer } from './evaluate.js';
-import { Renderer } from './render.js';
+import { latency, modelCost, type Latency, type ModelCost, type PictureSize } from './cost.js';
+import type { PictureSet } from './pictures.js';
+import type { Target } from './target.js';
+import type { Drawing, Observer } from './observe.js';
+import { Renderer } from '../engine/render.js';
 
 /** Identifies a model in `eval.json`. */
 export interface ModelRecord {

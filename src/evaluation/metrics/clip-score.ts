@@ -1,7 +1,7 @@
 import { inject } from 'inversify';
-import { METRICS } from '../registry/registries.js';
-import type { OptionsSchema, Output } from '../registry/schema.js';
-import { OPTIONS } from '../registry/tokens.js';
+import { METRICS } from '../../registry/registries.js';
+import type { OptionsSchema, Output } from '../../registry/schema.js';
+import { OPTIONS } from '../../registry/tokens.js';
 import { Metric, type Evidence, type Need } from './metric.js';
 import { dot, mean, unit } from './vectors.js';
 
@@ -23,4 +23,4 @@ export class ClipScore extends Metric {
   }
 }
 
-declare module '../registry/kinds.js' { interface MetricMap { ClipScore: typeof ClipScore } }
+declare module '../../registry/kinds.js' { interface MetricMap { ClipScore: typeof ClipScore } }

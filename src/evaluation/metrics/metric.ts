@@ -1,5 +1,5 @@
 /** What a metric is: numbers from what was drawn, what was asked for, and what it should look like. */
-import type { HostTensor } from '../tensor/host.js';
+import type { HostTensor } from '../../tensor/host.js';
 
 /** Vectors of one length: one per picture or text. */
 export type Rows = readonly Float32Array[];

@@ -1,7 +1,7 @@
 import { inject } from 'inversify';
-import { METRICS } from '../registry/registries.js';
-import type { OptionsSchema, Output } from '../registry/schema.js';
-import { OPTIONS } from '../registry/tokens.js';
+import { METRICS } from '../../registry/registries.js';
+import type { OptionsSchema, Output } from '../../registry/schema.js';
+import { OPTIONS } from '../../registry/tokens.js';
 import { Metric, type Evidence, type Need, type Rows } from './metric.js';
 import { dot, remembered, unit } from './vectors.js';
 
@@ -39,4 +39,4 @@ export class ClipMMD extends Metric {
   }
 }
 
-declare module '../registry/kinds.js' { interface MetricMap { ClipMMD: typeof ClipMMD } }
+declare module '../../registry/kinds.js' { interface MetricMap { ClipMMD: typeof ClipMMD } }

@@ -1,13 +1,13 @@
 /** Whether generated pictures show what their prompts ask for, by a classifier that no generator had a part in. */
 import { inject } from 'inversify';
-import type { Backend } from '../backends/backend.js';
-import { UserError } from '../base/errors.js';
-import { mostProbable, openClassifier, type PictureClassifier } from '../models/classifier-folder.js';
-import { PhraseFinder } from '../models/classifier-labels.js';
-import { METRICS } from '../registry/registries.js';
-import type { OptionsSchema, Output } from '../registry/schema.js';
-import { BACKEND, LOGGER, OPTIONS, type Logger } from '../registry/tokens.js';
-import type { HostTensor } from '../tensor/host.js';
+import type { Backend } from '../../backends/backend.js';
+import { UserError } from '../../base/errors.js';
+import { mostProbable, openClassifier, type PictureClassifier } from '../../models/classifier-folder.js';
+import { PhraseFinder } from '../../models/classifier-labels.js';
+import { METRICS } from '../../registry/registries.js';
+import type { OptionsSchema, Output } from '../../registry/schema.js';
+import { BACKEND, LOGGER, OPTIONS, type Logger } from '../../registry/tokens.js';
+import type { HostTensor } from '../../tensor/host.js';
 import { Metric, type Evidence, type Rows } from './metric.js';
 
 /** What `judge` writes for an attribute of a picture. */
@@ -98,6 +98,6 @@ export function wilson(right: number, asked: number): readonly [low: number, hig
   return [Math.max(0, (centre - half) / (asked + Z * Z)), Math.min(1, (centre + half) / (asked + Z * Z))];
 }
 
-declare module '../registry/kinds.js' {
+declare module '../../registry/kinds.js' {
   interface MetricMap { AttributeAccuracy: typeof AttributeAccuracy }
 }
