@@ -31,7 +31,7 @@ export function addDemoOptions(command: Command): Command {
 }
 
 export async function demo(prompt: string, model: string, trained: Trained | undefined, options: DemoOptions): Promise<void> {
-  const { contactSheet, writePng } = await import('../src/datasets/image.js');
+  const { contactSheet, writePng } = await import('../src/datasets/image/picture-file.js');
   const { Renderer } = await import('../src/engine/render.js');
   const { ConsoleLogger } = await import('../src/loggers/console-logger.js');
   const { buildBackend } = await import('../src/engine/build-backend.js');

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { UserError } from '../base/errors.js';
 import { writeFileAtomic } from '../base/atomic-file.js';
 import type { DatasetServices } from './dataset.js';
-import { writePng } from './image.js';
+import { writePng } from './image/picture-file.js';
 import type { Source } from './pipeline.js';
 import { fileSource } from './sources.js';
 

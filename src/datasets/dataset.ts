@@ -1,7 +1,7 @@
 import type { RandomStream } from '../base/rng.js';
 import type { Logger } from '../registry/tokens.js';
 import type { HostTensor } from '../tensor/host.js';
-import type { Image } from './image.js';
+import type { Image } from './image/picture-file.js';
 
 /** One picture and its text as the model wants them. Shared with caches: read, do not write. */
 export interface Captioned {

@@ -3,7 +3,7 @@ import { UserError } from '../base/errors.js';
 import type { RandomStream } from '../base/rng.js';
 import { ByteLru } from '../base/byte-lru.js';
 import type { Captioned } from './dataset.js';
-import type { Image } from './image.js';
+import type { Image } from './image/picture-file.js';
 import type { Transform, TransformSample } from './transforms/transform.js';
 
 /** Decoded pictures kept in memory: 680 of 512x512. */

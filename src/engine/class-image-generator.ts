@@ -2,7 +2,7 @@
 import type { Backend } from '../backends/backend.js';
 import { Executor } from '../backends/executor.js';
 import type { ClassImageRequest } from '../datasets/dataset.js';
-import { asImage } from '../datasets/image.js';
+import { asImage } from '../datasets/image/picture-file.js';
 import type { Model } from '../models/model.js';
 
 interface Makers {

@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../base/atomic-file.js';
-import { contactSheet, writePng } from '../datasets/image.js';
+import { contactSheet, writePng } from '../datasets/image/picture-file.js';
 import type { DatasetServices } from '../datasets/dataset.js';
 import { Interrupted, UserError } from '../base/errors.js';
 import type { ConsoleLogger } from '../loggers/console-logger.js';

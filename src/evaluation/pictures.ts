@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { CsvError, parse } from 'csv-parse/sync';
 import type { DatasetServices } from '../datasets/dataset.js';
-import { image } from '../datasets/image.js';
+import { image } from '../datasets/image/picture-file.js';
 import { folderSources } from '../datasets/sources.js';
 import { UserError } from '../base/errors.js';
 import { Rng } from '../base/rng.js';

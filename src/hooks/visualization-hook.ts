@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { inject } from 'inversify';
-import { contactSheet, writePng } from '../datasets/image.js';
+import { contactSheet, writePng } from '../datasets/image/picture-file.js';
 import type { RunState } from '../engine/run-state.js';
 import { startProgress } from '../base/progress.js';
 import { HOOKS } from '../registry/registries.js';

@@ -1,7 +1,7 @@
 /** From a picture to what CLIP's vision tower is fed, as preprocessor_config.json says (transformers' CLIPImageProcessor). */
 import { UserError } from '../base/errors.js';
-import { asImage, image, type Image } from '../image/picture.js';
-import { resample, type Interpolation } from '../image/resample.js';
+import { asImage, image, type Image } from '../datasets/image/picture.js';
+import { resample, type Interpolation } from '../datasets/image/resample.js';
 import type { HostTensor } from '../tensor/host.js';
 import { ConfigReader, type Allowed, type RawConfig } from './component-config.js';
 

@@ -7,7 +7,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Executor } from '../backends/executor.js';
 import type { ClassImageRequest, Dataset } from '../datasets/dataset.js';
-import { image } from '../datasets/image.js';
+import { image } from '../datasets/image/picture-file.js';
 import { PICTURE_CACHE_BYTES } from '../datasets/pipeline.js';
 import { MOMENTS_CACHE_BYTES } from '../models/diffusion-pipeline.js';
 import type { Model, SampleRequest } from '../models/model.js';

@@ -5,7 +5,7 @@ import t from 'tap';
 import type { ClassImageRequest, DatasetServices } from '../../src/datasets/dataset.js';
 import { DreamBoothDataset } from '../../src/datasets/dreambooth-dataset.js';
 import { ImageFolderDataset } from '../../src/datasets/image-folder-dataset.js';
-import { image, readImage, writePng } from '../../src/datasets/image.js';
+import { image, readImage, writePng } from '../../src/datasets/image/picture-file.js';
 import { Pipeline } from '../../src/datasets/pipeline.js';
 import { CenterCrop } from '../../src/datasets/transforms/center-crop.js';
 import { RandomCrop } from '../../src/datasets/transforms/random-crop.js';

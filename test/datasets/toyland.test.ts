@@ -1,7 +1,7 @@
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import t from 'tap';
-import { readImage, type Image } from '../../src/datasets/image.js';
+import { readImage, type Image } from '../../src/datasets/image/picture-file.js';
 import { INSTANCES, instancePhotos, PHOTO_SETTINGS, renderInstance } from '../../src/datasets/toyland/instances.js';
 import { renderToyland } from '../../src/datasets/toyland/render.js';
 import { captionOf, fullCaption, isHeldOut, sceneAt, type Scene } from '../../src/datasets/toyland/scene.js';

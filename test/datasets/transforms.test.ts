@@ -1,5 +1,5 @@
 import t from 'tap';
-import { asImage, image, type Image } from '../../src/datasets/image.js';
+import { asImage, image, type Image } from '../../src/datasets/image/picture-file.js';
 import { CenterCrop } from '../../src/datasets/transforms/center-crop.js';
 import { Normalize } from '../../src/datasets/transforms/normalize.js';
 import { PackInputs } from '../../src/datasets/transforms/pack-inputs.js';

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { readImage } from '../../src/datasets/image.js';
+import { readImage } from '../../src/datasets/image/picture-file.js';
 import type { RunState } from '../../src/engine/run-state.js';
 import { Hook } from '../../src/hooks/hook.js';
 import { ReportHook } from '../../src/hooks/report-hook.js';

@@ -3,7 +3,7 @@
  * among its eight and with marks that it does not have.
  */
 import { Rng, type RandomStream } from '../../base/rng.js';
-import type { Image } from '../image.js';
+import type { Image } from '../image/picture-file.js';
 import { renderToyland, type Paint } from './render.js';
 import { SETTINGS, type Setting, type Subject } from './world.js';
 

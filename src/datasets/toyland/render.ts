@@ -1,7 +1,7 @@
 /** Pictures of scenes: SVG, rasterised by sharp (librsvg). */
 import sharp from 'sharp';
 import type { RandomStream } from '../../base/rng.js';
-import { image, type Image } from '../image.js';
+import { image, type Image } from '../image/picture-file.js';
 import type { Scene } from './scene.js';
 import { BACKDROPS } from './settings.js';
 import { bow, FIGURES, hat } from './subjects.js';

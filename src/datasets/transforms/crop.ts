@@ -1,4 +1,4 @@
-import { image, type Image } from '../image.js';
+import { image, type Image } from '../image/picture-file.js';
 
 /** Cuts out [height, width] at (top, left); what lies outside the picture is black. */
 export function crop(source: Image, top: number, left: number, height: number, width: number): Image {

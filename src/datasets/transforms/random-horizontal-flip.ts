@@ -3,7 +3,7 @@ import type { RandomStream } from '../../base/rng.js';
 import { TRANSFORMS } from '../../registry/registries.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
-import { image, type Image } from '../image.js';
+import { image, type Image } from '../image/picture-file.js';
 import { Transform, type TransformSample } from './transform.js';
 
 @TRANSFORMS.register()

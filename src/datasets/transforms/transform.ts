@@ -1,7 +1,7 @@
 import { UserError } from '../../base/errors.js';
 import type { RandomStream } from '../../base/rng.js';
 import type { HostTensor } from '../../tensor/host.js';
-import { asImage, type Image } from '../image.js';
+import { asImage, type Image } from '../image/picture-file.js';
 
 /** What travels through a pipeline. Starts as uint8 [H, W, 3]; has to end as float32 [3, H, W]. */
 export interface TransformSample {

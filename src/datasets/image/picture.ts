@@ -1,5 +1,5 @@
 /** RGB pictures as uint8 tensors. */
-import type { HostTensor } from '../tensor/host.js';
+import type { HostTensor } from '../../tensor/host.js';
 
 /** An RGB picture: uint8, shape [H, W, 3], row-major. */
 export interface Image extends HostTensor {

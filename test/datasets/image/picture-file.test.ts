@@ -2,9 +2,9 @@ import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { contactSheet, decodeImage, image, readImage, writePng } from '../../src/datasets/image.js';
-import { resample, type Interpolation } from '../../src/image/resample.js';
-import { UserError } from '../../src/base/errors.js';
+import { contactSheet, decodeImage, image, readImage, writePng } from '../../../src/datasets/image/picture-file.js';
+import { resample, type Interpolation } from '../../../src/datasets/image/resample.js';
+import { UserError } from '../../../src/base/errors.js';
 
 const FIXTURES = 'test/fixtures/datasets';
 const fixture = async <T>(name: string): Promise<T> => JSON.parse(await readFile(join(FIXTURES, name), 'utf8')) as T;

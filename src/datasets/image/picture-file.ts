@@ -1,10 +1,10 @@
 /** Images on disk ↔ uint8 tensors. sharp (libvips) decodes and encodes in its own threads. */
 import { readFile } from 'node:fs/promises';
 import sharp from 'sharp';
-import { UserError } from '../base/errors.js';
-import type { HostTensor } from '../tensor/host.js';
-import { writeFileAtomic } from '../base/atomic-file.js';
-import { asImage, image, type Image } from '../image/picture.js';
+import { UserError } from '../../base/errors.js';
+import type { HostTensor } from '../../tensor/host.js';
+import { writeFileAtomic } from '../../base/atomic-file.js';
+import { asImage, image, type Image } from './picture.js';
 
 export { asImage, image, type Image };
 
