@@ -1,8 +1,8 @@
 /** What a pipeline costs to use: parameters, arithmetic and time. */
 import { availableParallelism, cpus } from 'node:os';
-import { Scope, RecordingSource, type ParamSource } from '../models/layers/scope.js';
+import { Scope, RecordingSource, type ParamSource } from '../networks/layers/scope.js';
 import { recorded, recordText, recordUnet, recordVae } from '../models/pipeline-folder.js';
-import { unet } from '../models/unet.js';
+import { unet } from '../networks/unet.js';
 import { Rng } from '../base/rng.js';
 import { cost } from '../tensor/cost.js';
 import { float32, sizeOf, type Shape } from '../tensor/host.js';

@@ -15,13 +15,13 @@ import { abs, add, exp, log, mean, mul, narrow, neg, square, sub } from '../tens
 import { input, type Tensor, type TensorType } from '../tensor/tensor.js';
 import { stack } from './diffusion-pipeline.js';
 import { FrozenSource, olderVaeName } from './frozen-source.js';
-import { Scope } from './layers/scope.js';
+import { Scope } from '../networks/layers/scope.js';
 import { Model, type StepContext, type TrainSample } from './model.js';
 import { fingerprint, readJson, recorded, recordVae } from './pipeline-folder.js';
-import { initOption, randomStart } from './random-start.js';
+import { initOption, randomStart } from '../networks/random-start.js';
 import { TrainedPart } from './trained-part.js';
-import { vaeDecode, vaeEncode } from './vae.js';
-import { parseVaeConfig, type VaeConfig } from './vae-config.js';
+import { vaeDecode, vaeEncode } from '../networks/vae.js';
+import { parseVaeConfig, type VaeConfig } from '../networks/vae-config.js';
 import { resolveModel } from './weights/hub.js';
 import { openWeights } from './weights/open-weights.js';
 

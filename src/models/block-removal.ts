@@ -5,7 +5,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../base/errors.js';
-import type { RawConfig } from './component-config.js';
+import type { RawConfig } from '../networks/component-config.js';
 import { derivePipeline } from './derived-pipeline.js';
 import { readJson, type PipelineFolder } from './pipeline-folder.js';
 import { SafetensorsFile, writeSafetensorsStream } from './weights/safetensors.js';

@@ -6,7 +6,7 @@ import { floats, float32, int32, type HostTensor } from '../tensor/host.js';
 import { input, type Tensor } from '../tensor/tensor.js';
 import { clipImageFeatures, clipTextFeatures, openClip, pooledRows, type ClipFolder } from './clip.js';
 import { preprocess } from './clip-preprocess.js';
-import { Scope } from './layers/scope.js';
+import { Scope } from '../networks/layers/scope.js';
 import { fingerprint } from './pipeline-folder.js';
 
 /** Pictures or texts per run. */

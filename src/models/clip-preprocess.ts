@@ -3,7 +3,7 @@ import { UserError } from '../base/errors.js';
 import { asImage, image, type Image } from '../datasets/image/picture.js';
 import { resample, type Interpolation } from '../datasets/image/resample.js';
 import type { HostTensor } from '../tensor/host.js';
-import { ConfigReader, type Allowed, type RawConfig } from './component-config.js';
+import { ConfigReader, type Allowed, type RawConfig } from '../networks/component-config.js';
 
 export interface ClipPreprocess {
   /** pixels of the shorter side (the aspect ratio stays), or [height, width] */

@@ -16,11 +16,11 @@ import { clipImageFeatures, clipTextFeatures, logitScale, openClip, pooledRows, 
 import { contrastiveLoss, retrievalAccuracy, similarities } from './clip-loss.js';
 import { preprocessorConfig } from './clip-preprocess.js';
 import { stack } from './diffusion-pipeline.js';
-import { Scope } from './layers/scope.js';
+import { Scope } from '../networks/layers/scope.js';
 import { Model, type StepContext, type TrainSample } from './model.js';
 import { fingerprint, recorded } from './pipeline-folder.js';
 import { clipStart } from './random-clip.js';
-import { initOption } from './random-start.js';
+import { initOption } from '../networks/random-start.js';
 import { copyTokenizer } from './small-tokenizer.js';
 import { resolveModel } from './weights/hub.js';
 import { writeSafetensors } from './weights/safetensors.js';

@@ -15,7 +15,7 @@ import type { Noise } from './noise/noise.js';
 import type { PipelineFolder } from './pipeline-folder.js';
 import { NoiseSchedule } from './schedulers/noise-schedule.js';
 import type { Timesteps } from './timesteps/timesteps.js';
-import type { UNetInputs } from './unet.js';
+import type { UNetInputs } from '../networks/unet.js';
 
 /** Options that every such model has. */
 export const denoisingOptions = {

@@ -11,13 +11,13 @@ import type { Logger } from '../registry/tokens.js';
 import { floats, float32, int32, scalar, sizeOf, type HostTensor } from '../tensor/host.js';
 import { add, concat, expand, mul, narrow, sub } from '../tensor/ops.js';
 import { input, type Tensor } from '../tensor/tensor.js';
-import { clipText } from './clip-text.js';
-import { Scope, type ParamSource } from './layers/scope.js';
+import { clipText } from '../networks/clip-text.js';
+import { Scope, type ParamSource } from '../networks/layers/scope.js';
 import type { SampleRequest, WeightSet } from './model.js';
 import type { PipelineFolder } from './pipeline-folder.js';
 import { schedulerFromConfig } from './schedulers/from-config.js';
-import { unet } from './unet.js';
-import { vaeDecode, vaeEncode } from './vae.js';
+import { unet } from '../networks/unet.js';
+import { vaeDecode, vaeEncode } from '../networks/vae.js';
 
 /** Parameters of the two networks that training may change. */
 export interface PipelineSources {

@@ -7,9 +7,9 @@ import { suggestion } from '../registry/validate.js';
 import { add, mean, mul, square, sub } from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { DistillWeights, TapPair } from './distill-presets.js';
-import { Scope, type ParamSource } from './layers/scope.js';
-import { unet, type UNetInputs, type UNetOptions, type UNetOutputs } from './unet.js';
-import type { UNetConfig } from './unet-config.js';
+import { Scope, type ParamSource } from '../networks/layers/scope.js';
+import { unet, type UNetInputs, type UNetOptions, type UNetOutputs } from '../networks/unet.js';
+import type { UNetConfig } from '../networks/unet-config.js';
 
 /** A U-Net whose taps hold its blocks and the result of every convolution and linear layer, by module. */
 export function tappedUnet(source: ParamSource, inputs: UNetInputs, config: UNetConfig, options: UNetOptions = {}): UNetOutputs {

@@ -1,6 +1,6 @@
 /** Two published recipes: which hidden states of the student follow which of the teacher, and how much each loss counts. */
 import { UserError } from '../base/errors.js';
-import type { UNetConfig } from './unet-config.js';
+import type { UNetConfig } from '../networks/unet-config.js';
 
 /** Modules of the teacher's and of the student's U-Net; a block (after its down- or upsampler), a convolution or a linear layer. */
 export type TapPair = readonly [teacher: string, student: string];

@@ -21,7 +21,7 @@ import { openStudent, removeBlocks, type Student } from './distill-student.js';
 import { architectureHash } from './lora/peft.js';
 import { Model, type SampleRequest, type StepContext, type TrainSample } from './model.js';
 import { openPipeline, pipelineFingerprint, recorded, recordText, recordUnet, type PipelineFolder } from './pipeline-folder.js';
-import { randomStart } from './random-start.js';
+import { randomStart } from '../networks/random-start.js';
 import { TrainedPart } from './trained-part.js';
 import { resolveModel } from './weights/hub.js';
 

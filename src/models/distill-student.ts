@@ -4,10 +4,10 @@ import { UserError } from '../base/errors.js';
 import type { Logger } from '../registry/tokens.js';
 import type { Shape } from '../tensor/host.js';
 import { studentConfig, studentWeights, type BlockRemoval } from './block-removal.js';
-import type { RawConfig } from './component-config.js';
+import type { RawConfig } from '../networks/component-config.js';
 import { FrozenSource } from './frozen-source.js';
 import { readJson, recorded, recordUnet, type PipelineFolder } from './pipeline-folder.js';
-import { parseUNetConfig, type UNetConfig } from './unet-config.js';
+import { parseUNetConfig, type UNetConfig } from '../networks/unet-config.js';
 import { resolveModel } from './weights/hub.js';
 import { openWeights } from './weights/open-weights.js';
 

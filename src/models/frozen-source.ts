@@ -3,7 +3,7 @@ import { UserError } from '../base/errors.js';
 import type { Shape } from '../tensor/host.js';
 import { cast } from '../tensor/ops.js';
 import { weight, type Tensor } from '../tensor/tensor.js';
-import type { ParamSource } from './layers/scope.js';
+import type { ParamSource } from '../networks/layers/scope.js';
 import type { WeightFile } from './weights/weight-file.js';
 
 /** Names a tensor may have in an older file. */

@@ -13,11 +13,11 @@ import { LOGGER, OPTIONS, type Logger } from '../registry/tokens.js';
 import { floats, float32, sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
 import { input, parameter, type Tensor, type TensorType } from '../tensor/tensor.js';
 import { degrade } from './classifier-augment.js';
-import { oneHot, PhraseFinder } from './classifier-labels.js';
+import { oneHot, PhraseFinder } from '../networks/classifier-labels.js';
 import { attributeAccuracy, attributeLoss } from './classifier-loss.js';
-import { checkClassifier, classifierJson, classifierLogits, classifierShapes, classifierStart, type ClassifierConfig } from './classifier-network.js';
+import { checkClassifier, classifierJson, classifierLogits, classifierShapes, classifierStart, type ClassifierConfig } from '../networks/classifier.js';
 import { stack } from './diffusion-pipeline.js';
-import { Scope } from './layers/scope.js';
+import { Scope } from '../networks/layers/scope.js';
 import { Model, type StepContext, type TrainSample } from './model.js';
 import { writeSafetensors } from './weights/safetensors.js';
 

@@ -6,7 +6,7 @@ import { Rng } from '../base/rng.js';
 import { float32, scalar, sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
 import { parseClipConfig, recordClip, type ClipConfig } from './clip.js';
 import { parseClipPreprocess, preprocessorConfig } from './clip-preprocess.js';
-import type { RawConfig } from './component-config.js';
+import type { RawConfig } from '../networks/component-config.js';
 import { recorded } from './pipeline-folder.js';
 import { smallTokenizer, writeTokenizer } from './small-tokenizer.js';
 import { writeSafetensors } from './weights/safetensors.js';

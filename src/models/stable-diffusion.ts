@@ -12,18 +12,18 @@ import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, LOGGER, OPTIONS, type Build, type Logger } from '../registry/tokens.js';
 import { sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
 import type { Tensor, TensorType } from '../tensor/tensor.js';
-import { clipText } from './clip-text.js';
-import type { RawConfig } from './component-config.js';
+import { clipText } from '../networks/clip-text.js';
+import type { RawConfig } from '../networks/component-config.js';
 import { DenoisingTask, denoisingOptions, stepInputs } from './denoising-task.js';
 import { DiffusionPipeline } from './diffusion-pipeline.js';
-import { Scope } from './layers/scope.js';
+import { Scope } from '../networks/layers/scope.js';
 import { loraSchema, textLoraSchema } from './lora/lora-config.js';
 import { Model, type SampleRequest, type StepContext, type TrainSample } from './model.js';
 import { openPipeline, pipelineFingerprint, readJson, recorded, recordText, recordUnet, type PipelineFolder } from './pipeline-folder.js';
 import { QuantizedSource } from './quantized-source.js';
-import { initOption, randomStart } from './random-start.js';
+import { initOption, randomStart } from '../networks/random-start.js';
 import { TrainedPart } from './trained-part.js';
-import { unet } from './unet.js';
+import { unet } from '../networks/unet.js';
 import { resolveModel } from './weights/hub.js';
 
 @MODELS.register()

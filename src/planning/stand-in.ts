@@ -4,10 +4,10 @@
  */
 import { cp, mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { parseClipTextConfig } from '../models/clip-text.js';
+import { parseClipTextConfig } from '../networks/clip-text.js';
 import { readJson, recorded, recordText, recordUnet, recordVae } from '../models/pipeline-folder.js';
-import { parseUNetConfig } from '../models/unet-config.js';
-import { parseVaeConfig } from '../models/vae-config.js';
+import { parseUNetConfig } from '../networks/unet-config.js';
+import { parseVaeConfig } from '../networks/vae-config.js';
 import { layOut } from '../models/weights/safetensors-header.js';
 import { bytesPerElement, sizeOf, type DType, type Shape } from '../tensor/host.js';
 

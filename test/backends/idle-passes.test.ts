@@ -20,7 +20,7 @@ import { LOGGER } from '../../src/registry/tokens.js';
 import { float32, type HostTensor } from '../../src/tensor/host.js';
 import { topo } from '../../src/tensor/tensor.js';
 import { Lines } from '../fixtures/engine/linear-run.js';
-import { TINY, wave } from '../fixtures/models/networks.js';
+import { TINY, wave } from '../fixtures/networks/networks.js';
 
 /** The operators of a model file: ModelProto.graph = 7, GraphProto.node = 1, NodeProto.op_type = 4. */
 function operators(file: string): Record<string, number> {

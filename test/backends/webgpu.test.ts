@@ -30,7 +30,7 @@ import { halfProducts } from '../../src/tensor/passes/half-products.js';
 import { ReferenceBackend } from '../../src/backends/reference/reference-backend.js';
 import { input, state, weight } from '../../src/tensor/tensor.js';
 import { Lines } from '../fixtures/engine/linear-run.js';
-import { TINY, wave } from '../fixtures/models/networks.js';
+import { TINY, wave } from '../fixtures/networks/networks.js';
 import { relativeError } from '../sample-tensors.js';
 import { gradientSweep, valueSweep } from '../sweep-programs.js';
 

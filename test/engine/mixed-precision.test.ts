@@ -13,7 +13,7 @@ import { add, cast, gemm, mean, mul, reshape, square, sub, tanh, transpose } fro
 import { halfProducts } from '../../src/tensor/passes/half-products.js';
 import { input, parameter, topo, weight, type Tensor } from '../../src/tensor/tensor.js';
 import { relativeError } from '../sample-tensors.js';
-import { wave } from '../fixtures/models/networks.js';
+import { wave } from '../fixtures/networks/networks.js';
 
 const half = (x: number): number => float16ToFloat(floatToFloat16(x));
 

@@ -18,7 +18,7 @@ import { add, dequantize, gemm, mul, sum } from '../../src/tensor/ops.js';
 import { substitute } from '../../src/tensor/passes/rewrite.js';
 import { input, leafName, topo, weight, type Tensor } from '../../src/tensor/tensor.js';
 import { Lines } from '../fixtures/engine/linear-run.js';
-import { evaluate, onnxRuntime, TINY, valueOf, wave } from '../fixtures/models/networks.js';
+import { evaluate, onnxRuntime, TINY, valueOf, wave } from '../fixtures/networks/networks.js';
 
 t.setTimeout(300_000);
 await loadComponents();

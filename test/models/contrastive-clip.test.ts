@@ -22,7 +22,7 @@ import { grad } from '../../src/tensor/autodiff.js';
 import { floats, float32, scalar, type HostTensor } from '../../src/tensor/host.js';
 import { constant, fill, input } from '../../src/tensor/tensor.js';
 import { Lines } from '../fixtures/engine/linear-run.js';
-import { evaluate, onnxRuntime, valueOf, wave } from '../fixtures/models/networks.js';
+import { evaluate, onnxRuntime, valueOf, wave } from '../fixtures/networks/networks.js';
 import { trainable, type Ready } from '../fixtures/models/training.js';
 
 t.setTimeout(120_000);

@@ -20,7 +20,7 @@ import { exportPipeline } from '../../src/models/export-pipeline.js';
 import { openPipeline, readJson } from '../../src/models/pipeline-folder.js';
 import { LAYOUTS, writeRandomModel } from '../../src/models/random-model.js';
 import { NoiseSchedule } from '../../src/models/schedulers/noise-schedule.js';
-import { parseUNetConfig } from '../../src/models/unet-config.js';
+import { parseUNetConfig } from '../../src/networks/unet-config.js';
 import { openSafetensors } from '../../src/models/weights/safetensors.js';
 import { Rng } from '../../src/base/rng.js';
 import { createBuild } from '../../src/registry/container.js';
@@ -31,7 +31,7 @@ import { float32, floats, type HostTensor } from '../../src/tensor/host.js';
 import { substitute } from '../../src/tensor/passes/rewrite.js';
 import { leafName, topo, weight, type Tensor } from '../../src/tensor/tensor.js';
 import { Lines } from '../fixtures/engine/linear-run.js';
-import { evaluate, onnxRuntime, TINY, wave } from '../fixtures/models/networks.js';
+import { evaluate, onnxRuntime, TINY, wave } from '../fixtures/networks/networks.js';
 import { Project } from '../fixtures/tools/cli.js';
 import { golden, relativeError, skipGolden } from '../golden.js';
 

@@ -12,7 +12,7 @@ import { MODELS } from '../../src/registry/registries.js';
 import { LOGGER } from '../../src/registry/tokens.js';
 import { float32, floats, sizeOf } from '../../src/tensor/host.js';
 import { Lines } from '../fixtures/engine/linear-run.js';
-import { onnxRuntime } from '../fixtures/models/networks.js';
+import { onnxRuntime } from '../fixtures/networks/networks.js';
 
 await loadComponents();
 const backend = onnxRuntime(t), folder = join(t.testdir(), 'start');

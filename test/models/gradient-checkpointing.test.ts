@@ -17,7 +17,7 @@ import { substitute } from '../../src/tensor/passes/rewrite.js';
 import { leafName, topo, weight, type Tensor } from '../../src/tensor/tensor.js';
 import { verify } from '../../src/tensor/verify.js';
 import { Lines } from '../fixtures/engine/linear-run.js';
-import { evaluate, onnxRuntime, TINY, wave } from '../fixtures/models/networks.js';
+import { evaluate, onnxRuntime, TINY, wave } from '../fixtures/networks/networks.js';
 
 t.setTimeout(300_000);
 await loadComponents();

@@ -6,11 +6,11 @@ import { ReferenceBackend } from '../../src/backends/reference/reference-backend
 import { loadComponents } from '../../src/components.js';
 import { boxBlur, degrade, halveAndDouble } from '../../src/models/classifier-augment.js';
 import { mostProbable, openClassifier } from '../../src/models/classifier-folder.js';
-import { checkAttributes, oneHot, PhraseFinder } from '../../src/models/classifier-labels.js';
+import { checkAttributes, oneHot, PhraseFinder } from '../../src/networks/classifier-labels.js';
 import { attributeAccuracy, attributeLoss } from '../../src/models/classifier-loss.js';
-import { classifierLogits, classifierShapes } from '../../src/models/classifier-network.js';
+import { classifierLogits, classifierShapes } from '../../src/networks/classifier.js';
 import type { ImageClassifier } from '../../src/models/image-classifier.js';
-import { Scope } from '../../src/models/layers/scope.js';
+import { Scope } from '../../src/networks/layers/scope.js';
 import type { TrainSample } from '../../src/models/model.js';
 import { Rng } from '../../src/base/rng.js';
 import { createBuild } from '../../src/registry/container.js';
@@ -20,7 +20,7 @@ import { grad } from '../../src/tensor/autodiff.js';
 import { floats, float32, type HostTensor } from '../../src/tensor/host.js';
 import { constant, input } from '../../src/tensor/tensor.js';
 import { Lines } from '../fixtures/engine/linear-run.js';
-import { evaluate, onnxRuntime, sourceOf, total, valueOf, wave } from '../fixtures/models/networks.js';
+import { evaluate, onnxRuntime, sourceOf, total, valueOf, wave } from '../fixtures/networks/networks.js';
 import { trainable, type Ready } from '../fixtures/models/training.js';
 
 t.setTimeout(120_000);

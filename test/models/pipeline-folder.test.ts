@@ -1,20 +1,20 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { clipText } from '../../src/models/clip-text.js';
-import type { RawConfig } from '../../src/models/component-config.js';
+import { clipText } from '../../src/networks/clip-text.js';
+import type { RawConfig } from '../../src/networks/component-config.js';
 import { FrozenSource } from '../../src/models/frozen-source.js';
-import { Scope } from '../../src/models/layers/scope.js';
+import { Scope } from '../../src/networks/layers/scope.js';
 import { fingerprint, openPipeline, pipelineFingerprint, readJson, type PipelineFolder } from '../../src/models/pipeline-folder.js';
 import { LAYOUTS, writeRandomModel } from '../../src/models/random-model.js';
 import { schedulerFromConfig } from '../../src/models/schedulers/from-config.js';
-import { unet } from '../../src/models/unet.js';
-import { vaeDecode, vaeEncode } from '../../src/models/vae.js';
+import { unet } from '../../src/networks/unet.js';
+import { vaeDecode, vaeEncode } from '../../src/networks/vae.js';
 import { openSafetensors, writeSafetensors } from '../../src/models/weights/safetensors.js';
 import { openWeights } from '../../src/models/weights/open-weights.js';
 import { float32, int32, type HostTensor } from '../../src/tensor/host.js';
 import { input } from '../../src/tensor/tensor.js';
-import { evaluate, onnxRuntime, TINY, wave } from '../fixtures/models/networks.js';
+import { evaluate, onnxRuntime, TINY, wave } from '../fixtures/networks/networks.js';
 import { golden, skipGolden } from '../golden.js';
 
 const backend = onnxRuntime(t);

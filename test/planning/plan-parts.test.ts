@@ -14,7 +14,7 @@ import { add, attention, cast, concat, cos, exp, gatherRows, gemm, matmul, mul, 
 import { grad } from '../../src/tensor/autodiff.js';
 import type { DType, HostTensor } from '../../src/tensor/host.js';
 import { input, state, weight, type Tensor } from '../../src/tensor/tensor.js';
-import { onnxRuntime } from '../fixtures/models/networks.js';
+import { onnxRuntime } from '../fixtures/networks/networks.js';
 import { HubServer } from '../fixtures/weights/hub-server.js';
 
 const MIB = 2 ** 20, TINY = 'assets/tiny-random-sd';

@@ -1,8 +1,8 @@
 import t from 'tap';
-import { Scope, RecordingSource } from '../../src/models/layers/scope.js';
+import { Scope, RecordingSource } from '../../src/networks/layers/scope.js';
 import { LAYOUTS } from '../../src/models/random-model.js';
-import { parseUNetConfig } from '../../src/models/unet-config.js';
-import { unet } from '../../src/models/unet.js';
+import { parseUNetConfig } from '../../src/networks/unet-config.js';
+import { unet } from '../../src/networks/unet.js';
 import { grad } from '../../src/tensor/autodiff.js';
 import { cost, nodeCost } from '../../src/tensor/cost.js';
 import { applyPrimitive, primitives } from '../../src/tensor/primitive.js';

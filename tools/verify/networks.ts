@@ -1,9 +1,9 @@
 /** Text encoder, VAE, U-Nets and the timestep embedding, block by block. */
-import { clipFinalNorm, clipText, pooledPosition } from '../../src/models/clip-text.js';
-import { Scope } from '../../src/models/layers/scope.js';
-import { timestepMlp, timestepSinusoid } from '../../src/models/layers/timestep-embedding.js';
-import { unet } from '../../src/models/unet.js';
-import { vaeDecode, vaeEncode } from '../../src/models/vae.js';
+import { clipFinalNorm, clipText, pooledPosition } from '../../src/networks/clip-text.js';
+import { Scope } from '../../src/networks/layers/scope.js';
+import { timestepMlp, timestepSinusoid } from '../../src/networks/layers/timestep-embedding.js';
+import { unet } from '../../src/networks/unet.js';
+import { vaeDecode, vaeEncode } from '../../src/networks/vae.js';
 import { float32, floats, type HostTensor } from '../../src/tensor/host.js';
 import { input, type Tensor } from '../../src/tensor/tensor.js';
 import { toInt32, toNumbers, type Golden } from './context.js';

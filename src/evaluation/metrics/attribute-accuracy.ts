@@ -3,7 +3,7 @@ import { inject } from 'inversify';
 import type { Backend } from '../../backends/backend.js';
 import { UserError } from '../../base/errors.js';
 import { mostProbable, openClassifier, type PictureClassifier } from '../../models/classifier-folder.js';
-import { PhraseFinder } from '../../models/classifier-labels.js';
+import { PhraseFinder } from '../../networks/classifier-labels.js';
 import { METRICS } from '../../registry/registries.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { BACKEND, LOGGER, OPTIONS, type Logger } from '../../registry/tokens.js';

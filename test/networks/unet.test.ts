@@ -1,17 +1,17 @@
 import { readFile } from 'node:fs/promises';
 import t from 'tap';
-import type { RawConfig } from '../../src/models/component-config.js';
+import type { RawConfig } from '../../src/networks/component-config.js';
 import { FrozenSource } from '../../src/models/frozen-source.js';
-import { downsample, upsample } from '../../src/models/layers/resnet.js';
-import { Scope } from '../../src/models/layers/scope.js';
+import { downsample, upsample } from '../../src/networks/layers/resnet.js';
+import { Scope } from '../../src/networks/layers/scope.js';
 import { recorded, recordUnet } from '../../src/models/pipeline-folder.js';
 import { LAYOUTS } from '../../src/models/random-model.js';
-import { unet, type UNetOutputs } from '../../src/models/unet.js';
-import { parseUNetConfig, type UNetConfig } from '../../src/models/unet-config.js';
+import { unet, type UNetOutputs } from '../../src/networks/unet.js';
+import { parseUNetConfig, type UNetConfig } from '../../src/networks/unet-config.js';
 import { openSafetensors } from '../../src/models/weights/safetensors.js';
 import { float32, floats, type HostTensor, type Shape } from '../../src/tensor/host.js';
 import { constant, input } from '../../src/tensor/tensor.js';
-import { evaluate, onnxRuntime, sourceOf, TINY, total, valueOf, wave } from '../fixtures/models/networks.js';
+import { evaluate, onnxRuntime, sourceOf, TINY, total, valueOf, wave } from '../fixtures/networks/networks.js';
 import { golden, relativeError, skipGolden } from '../golden.js';
 
 const json = async (path: string): Promise<RawConfig> => JSON.parse(await readFile(path, 'utf8')) as RawConfig;

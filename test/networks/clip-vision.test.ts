@@ -8,9 +8,9 @@ import { resample } from '../../src/datasets/image/resample.js';
 import { openClip, parseClipConfig, pooledRows, recordClip } from '../../src/models/clip.js';
 import { ClipFeatures } from '../../src/models/clip-features.js';
 import { parseClipPreprocess, preprocess, preprocessorConfig } from '../../src/models/clip-preprocess.js';
-import { clipVision, parseClipVisionConfig, type ClipVisionConfig } from '../../src/models/clip-vision.js';
-import type { RawConfig } from '../../src/models/component-config.js';
-import { Scope } from '../../src/models/layers/scope.js';
+import { clipVision, parseClipVisionConfig, type ClipVisionConfig } from '../../src/networks/clip-vision.js';
+import type { RawConfig } from '../../src/networks/component-config.js';
+import { Scope } from '../../src/networks/layers/scope.js';
 import { recorded } from '../../src/models/pipeline-folder.js';
 import { writeRandomClip } from '../../src/models/random-clip.js';
 import { fromFloat32 } from '../../src/models/weights/convert.js';
@@ -18,7 +18,7 @@ import { openSafetensors, writeSafetensors } from '../../src/models/weights/safe
 import { float32, floats, type HostTensor, type Shape } from '../../src/tensor/host.js';
 import { input } from '../../src/tensor/tensor.js';
 import { Lines } from '../fixtures/engine/linear-run.js';
-import { evaluate, onnxRuntime, sourceOf, total, wave } from '../fixtures/models/networks.js';
+import { evaluate, onnxRuntime, sourceOf, total, wave } from '../fixtures/networks/networks.js';
 import { relativeError } from '../golden.js';
 
 t.setTimeout(120_000);

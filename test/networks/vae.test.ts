@@ -1,16 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import t from 'tap';
-import type { RawConfig } from '../../src/models/component-config.js';
+import type { RawConfig } from '../../src/networks/component-config.js';
 import { FrozenSource } from '../../src/models/frozen-source.js';
-import { Scope, type RecordingSource } from '../../src/models/layers/scope.js';
+import { Scope, type RecordingSource } from '../../src/networks/layers/scope.js';
 import { recorded, recordVae } from '../../src/models/pipeline-folder.js';
 import { LAYOUTS } from '../../src/models/random-model.js';
-import { vaeDecode, vaeEncode } from '../../src/models/vae.js';
-import { parseVaeConfig } from '../../src/models/vae-config.js';
+import { vaeDecode, vaeEncode } from '../../src/networks/vae.js';
+import { parseVaeConfig } from '../../src/networks/vae-config.js';
 import { openSafetensors } from '../../src/models/weights/safetensors.js';
 import { float32, floats, sizeOf, type Shape } from '../../src/tensor/host.js';
 import { input } from '../../src/tensor/tensor.js';
-import { evaluate, onnxRuntime, sourceOf, TINY, total, wave } from '../fixtures/models/networks.js';
+import { evaluate, onnxRuntime, sourceOf, TINY, total, wave } from '../fixtures/networks/networks.js';
 
 const stages = (n: number): RawConfig => ({ down_block_types: Array(n).fill('DownEncoderBlock2D'), up_block_types: Array(n).fill('UpDecoderBlock2D') });
 const shapesOf = (raw: RawConfig): RecordingSource['shapes'] => recorded((s) => recordVae(s, parseVaeConfig(raw, 'config.json')));

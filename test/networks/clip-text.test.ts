@@ -1,15 +1,15 @@
 import { readFile } from 'node:fs/promises';
 import t from 'tap';
-import { clipText, parseClipTextConfig, pooledPosition, type ClipTextConfig } from '../../src/models/clip-text.js';
-import type { RawConfig } from '../../src/models/component-config.js';
+import { clipText, parseClipTextConfig, pooledPosition, type ClipTextConfig } from '../../src/networks/clip-text.js';
+import type { RawConfig } from '../../src/networks/component-config.js';
 import { FrozenSource } from '../../src/models/frozen-source.js';
-import { Scope } from '../../src/models/layers/scope.js';
+import { Scope } from '../../src/networks/layers/scope.js';
 import { recorded, recordText } from '../../src/models/pipeline-folder.js';
 import { LAYOUTS } from '../../src/models/random-model.js';
 import { openSafetensors } from '../../src/models/weights/safetensors.js';
 import { floats, int32 } from '../../src/tensor/host.js';
 import { input } from '../../src/tensor/tensor.js';
-import { evaluate, onnxRuntime, TINY, total } from '../fixtures/models/networks.js';
+import { evaluate, onnxRuntime, TINY, total } from '../fixtures/networks/networks.js';
 import { relativeError } from '../golden.js';
 
 const backend = onnxRuntime(t);
