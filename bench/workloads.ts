@@ -5,7 +5,7 @@ import { AdamW } from '../src/engine/optimizers/adamw.js';
 import { Parameters } from '../src/engine/parameters.js';
 import { TrainStep } from '../src/engine/train-step.js';
 import { DiffusionPipeline } from '../src/models/diffusion-pipeline.js';
-import { openPipeline } from '../src/models/pipeline-folder.js';
+import { openPipeline } from '../src/formats/pipeline/pipeline-folder.js';
 import { Rng } from '../src/base/rng.js';
 import { createBuild } from '../src/registry/container.js';
 import { MODELS } from '../src/registry/registries.js';

@@ -8,7 +8,7 @@ import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'nod
 import { basename, dirname, join, resolve } from 'node:path';
 import type { StateStore } from '../backends/backend.js';
 import { UserError } from '../base/errors.js';
-import { openSafetensors, writeSafetensorsStream } from '../models/weights/safetensors.js';
+import { openSafetensors, writeSafetensorsStream } from '../formats/safetensors/safetensors.js';
 import { OLD, readable, TMP, type WorkDir } from './work-dir.js';
 
 const STATE_FILE = 'training_state.safetensors';

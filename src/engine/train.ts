@@ -2,7 +2,7 @@
 import type { Backend } from '../backends/backend.js';
 import type { ConsoleLogger } from '../loggers/console-logger.js';
 import { defaultCacheDir } from '../base/cache-dir.js';
-import { resolveDataset } from '../models/weights/hub.js';
+import { resolveDataset } from '../formats/hub/hub.js';
 import { Rng } from '../base/rng.js';
 import { createBuild } from '../registry/container.js';
 import { dumpConfig } from '../registry/dump.js';

@@ -9,7 +9,7 @@ import type { ConsoleLogger } from '../loggers/console-logger.js';
 import type { FeatureExtractor, Metric, Rows } from './metrics/metric.js';
 import { ClipFeatures } from '../models/clip-features.js';
 import { defaultCacheDir } from '../base/cache-dir.js';
-import { resolveDataset } from '../models/weights/hub.js';
+import { resolveDataset } from '../formats/hub/hub.js';
 import type { Backend } from '../backends/backend.js';
 import { createBuild } from '../registry/container.js';
 import { resolvePackagePath } from '../base/package-path.js';

@@ -9,7 +9,7 @@ import { startProgress } from '../base/progress.js';
 import type { FeatureExtractor, Metric } from '../evaluation/metrics/metric.js';
 import { ClipFeatures } from '../models/clip-features.js';
 import type { WeightSet } from '../models/model.js';
-import { resolveDataset } from '../models/weights/hub.js';
+import { resolveDataset } from '../formats/hub/hub.js';
 import { resolvePackagePath } from '../base/package-path.js';
 import { HOOKS, METRICS } from '../registry/registries.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';

@@ -14,16 +14,16 @@ import { floats, float32, sizeOf, type HostTensor, type Shape } from '../tensor/
 import { abs, add, exp, log, mean, mul, narrow, neg, square, sub } from '../tensor/ops.js';
 import { input, type Tensor, type TensorType } from '../tensor/tensor.js';
 import { stack } from './diffusion-pipeline.js';
-import { FrozenSource, olderVaeName } from './frozen-source.js';
+import { FrozenSource, olderVaeName } from '../formats/frozen-source.js';
 import { Scope } from '../networks/layers/scope.js';
 import { Model, type StepContext, type TrainSample } from './model.js';
-import { fingerprint, readJson, recorded, recordVae } from './pipeline-folder.js';
+import { fingerprint, readJson, recorded, recordVae } from '../formats/pipeline/pipeline-folder.js';
 import { initOption, randomStart } from '../networks/random-start.js';
 import { TrainedPart } from './trained-part.js';
 import { vaeDecode, vaeEncode } from '../networks/vae.js';
 import { parseVaeConfig, type VaeConfig } from '../networks/vae-config.js';
-import { resolveModel } from './weights/hub.js';
-import { openWeights } from './weights/open-weights.js';
+import { resolveModel } from '../formats/hub/hub.js';
+import { openWeights } from '../formats/open-weights.js';
 
 @MODELS.register()
 export class AutoencoderKL extends Model {

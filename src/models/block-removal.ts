@@ -6,10 +6,10 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../base/errors.js';
 import type { RawConfig } from '../networks/component-config.js';
-import { derivePipeline } from './derived-pipeline.js';
-import { readJson, type PipelineFolder } from './pipeline-folder.js';
-import { SafetensorsFile, writeSafetensorsStream } from './weights/safetensors.js';
-import type { TensorEntry, WeightFile } from './weights/weight-file.js';
+import { derivePipeline } from '../formats/pipeline/derived-pipeline.js';
+import { readJson, type PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
+import { SafetensorsFile, writeSafetensorsStream } from '../formats/safetensors/safetensors.js';
+import type { TensorEntry, WeightFile } from '../formats/weight-file.js';
 
 interface Removal {
   readonly keepsMidBlock: boolean;

@@ -11,11 +11,11 @@ import { softmax } from '../tensor/ops.js';
 import { input } from '../tensor/tensor.js';
 import type { Attributes } from '../networks/classifier-labels.js';
 import { classifierLogits, classifierShapes, parseClassifier, type ClassifierConfig } from '../networks/classifier.js';
-import { FrozenSource } from './frozen-source.js';
+import { FrozenSource } from '../formats/frozen-source.js';
 import { Scope } from '../networks/layers/scope.js';
-import { fingerprint, readJson } from './pipeline-folder.js';
-import { resolveModel } from './weights/hub.js';
-import { openWeights } from './weights/open-weights.js';
+import { fingerprint, readJson } from '../formats/pipeline/pipeline-folder.js';
+import { resolveModel } from '../formats/hub/hub.js';
+import { openWeights } from '../formats/open-weights.js';
 
 /** Pictures per run. */
 const BATCH = 32;

@@ -4,10 +4,10 @@ import type { Backend, Executable } from '../backends/backend.js';
 import type { Logger } from '../registry/tokens.js';
 import { floats, float32, int32, type HostTensor } from '../tensor/host.js';
 import { input, type Tensor } from '../tensor/tensor.js';
-import { clipImageFeatures, clipTextFeatures, openClip, pooledRows, type ClipFolder } from './clip.js';
-import { preprocess } from './clip-preprocess.js';
+import { clipImageFeatures, clipTextFeatures, openClip, pooledRows, type ClipFolder } from '../formats/clip-folder.js';
+import { preprocess } from '../formats/clip-preprocess.js';
 import { Scope } from '../networks/layers/scope.js';
-import { fingerprint } from './pipeline-folder.js';
+import { fingerprint } from '../formats/pipeline/pipeline-folder.js';
 
 /** Pictures or texts per run. */
 const BATCH = 32;

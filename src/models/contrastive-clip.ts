@@ -12,18 +12,18 @@ import { LOGGER, OPTIONS, type Logger } from '../registry/tokens.js';
 import { floats, float32, int32, scalar, sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
 import { add, exp, minimum, mul, reshape, vector } from '../tensor/ops.js';
 import { input, parameter, type Tensor, type TensorType } from '../tensor/tensor.js';
-import { clipImageFeatures, clipTextFeatures, logitScale, openClip, pooledRows, recordClip, type ClipFolder } from './clip.js';
+import { clipImageFeatures, clipTextFeatures, logitScale, openClip, pooledRows, recordClip, type ClipFolder } from '../formats/clip-folder.js';
 import { contrastiveLoss, retrievalAccuracy, similarities } from './clip-loss.js';
-import { preprocessorConfig } from './clip-preprocess.js';
+import { preprocessorConfig } from '../formats/clip-preprocess.js';
 import { stack } from './diffusion-pipeline.js';
 import { Scope } from '../networks/layers/scope.js';
 import { Model, type StepContext, type TrainSample } from './model.js';
-import { fingerprint, recorded } from './pipeline-folder.js';
+import { fingerprint, recorded } from '../formats/pipeline/pipeline-folder.js';
 import { clipStart } from './random-clip.js';
 import { initOption } from '../networks/random-start.js';
-import { copyTokenizer } from './small-tokenizer.js';
-import { resolveModel } from './weights/hub.js';
-import { writeSafetensors } from './weights/safetensors.js';
+import { copyTokenizer } from '../formats/tokenizers/small-tokenizer.js';
+import { resolveModel } from '../formats/hub/hub.js';
+import { writeSafetensors } from '../formats/safetensors/safetensors.js';
 
 @MODELS.register()
 export class ContrastiveCLIP extends Model {

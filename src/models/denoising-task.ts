@@ -12,7 +12,7 @@ import { stack, type DiffusionPipeline } from './diffusion-pipeline.js';
 import type { Loss, LossContext } from './losses/loss.js';
 import type { StepContext, TrainSample } from './model.js';
 import type { Noise } from './noise/noise.js';
-import type { PipelineFolder } from './pipeline-folder.js';
+import type { PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
 import { NoiseSchedule } from './schedulers/noise-schedule.js';
 import type { Timesteps } from './timesteps/timesteps.js';
 import type { UNetInputs } from '../networks/unet.js';

@@ -14,7 +14,7 @@ import { input, type Tensor } from '../tensor/tensor.js';
 import { clipText } from '../networks/clip-text.js';
 import { Scope, type ParamSource } from '../networks/layers/scope.js';
 import type { SampleRequest, WeightSet } from './model.js';
-import type { PipelineFolder } from './pipeline-folder.js';
+import type { PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
 import { schedulerFromConfig } from './schedulers/from-config.js';
 import { unet } from '../networks/unet.js';
 import { vaeDecode, vaeEncode } from '../networks/vae.js';

@@ -20,10 +20,10 @@ import { DISTILL_PRESETS, presetTaps, type DistillWeights, type TapPair } from '
 import { openStudent, removeBlocks, type Student } from './distill-student.js';
 import { architectureHash } from './lora/peft.js';
 import { Model, type SampleRequest, type StepContext, type TrainSample } from './model.js';
-import { openPipeline, pipelineFingerprint, recorded, recordText, recordUnet, type PipelineFolder } from './pipeline-folder.js';
+import { openPipeline, pipelineFingerprint, recorded, recordText, recordUnet, type PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
 import { randomStart } from '../networks/random-start.js';
 import { TrainedPart } from './trained-part.js';
-import { resolveModel } from './weights/hub.js';
+import { resolveModel } from '../formats/hub/hub.js';
 
 @MODELS.register()
 export class DistillSD extends Model {

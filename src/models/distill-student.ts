@@ -5,11 +5,11 @@ import type { Logger } from '../registry/tokens.js';
 import type { Shape } from '../tensor/host.js';
 import { studentConfig, studentWeights, type BlockRemoval } from './block-removal.js';
 import type { RawConfig } from '../networks/component-config.js';
-import { FrozenSource } from './frozen-source.js';
-import { readJson, recorded, recordUnet, type PipelineFolder } from './pipeline-folder.js';
+import { FrozenSource } from '../formats/frozen-source.js';
+import { readJson, recorded, recordUnet, type PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
 import { parseUNetConfig, type UNetConfig } from '../networks/unet-config.js';
-import { resolveModel } from './weights/hub.js';
-import { openWeights } from './weights/open-weights.js';
+import { resolveModel } from '../formats/hub/hub.js';
+import { openWeights } from '../formats/open-weights.js';
 
 export interface Student {
   readonly config: UNetConfig;

@@ -3,10 +3,10 @@ import { existsSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../base/errors.js';
-import { derivePipeline, type WriteComponent } from './derived-pipeline.js';
-import type { FloatType } from './weights/convert.js';
-import { openSafetensors } from './weights/safetensors.js';
-import { writeAs } from './weights/write-as.js';
+import { derivePipeline, type WriteComponent } from '../formats/pipeline/derived-pipeline.js';
+import type { FloatType } from '../formats/float-formats.js';
+import { openSafetensors } from '../formats/safetensors/safetensors.js';
+import { writeAs } from '../formats/safetensors/write-as.js';
 
 const TRAINED = { unet: 'diffusion_pytorch_model.safetensors', text_encoder: 'model.safetensors' } as const;
 

@@ -19,7 +19,7 @@ import { checkClassifier, classifierJson, classifierLogits, classifierShapes, cl
 import { stack } from './diffusion-pipeline.js';
 import { Scope } from '../networks/layers/scope.js';
 import { Model, type StepContext, type TrainSample } from './model.js';
-import { writeSafetensors } from './weights/safetensors.js';
+import { writeSafetensors } from '../formats/safetensors/safetensors.js';
 
 /** Texts after which it is said that an attribute was in none of them. */
 const ENOUGH_TEXTS = 200;

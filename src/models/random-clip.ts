@@ -4,12 +4,12 @@ import { writeFileAtomic } from '../base/atomic-file.js';
 import { writeFolderAtomic } from '../base/atomic-folder.js';
 import { Rng } from '../base/rng.js';
 import { float32, scalar, sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
-import { parseClipConfig, recordClip, type ClipConfig } from './clip.js';
-import { parseClipPreprocess, preprocessorConfig } from './clip-preprocess.js';
+import { parseClipConfig, recordClip, type ClipConfig } from '../formats/clip-folder.js';
+import { parseClipPreprocess, preprocessorConfig } from '../formats/clip-preprocess.js';
 import type { RawConfig } from '../networks/component-config.js';
-import { recorded } from './pipeline-folder.js';
-import { smallTokenizer, writeTokenizer } from './small-tokenizer.js';
-import { writeSafetensors } from './weights/safetensors.js';
+import { recorded } from '../formats/pipeline/pipeline-folder.js';
+import { smallTokenizer, writeTokenizer } from '../formats/tokenizers/small-tokenizer.js';
+import { writeSafetensors } from '../formats/safetensors/safetensors.js';
 
 /**
  * As transformers initialises a CLIPModel (CLIPPreTrainedModel._init_weights with factor 1): normal, with deviations by role.

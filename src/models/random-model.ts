@@ -8,14 +8,14 @@ import { Rng } from '../base/rng.js';
 import { float32, sizeOf, type DType, type HostTensor, type Shape } from '../tensor/host.js';
 import { parseClipTextConfig } from '../networks/clip-text.js';
 import type { RawConfig } from '../networks/component-config.js';
-import { openPipeline, readJson, recorded, recordText, recordUnet, recordVae } from './pipeline-folder.js';
-import { copyTokenizer, smallTokenizer, writeTokenizer } from './small-tokenizer.js';
+import { openPipeline, readJson, recorded, recordText, recordUnet, recordVae } from '../formats/pipeline/pipeline-folder.js';
+import { copyTokenizer, smallTokenizer, writeTokenizer } from '../formats/tokenizers/small-tokenizer.js';
 import { parseUNetConfig } from '../networks/unet-config.js';
 import { parseVaeConfig } from '../networks/vae-config.js';
-import { fromFloat32 } from './weights/convert.js';
-import { openWeights } from './weights/open-weights.js';
-import { writeSafetensorsStream } from './weights/safetensors.js';
-import { writeAs } from './weights/write-as.js';
+import { fromFloat32 } from '../formats/float-formats.js';
+import { openWeights } from '../formats/open-weights.js';
+import { writeSafetensorsStream } from '../formats/safetensors/safetensors.js';
+import { writeAs } from '../formats/safetensors/write-as.js';
 
 export interface Layout { readonly unet: RawConfig; readonly vae: RawConfig; readonly text: RawConfig }
 

@@ -19,12 +19,12 @@ import { DiffusionPipeline } from './diffusion-pipeline.js';
 import { Scope } from '../networks/layers/scope.js';
 import { loraSchema, textLoraSchema } from './lora/lora-config.js';
 import { Model, type SampleRequest, type StepContext, type TrainSample } from './model.js';
-import { openPipeline, pipelineFingerprint, readJson, recorded, recordText, recordUnet, type PipelineFolder } from './pipeline-folder.js';
-import { QuantizedSource } from './quantized-source.js';
+import { openPipeline, pipelineFingerprint, readJson, recorded, recordText, recordUnet, type PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
+import { QuantizedSource } from '../formats/quantized-source.js';
 import { initOption, randomStart } from '../networks/random-start.js';
 import { TrainedPart } from './trained-part.js';
 import { unet } from '../networks/unet.js';
-import { resolveModel } from './weights/hub.js';
+import { resolveModel } from '../formats/hub/hub.js';
 
 @MODELS.register()
 export class StableDiffusion extends Model {

@@ -5,13 +5,13 @@ import type { Rng } from '../base/rng.js';
 import { sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
 import { parameter } from '../tensor/tensor.js';
 import type { RawConfig } from '../networks/component-config.js';
-import type { FrozenSource } from './frozen-source.js';
+import type { FrozenSource } from '../formats/frozen-source.js';
 import type { ParamSource } from '../networks/layers/scope.js';
 import { adapterShapes, initialAdapter, trainableSource } from './lora/lora-adapter.js';
 import { adaptableModules, resolvePairs, type LoraConfig, type LoraPair } from './lora/lora-config.js';
 import { architectureHash, savePeft, type BaseRecord } from './lora/peft.js';
 import type { WeightSet } from './model.js';
-import { writeSafetensors } from './weights/safetensors.js';
+import { writeSafetensors } from '../formats/safetensors/safetensors.js';
 
 export type PartName = 'unet' | 'text_encoder' | 'vae';
 export type Training = { readonly kind: 'frozen' } | { readonly kind: 'whole' } | { readonly kind: 'lora'; readonly config: LoraConfig };

@@ -12,7 +12,7 @@ import { linear } from './layers/linear.js';
 import { groupNorm } from './layers/norm.js';
 import { resnet } from './layers/resnet.js';
 import { Scope } from './layers/scope.js';
-import { recorded } from '../models/pipeline-folder.js';
+import { recorded } from '../formats/pipeline/pipeline-folder.js';
 
 /** Wu and He, arXiv 1803.08494, found 8 to 32 groups about equal. Widths are multiples of it. */
 export const GROUPS = 8;

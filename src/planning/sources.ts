@@ -1,7 +1,7 @@
 /** The models and pictures of a planned run: those that are here, and stand-ins for models that would be downloaded. */
 import { join } from 'node:path';
 import { UserError } from '../base/errors.js';
-import { resolveDataset, resolveModel, type ResolveOptions } from '../models/weights/hub.js';
+import { resolveDataset, resolveModel, type ResolveOptions } from '../formats/hub/hub.js';
 import type { Logger } from '../registry/tokens.js';
 import { standIn } from './stand-in.js';
 

@@ -5,10 +5,10 @@
 import { cp, mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { parseClipTextConfig } from '../networks/clip-text.js';
-import { readJson, recorded, recordText, recordUnet, recordVae } from '../models/pipeline-folder.js';
+import { readJson, recorded, recordText, recordUnet, recordVae } from '../formats/pipeline/pipeline-folder.js';
 import { parseUNetConfig } from '../networks/unet-config.js';
 import { parseVaeConfig } from '../networks/vae-config.js';
-import { layOut } from '../models/weights/safetensors-header.js';
+import { layOut } from '../formats/safetensors/safetensors-header.js';
 import { bytesPerElement, sizeOf, type DType, type Shape } from '../tensor/host.js';
 
 /** What a component's weights are recorded from, and called. */

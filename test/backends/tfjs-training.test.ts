@@ -1,7 +1,7 @@
 /** A whole training run on TensorFlow.js against the same run on ONNX Runtime, from the command line to the adapter. */
 import { readFileSync } from 'node:fs';
 import t from 'tap';
-import { openSafetensors } from '../../src/models/weights/safetensors.js';
+import { openSafetensors } from '../../src/formats/safetensors/safetensors.js';
 import { floats } from '../../src/tensor/host.js';
 import { Project } from '../fixtures/tools/cli.js';
 

@@ -8,7 +8,7 @@ import { buildRun, type RunConfig } from '../../src/engine/build-run.js';
 import { Phases } from '../../src/engine/phases.js';
 import { Runner } from '../../src/engine/runner.js';
 import { WorkDir } from '../../src/engine/work-dir.js';
-import { resolveDataset } from '../../src/models/weights/hub.js';
+import { resolveDataset } from '../../src/formats/hub/hub.js';
 import { Rng } from '../../src/base/rng.js';
 import { createBuild } from '../../src/registry/container.js';
 import { loadConfig } from '../../src/registry/load-config.js';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { loadComponents } from '../../src/components.js';
 import type { AutoencoderKL } from '../../src/models/autoencoder-kl.js';
-import { openPipeline, readJson } from '../../src/models/pipeline-folder.js';
+import { openPipeline, readJson } from '../../src/formats/pipeline/pipeline-folder.js';
 import { LAYOUTS, writeRandomModel } from '../../src/models/random-model.js';
 import { Scope } from '../../src/networks/layers/scope.js';
 import { vaeDecode, vaeEncode } from '../../src/networks/vae.js';

@@ -6,8 +6,8 @@ import { ReferenceBackend } from '../../src/backends/reference/reference-backend
 import { loadComponents } from '../../src/components.js';
 import { UserError } from '../../src/base/errors.js';
 import type { Model } from '../../src/models/model.js';
-import { openPipeline } from '../../src/models/pipeline-folder.js';
-import { quantize, QuantizedSource } from '../../src/models/quantized-source.js';
+import { openPipeline } from '../../src/formats/pipeline/pipeline-folder.js';
+import { quantize, QuantizedSource } from '../../src/formats/quantized-source.js';
 import { Rng } from '../../src/base/rng.js';
 import { createBuild } from '../../src/registry/container.js';
 import { MODELS } from '../../src/registry/registries.js';

@@ -4,12 +4,12 @@ import t from 'tap';
 import { UserError } from '../../src/base/errors.js';
 import { BLOCK_REMOVALS, compressPipeline, studentConfig, studentKey, studentKeys, writeStudent, type BlockRemoval } from '../../src/models/block-removal.js';
 import type { RawConfig } from '../../src/networks/component-config.js';
-import { derivePipeline } from '../../src/models/derived-pipeline.js';
+import { derivePipeline } from '../../src/formats/pipeline/derived-pipeline.js';
 import { loadAdapter } from '../../src/models/lora/load-adapter.js';
 import { mergePair, mergePipeline } from '../../src/models/lora/merge.js';
-import { openPipeline, recorded, recordText, recordUnet } from '../../src/models/pipeline-folder.js';
+import { openPipeline, recorded, recordText, recordUnet } from '../../src/formats/pipeline/pipeline-folder.js';
 import { parseUNetConfig } from '../../src/networks/unet-config.js';
-import { openSafetensors, writeSafetensors } from '../../src/models/weights/safetensors.js';
+import { openSafetensors, writeSafetensors } from '../../src/formats/safetensors/safetensors.js';
 import { float32, sizeOf } from '../../src/tensor/host.js';
 import { golden, skipGolden } from '../golden.js';
 

@@ -5,7 +5,7 @@ import { Executor } from '../../src/backends/executor.js';
 import { loadComponents } from '../../src/components.js';
 import { LAYOUTS, writeRandomModel } from '../../src/models/random-model.js';
 import type { StableDiffusion } from '../../src/models/stable-diffusion.js';
-import { openPipeline } from '../../src/models/pipeline-folder.js';
+import { openPipeline } from '../../src/formats/pipeline/pipeline-folder.js';
 import { Rng } from '../../src/base/rng.js';
 import { createBuild } from '../../src/registry/container.js';
 import { MODELS } from '../../src/registry/registries.js';

@@ -5,7 +5,7 @@ import { OnnxRuntimeBackend } from '../../src/backends/onnxruntime/onnxruntime-b
 import { UserError } from '../../src/base/errors.js';
 import { clipText, parseClipTextConfig, type ClipTextConfig } from '../../src/networks/clip-text.js';
 import type { RawConfig } from '../../src/networks/component-config.js';
-import { FrozenSource } from '../../src/models/frozen-source.js';
+import { FrozenSource } from '../../src/formats/frozen-source.js';
 import { Scope, type ParamSource } from '../../src/networks/layers/scope.js';
 import { exportAdapter } from '../../src/models/lora/export.js';
 import { loadAdapter, loadAdapterFor } from '../../src/models/lora/load-adapter.js';
@@ -14,11 +14,11 @@ import { adaptableModules, resolvePairs, type LoraConfig } from '../../src/model
 import { mergePair, writeMerged } from '../../src/models/lora/merge.js';
 import { architectureHash, savePeft } from '../../src/models/lora/peft.js';
 import { saveDiffusersLora, saveKohyaLora, type PartValues } from '../../src/models/lora/single-file.js';
-import { openPipeline, recorded, recordText, recordUnet } from '../../src/models/pipeline-folder.js';
+import { openPipeline, recorded, recordText, recordUnet } from '../../src/formats/pipeline/pipeline-folder.js';
 import { unet } from '../../src/networks/unet.js';
 import { parseUNetConfig, type UNetConfig } from '../../src/networks/unet-config.js';
-import { openSafetensors, writeSafetensors } from '../../src/models/weights/safetensors.js';
-import type { WeightFile } from '../../src/models/weights/weight-file.js';
+import { openSafetensors, writeSafetensors } from '../../src/formats/safetensors/safetensors.js';
+import type { WeightFile } from '../../src/formats/weight-file.js';
 import { Rng } from '../../src/base/rng.js';
 import { float32, floats, int32, sizeOf, type HostTensor, type Shape } from '../../src/tensor/host.js';
 import { input, type Tensor } from '../../src/tensor/tensor.js';

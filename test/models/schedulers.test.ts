@@ -1,10 +1,10 @@
 import t from 'tap';
-import { readJson } from '../../src/models/pipeline-folder.js';
+import { readJson } from '../../src/formats/pipeline/pipeline-folder.js';
 import { schedulerFromConfig } from '../../src/models/schedulers/from-config.js';
 import { NoiseSchedule } from '../../src/models/schedulers/noise-schedule.js';
 import type { Scheduler } from '../../src/models/schedulers/scheduler.js';
 import { debiasWeight, minSnrWeight } from '../../src/models/schedulers/snr.js';
-import { openSafetensors } from '../../src/models/weights/safetensors.js';
+import { openSafetensors } from '../../src/formats/safetensors/safetensors.js';
 import { golden, relativeError, skipGolden } from '../golden.js';
 
 const STABLE_DIFFUSION = { beta_start: 0.00085, beta_end: 0.012, beta_schedule: 'scaled_linear' };

@@ -1,14 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import t from 'tap';
 import type { RawConfig } from '../../src/networks/component-config.js';
-import { FrozenSource } from '../../src/models/frozen-source.js';
+import { FrozenSource } from '../../src/formats/frozen-source.js';
 import { downsample, upsample } from '../../src/networks/layers/resnet.js';
 import { Scope } from '../../src/networks/layers/scope.js';
-import { recorded, recordUnet } from '../../src/models/pipeline-folder.js';
+import { recorded, recordUnet } from '../../src/formats/pipeline/pipeline-folder.js';
 import { LAYOUTS } from '../../src/models/random-model.js';
 import { unet, type UNetOutputs } from '../../src/networks/unet.js';
 import { parseUNetConfig, type UNetConfig } from '../../src/networks/unet-config.js';
-import { openSafetensors } from '../../src/models/weights/safetensors.js';
+import { openSafetensors } from '../../src/formats/safetensors/safetensors.js';
 import { float32, floats, type HostTensor, type Shape } from '../../src/tensor/host.js';
 import { constant, input } from '../../src/tensor/tensor.js';
 import { evaluate, onnxRuntime, sourceOf, TINY, total, valueOf, wave } from '../fixtures/networks/networks.js';

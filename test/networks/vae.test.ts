@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import t from 'tap';
 import type { RawConfig } from '../../src/networks/component-config.js';
-import { FrozenSource } from '../../src/models/frozen-source.js';
+import { FrozenSource } from '../../src/formats/frozen-source.js';
 import { Scope, type RecordingSource } from '../../src/networks/layers/scope.js';
-import { recorded, recordVae } from '../../src/models/pipeline-folder.js';
+import { recorded, recordVae } from '../../src/formats/pipeline/pipeline-folder.js';
 import { LAYOUTS } from '../../src/models/random-model.js';
 import { vaeDecode, vaeEncode } from '../../src/networks/vae.js';
 import { parseVaeConfig } from '../../src/networks/vae-config.js';
-import { openSafetensors } from '../../src/models/weights/safetensors.js';
+import { openSafetensors } from '../../src/formats/safetensors/safetensors.js';
 import { float32, floats, sizeOf, type Shape } from '../../src/tensor/host.js';
 import { input } from '../../src/tensor/tensor.js';
 import { evaluate, onnxRuntime, sourceOf, TINY, total, wave } from '../fixtures/networks/networks.js';

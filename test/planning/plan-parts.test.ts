@@ -9,13 +9,13 @@ import { PlanSources } from '../../src/planning/sources.js';
 import { calibrate, overall, runSeconds, type Speed } from '../../src/planning/speed.js';
 import { standIn } from '../../src/planning/stand-in.js';
 import { duration, short, size } from '../../src/planning/plan-text.js';
-import { openPipeline } from '../../src/models/pipeline-folder.js';
+import { openPipeline } from '../../src/formats/pipeline/pipeline-folder.js';
 import { add, attention, cast, concat, cos, exp, gatherRows, gemm, matmul, mul, reshape, sin, sum } from '../../src/tensor/ops.js';
 import { grad } from '../../src/tensor/autodiff.js';
 import type { DType, HostTensor } from '../../src/tensor/host.js';
 import { input, state, weight, type Tensor } from '../../src/tensor/tensor.js';
 import { onnxRuntime } from '../fixtures/networks/networks.js';
-import { HubServer } from '../fixtures/weights/hub-server.js';
+import { HubServer } from '../fixtures/formats/hub-server.js';
 
 const MIB = 2 ** 20, TINY = 'assets/tiny-random-sd';
 const silent = { info: () => {}, warn: () => {}, debug: () => {} };

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import type { FloatType } from '../../src/models/weights/convert.js';
+import type { FloatType } from '../../src/formats/float-formats.js';
 
 export function register(program: Command): void {
   program.command('convert')
@@ -16,8 +16,8 @@ Examples:
 
 async function convert(model: string, { out, dtype }: { out?: string; dtype?: FloatType }): Promise<void> {
   const { existsSync } = await import('node:fs');
-  const { convertFolder } = await import('../../src/models/weights/convert-folder.js');
-  const { resolveModel } = await import('../../src/models/weights/hub.js');
+  const { convertFolder } = await import('../../src/formats/convert-folder.js');
+  const { resolveModel } = await import('../../src/formats/hub/hub.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
   const { UserError } = await import('../../src/base/errors.js');
   const log = new ConsoleLogger();

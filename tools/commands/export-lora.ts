@@ -19,8 +19,8 @@ async function exportLora(model: string, adapter: string, { format, out }: { for
   const { checkpointPath } = await import('../../src/engine/render.js');
   const { exportAdapter, EXPORTS } = await import('../../src/models/lora/export.js');
   const { loadAdapterFor, refuseWholeNetworks } = await import('../../src/models/lora/load-adapter.js');
-  const { openPipeline } = await import('../../src/models/pipeline-folder.js');
-  const { resolveModel } = await import('../../src/models/weights/hub.js');
+  const { openPipeline } = await import('../../src/formats/pipeline/pipeline-folder.js');
+  const { resolveModel } = await import('../../src/formats/hub/hub.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
   const log = new ConsoleLogger();
   const path = await checkpointPath(adapter);

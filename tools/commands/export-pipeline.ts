@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import type { FloatType } from '../../src/models/weights/convert.js';
+import type { FloatType } from '../../src/formats/float-formats.js';
 
 export function register(program: Command): void {
   program.command('export-pipeline')
@@ -19,8 +19,8 @@ async function exportCheckpoint(path: string, { out, sdmodel, dtype }: { out: st
   const { join } = await import('node:path');
   const { checkpointPath, recordedBase } = await import('../../src/engine/render.js');
   const { exportPipeline } = await import('../../src/models/export-pipeline.js');
-  const { openPipeline } = await import('../../src/models/pipeline-folder.js');
-  const { resolveModel } = await import('../../src/models/weights/hub.js');
+  const { openPipeline } = await import('../../src/formats/pipeline/pipeline-folder.js');
+  const { resolveModel } = await import('../../src/formats/hub/hub.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
   const log = new ConsoleLogger();
   const checkpoint = await checkpointPath(path);

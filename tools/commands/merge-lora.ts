@@ -18,8 +18,8 @@ async function mergeLora(model: string, adapter: string, { out, loraScale }: { o
   const { checkpointPath } = await import('../../src/engine/render.js');
   const { loadAdapterFor, refuseWholeNetworks } = await import('../../src/models/lora/load-adapter.js');
   const { mergePipeline } = await import('../../src/models/lora/merge.js');
-  const { openPipeline } = await import('../../src/models/pipeline-folder.js');
-  const { resolveModel } = await import('../../src/models/weights/hub.js');
+  const { openPipeline } = await import('../../src/formats/pipeline/pipeline-folder.js');
+  const { resolveModel } = await import('../../src/formats/hub/hub.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
   const log = new ConsoleLogger();
   const path = await checkpointPath(adapter);

@@ -6,13 +6,13 @@ import { UserError } from '../../src/base/errors.js';
 import { studentConfig, studentWeights, type BlockRemoval } from '../../src/models/block-removal.js';
 import { parseClipTextConfig, type ClipTextConfig } from '../../src/networks/clip-text.js';
 import type { RawConfig } from '../../src/networks/component-config.js';
-import { FrozenSource } from '../../src/models/frozen-source.js';
-import { recorded, recordUnet } from '../../src/models/pipeline-folder.js';
-import { ClipTokenizer } from '../../src/models/tokenizer.js';
+import { FrozenSource } from '../../src/formats/frozen-source.js';
+import { recorded, recordUnet } from '../../src/formats/pipeline/pipeline-folder.js';
+import { ClipTokenizer } from '../../src/formats/tokenizers/clip-tokenizer.js';
 import { parseUNetConfig, type UNetConfig } from '../../src/networks/unet-config.js';
 import { parseVaeConfig, type VaeConfig } from '../../src/networks/vae-config.js';
-import { openSafetensors } from '../../src/models/weights/safetensors.js';
-import type { WeightFile } from '../../src/models/weights/weight-file.js';
+import { openSafetensors } from '../../src/formats/safetensors/safetensors.js';
+import type { WeightFile } from '../../src/formats/weight-file.js';
 import { int32, type HostTensor, type Shape } from '../../src/tensor/host.js';
 import type { Report } from './report.js';
 

@@ -1,11 +1,11 @@
 /** Finds the weights of a component folder as the hub publishes them. */
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { UserError } from '../../base/errors.js';
-import type { Logger } from '../../registry/tokens.js';
-import { openSafetensors, SafetensorsFile } from './safetensors.js';
-import { convertedBin } from './torch-bin-cache.js';
-import { openTorchBins } from './torch-bin.js';
+import { UserError } from '../base/errors.js';
+import type { Logger } from '../registry/tokens.js';
+import { openSafetensors, SafetensorsFile } from './safetensors/safetensors.js';
+import { convertedBin } from './torch-bin/torch-bin-cache.js';
+import { openTorchBins } from './torch-bin/torch-bin.js';
 import type { TensorEntry, WeightFile } from './weight-file.js';
 
 /** What weights are called before `.safetensors` and `.bin`: diffusers' and transformers' models, PEFT's and diffusers' adapters. */

@@ -2,9 +2,9 @@ import { readdir, readFile, rename, truncate, writeFile } from 'node:fs/promises
 import { join } from 'node:path';
 import t from 'tap';
 import { UserError } from '../../../src/base/errors.js';
-import { fromFloat32, toFloat32 } from '../../../src/models/weights/convert.js';
-import { openWeights } from '../../../src/models/weights/open-weights.js';
-import { openSafetensors, writeSafetensors, writeSafetensorsStream } from '../../../src/models/weights/safetensors.js';
+import { fromFloat32, toFloat32 } from '../../../src/formats/float-formats.js';
+import { openWeights } from '../../../src/formats/open-weights.js';
+import { openSafetensors, writeSafetensors, writeSafetensorsStream } from '../../../src/formats/safetensors/safetensors.js';
 import { float32, int32, type HostTensor } from '../../../src/tensor/host.js';
 import { golden, skipGolden } from '../../golden.js';
 

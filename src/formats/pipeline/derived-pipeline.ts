@@ -1,10 +1,10 @@
 /** A pipeline folder made from another one: some components get new weights, everything else is copied. */
 import { cp, readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { writeFolderAtomic } from '../base/atomic-folder.js';
-import { UserError } from '../base/errors.js';
+import { writeFolderAtomic } from '../../base/atomic-folder.js';
+import { UserError } from '../../base/errors.js';
 import { readJson } from './pipeline-folder.js';
-import { forgetAbsent } from './weights/model-index.js';
+import { forgetAbsent } from './model-index.js';
 
 /** Writes weights (and config, when it changes) of a component into a folder that has the component's other files. */
 export type WriteComponent = (folder: string) => Promise<void>;

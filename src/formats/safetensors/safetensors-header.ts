@@ -5,7 +5,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { UserError } from '../../base/errors.js';
 import { bytesPerElement, sizeOf, type DType, type Shape } from '../../tensor/host.js';
-import type { TensorEntry } from './weight-file.js';
+import type { TensorEntry } from '../weight-file.js';
 
 const DTYPES: Readonly<Record<string, DType>> = { F32: 'float32', F16: 'float16', BF16: 'bfloat16', I32: 'int32', I64: 'int64', U8: 'uint8', BOOL: 'bool' };
 const NAMES = Object.fromEntries(Object.entries(DTYPES).map(([k, v]) => [v, k])) as Record<DType, string>;

@@ -1,6 +1,6 @@
 /** Element types of stored weights to float32 and back, whole tensors at a time. */
-import { bfloat16sToFloats, float16sToFloats, floatToFloat16 } from '../../tensor/half.js';
-import type { DType, HostTensor } from '../../tensor/host.js';
+import { bfloat16sToFloats, float16sToFloats, floatToFloat16 } from '../tensor/half.js';
+import type { DType, HostTensor } from '../tensor/host.js';
 
 export type FloatType = 'float32' | 'float16' | 'bfloat16';
 export const isFloat = (dtype: DType): dtype is FloatType => dtype === 'float32' || dtype === 'float16' || dtype === 'bfloat16';

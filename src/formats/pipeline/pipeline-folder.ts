@@ -2,20 +2,20 @@
 import { createHash } from 'node:crypto';
 import { open, readFile, type FileHandle } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { UserError } from '../base/errors.js';
-import type { Logger } from '../registry/tokens.js';
-import { input } from '../tensor/tensor.js';
-import { clipText, parseClipTextConfig, type ClipTextConfig } from '../networks/clip-text.js';
-import type { RawConfig } from '../networks/component-config.js';
-import { FrozenSource, olderVaeName } from './frozen-source.js';
-import { RecordingSource, Scope, type ParamSource } from '../networks/layers/scope.js';
-import { ClipTokenizer } from './tokenizer.js';
-import { unet } from '../networks/unet.js';
-import { parseUNetConfig, type UNetConfig } from '../networks/unet-config.js';
-import { vaeDecode, vaeEncode } from '../networks/vae.js';
-import { parseVaeConfig, type VaeConfig } from '../networks/vae-config.js';
-import { openWeights } from './weights/open-weights.js';
-import type { TensorEntry, WeightFile } from './weights/weight-file.js';
+import { UserError } from '../../base/errors.js';
+import type { Logger } from '../../registry/tokens.js';
+import { input } from '../../tensor/tensor.js';
+import { clipText, parseClipTextConfig, type ClipTextConfig } from '../../networks/clip-text.js';
+import type { RawConfig } from '../../networks/component-config.js';
+import { FrozenSource, olderVaeName } from '../frozen-source.js';
+import { RecordingSource, Scope, type ParamSource } from '../../networks/layers/scope.js';
+import { ClipTokenizer } from '../tokenizers/clip-tokenizer.js';
+import { unet } from '../../networks/unet.js';
+import { parseUNetConfig, type UNetConfig } from '../../networks/unet-config.js';
+import { vaeDecode, vaeEncode } from '../../networks/vae.js';
+import { parseVaeConfig, type VaeConfig } from '../../networks/vae-config.js';
+import { openWeights } from '../open-weights.js';
+import type { TensorEntry, WeightFile } from '../weight-file.js';
 
 /** A buffer of token positions that older text encoders carry. */
 const POSITION_IDS = /(^|\.)position_ids$/;

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
-import { UserError } from '../base/errors.js';
+import { UserError } from '../../base/errors.js';
 
 /** CLIP's text encoders have 77 positions; newer files say "no limit" with a number like 1e30. */
 const CLIP_LENGTH = 77;

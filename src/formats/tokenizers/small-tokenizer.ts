@@ -1,7 +1,7 @@
 /** A vocabulary of a few hundred entries in CLIP's format: every byte, and merges for given words. */
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeFileAtomic } from '../base/atomic-file.js';
+import { writeFileAtomic } from '../../base/atomic-file.js';
 
 /** Words of our own prompts. */
 const WORDS = [

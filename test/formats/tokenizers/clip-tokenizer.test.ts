@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import t, { type Test } from 'tap';
-import { ClipTokenizer } from '../../src/models/tokenizer.js';
-import { golden, skipGolden } from '../golden.js';
+import { ClipTokenizer } from '../../../src/formats/tokenizers/clip-tokenizer.js';
+import { golden, skipGolden } from '../../golden.js';
 
 interface Row { i?: number; text: string; input_ids: number[]; input_ids_untruncated: number[] }
 

@@ -2,13 +2,13 @@ import { copyFile, cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promi
 import { join } from 'node:path';
 import { Command } from 'commander';
 import t from 'tap';
-import { convertFolder } from '../../../src/models/weights/convert-folder.js';
-import { openWeights } from '../../../src/models/weights/open-weights.js';
-import { openSafetensors, writeSafetensors } from '../../../src/models/weights/safetensors.js';
-import { float32 } from '../../../src/tensor/host.js';
-import { register } from '../../../tools/commands/convert.js';
-import { bytesOf, dict, tensor, torchFile } from '../../fixtures/weights/torch-file.js';
-import { golden, skipGolden } from '../../golden.js';
+import { convertFolder } from '../../src/formats/convert-folder.js';
+import { openWeights } from '../../src/formats/open-weights.js';
+import { openSafetensors, writeSafetensors } from '../../src/formats/safetensors/safetensors.js';
+import { float32 } from '../../src/tensor/host.js';
+import { register } from '../../tools/commands/convert.js';
+import { bytesOf, dict, tensor, torchFile } from '../fixtures/formats/torch-file.js';
+import { golden, skipGolden } from '../golden.js';
 
 const vector = (name: string, ...values: number[]): [Buffer, Record<string, Buffer>] =>
   [dict({ [name]: tensor({ key: '0', storage: 'FloatStorage', elements: values.length, shape: [values.length], stride: [1] }) }), { 0: bytesOf(Float32Array.from(values)) }];

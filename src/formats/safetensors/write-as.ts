@@ -1,7 +1,7 @@
 /** Stored tensors, of any format, as one safetensors file. */
 import { UserError } from '../../base/errors.js';
 import { floats, type HostTensor } from '../../tensor/host.js';
-import { fromFloat32, isFloat, toFloat32, type FloatType } from './convert.js';
+import { fromFloat32, isFloat, toFloat32, type FloatType } from '../float-formats.js';
 import type { TensorSpec } from './safetensors-header.js';
 import { writeSafetensorsStream } from './safetensors.js';
 

@@ -4,7 +4,7 @@ import type { Shape } from '../tensor/host.js';
 import { cast } from '../tensor/ops.js';
 import { weight, type Tensor } from '../tensor/tensor.js';
 import type { ParamSource } from '../networks/layers/scope.js';
-import type { WeightFile } from './weights/weight-file.js';
+import type { WeightFile } from './weight-file.js';
 
 /** Names a tensor may have in an older file. */
 export type Rename = (name: string) => string | undefined;

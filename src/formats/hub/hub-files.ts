@@ -1,5 +1,5 @@
 /** Which files of a hub repository are worth downloading. Pure: names in, names out. */
-import { findWeights, STEMS, type FoundWeights } from './open-weights.js';
+import { findWeights, STEMS, type FoundWeights } from '../open-weights.js';
 
 /** The folders of a Stable Diffusion pipeline that are used; others (safety_checker, feature_extractor, ...) stay there. */
 const COMPONENTS = new Set(['unet', 'vae', 'text_encoder', 'tokenizer', 'scheduler']);

@@ -1,7 +1,7 @@
 /** What a state dict's pickle is made of: storages, strided views of them, and dicts. */
 import { sizeOf, type DType, type HostTensor, type Shape, type TypedArray } from '../../tensor/host.js';
 import { PickleError, PyDict, PyTuple, type Globals, type PickleRules, type PickleValue } from './pickle.js';
-import { viewAs } from './safetensors.js';
+import { viewAs } from '../safetensors/safetensors.js';
 
 type Elements = TypedArray | Float64Array | Int8Array | Int16Array;
 interface StorageClass { readonly kind: 'class'; readonly name: string; readonly bytes: number; readonly dtype: DType; readonly view: (data: ArrayBuffer) => Elements }

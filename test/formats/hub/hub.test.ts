@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import { lstat, mkdir, readdir, readFile, readlink, realpath, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import t, { type Test } from 'tap';
-import { resolveDataset, resolveModel, type DownloadProgress } from '../../../src/models/weights/hub.js';
-import { datasetFiles, modelFiles } from '../../../src/models/weights/hub-files.js';
-import { gitSha1, HubServer, sha256 } from '../../fixtures/weights/hub-server.js';
+import { resolveDataset, resolveModel, type DownloadProgress } from '../../../src/formats/hub/hub.js';
+import { datasetFiles, modelFiles } from '../../../src/formats/hub/hub-files.js';
+import { gitSha1, HubServer, sha256 } from '../../fixtures/formats/hub-server.js';
 
 const weights = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 7919) % 251));
 const PIPELINE: Record<string, Buffer | string> = {

@@ -1,14 +1,14 @@
 /** PyTorch weights of a pipeline or component folder as safetensors, in place or into a new folder. */
 import { copyFile, mkdir, readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { writeFolderAtomic } from '../../base/atomic-folder.js';
-import { UserError } from '../../base/errors.js';
-import type { Logger } from '../../registry/tokens.js';
-import type { FloatType } from './convert.js';
-import { forgetAbsent } from './model-index.js';
+import { writeFolderAtomic } from '../base/atomic-folder.js';
+import { UserError } from '../base/errors.js';
+import type { Logger } from '../registry/tokens.js';
+import type { FloatType } from './float-formats.js';
+import { forgetAbsent } from './pipeline/model-index.js';
 import { binFiles, findWeights, openWeights, STEMS, type FoundWeights } from './open-weights.js';
-import { openTorchBins } from './torch-bin.js';
-import { writeAs, type TensorSource } from './write-as.js';
+import { openTorchBins } from './torch-bin/torch-bin.js';
+import { writeAs, type TensorSource } from './safetensors/write-as.js';
 
 export interface ConvertOptions {
   /** a new folder, which gets everything but other weights; by default the files are written beside the old ones */

@@ -13,9 +13,9 @@ import { ConfigReader, type RawConfig } from '../networks/component-config.js';
 import { FrozenSource } from './frozen-source.js';
 import { linear } from '../networks/layers/linear.js';
 import { Scope, type ParamSource } from '../networks/layers/scope.js';
-import { readJson, recorded } from './pipeline-folder.js';
-import { ClipTokenizer } from './tokenizer.js';
-import { openWeights } from './weights/open-weights.js';
+import { readJson, recorded } from './pipeline/pipeline-folder.js';
+import { ClipTokenizer } from './tokenizers/clip-tokenizer.js';
+import { openWeights } from './open-weights.js';
 
 export interface ClipConfig {
   readonly text: ClipTextConfig;

@@ -4,9 +4,9 @@ import { resolve } from 'node:path';
 import { writeFileAtomic } from '../../base/atomic-file.js';
 import { UserError } from '../../base/errors.js';
 import { sizeOf, type DType, type HostTensor, type TypedArray } from '../../tensor/host.js';
-import { toFloat32 } from './convert.js';
+import { toFloat32 } from '../float-formats.js';
 import { layOut, readHeader, type TensorSpec } from './safetensors-header.js';
-import type { TensorEntry, WeightFile } from './weight-file.js';
+import type { TensorEntry, WeightFile } from '../weight-file.js';
 
 export type { TensorSpec } from './safetensors-header.js';
 

@@ -1,5 +1,5 @@
 /** Weights of one model component, in one file or several. */
-import type { DType, HostTensor, Shape } from '../../tensor/host.js';
+import type { DType, HostTensor, Shape } from '../tensor/host.js';
 
 export interface TensorEntry {
   readonly name: string;

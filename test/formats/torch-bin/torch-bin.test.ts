@@ -3,13 +3,13 @@ import { copyFile, mkdir, readdir, readFile, truncate, utimes, writeFile } from 
 import { join } from 'node:path';
 import t from 'tap';
 import { UserError } from '../../../src/base/errors.js';
-import { openWeights } from '../../../src/models/weights/open-weights.js';
-import { openSafetensors } from '../../../src/models/weights/safetensors.js';
-import { convertedBin } from '../../../src/models/weights/torch-bin-cache.js';
-import { openTorchBins } from '../../../src/models/weights/torch-bin.js';
+import { openWeights } from '../../../src/formats/open-weights.js';
+import { openSafetensors } from '../../../src/formats/safetensors/safetensors.js';
+import { convertedBin } from '../../../src/formats/torch-bin/torch-bin-cache.js';
+import { openTorchBins } from '../../../src/formats/torch-bin/torch-bin.js';
 import { Rng } from '../../../src/base/rng.js';
 import { float32, int32, type HostTensor } from '../../../src/tensor/host.js';
-import { bytesOf, call, dict, global, int, orderedDict, pickle, tensor, text, torchFile, tuple, zip } from '../../fixtures/weights/torch-file.js';
+import { bytesOf, call, dict, global, int, orderedDict, pickle, tensor, text, torchFile, tuple, zip } from '../../fixtures/formats/torch-file.js';
 import { golden, skipGolden } from '../../golden.js';
 
 const six = bytesOf(Float32Array.of(0, 1, 2, 3, 4, 5));

@@ -6,7 +6,7 @@ import { UserError } from '../../base/errors.js';
 import type { Logger } from '../../registry/tokens.js';
 import { defaultCacheDir } from '../../base/cache-dir.js';
 import { openTorchBins } from './torch-bin.js';
-import { writeAs } from './write-as.js';
+import { writeAs } from '../safetensors/write-as.js';
 
 /** Part of the key: raise it when conversion changes. */
 const VERSION = 1;

@@ -4,7 +4,7 @@
  */
 import type { FileHandle } from 'node:fs/promises';
 import { UserError } from '../../base/errors.js';
-import { readFully } from './safetensors.js';
+import { readFully } from '../safetensors/safetensors.js';
 
 export interface ZipEntry {
   readonly name: string;

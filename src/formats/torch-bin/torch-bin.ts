@@ -7,8 +7,8 @@ import { crc32 } from 'node:zlib';
 import { UserError } from '../../base/errors.js';
 import { bytesPerElement, sizeOf, type HostTensor } from '../../tensor/host.js';
 import { PickleError, unpickle } from './pickle.js';
-import { readFully } from './safetensors.js';
-import type { TensorSpec } from './safetensors-header.js';
+import { readFully } from '../safetensors/safetensors.js';
+import type { TensorSpec } from '../safetensors/safetensors-header.js';
 import { dtypeOf, materialise, stateDictOf, torchRules, type StoredTensor } from './torch-state-dict.js';
 import { readZipDirectory, zipDataOffset, type ZipEntry } from './zip-directory.js';
 
