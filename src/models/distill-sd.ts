@@ -18,7 +18,7 @@ import { DiffusionPipeline } from './diffusion-pipeline.js';
 import { distillLoss, tappedUnet } from './distill-loss.js';
 import { DISTILL_PRESETS, presetTaps, type DistillWeights, type TapPair } from './distill-presets.js';
 import { openStudent, removeBlocks, type Student } from './distill-student.js';
-import { architectureHash } from './lora/peft.js';
+import { architectureHash } from '../adapters/peft.js';
 import { Model, type SampleRequest, type StepContext, type TrainSample } from './model.js';
 import { openPipeline, pipelineFingerprint, recorded, recordText, recordUnet, type PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
 import { randomStart } from '../networks/random-start.js';

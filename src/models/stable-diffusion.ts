@@ -17,7 +17,7 @@ import type { RawConfig } from '../networks/component-config.js';
 import { DenoisingTask, denoisingOptions, stepInputs } from './denoising-task.js';
 import { DiffusionPipeline } from './diffusion-pipeline.js';
 import { Scope } from '../networks/layers/scope.js';
-import { loraSchema, textLoraSchema } from './lora/lora-config.js';
+import { loraSchema, textLoraSchema } from '../adapters/lora-config.js';
 import { Model, type SampleRequest, type StepContext, type TrainSample } from './model.js';
 import { openPipeline, pipelineFingerprint, readJson, recorded, recordText, recordUnet, type PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
 import { QuantizedSource } from '../formats/quantized-source.js';

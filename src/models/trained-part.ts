@@ -7,9 +7,9 @@ import { parameter } from '../tensor/tensor.js';
 import type { RawConfig } from '../networks/component-config.js';
 import type { FrozenSource } from '../formats/frozen-source.js';
 import type { ParamSource } from '../networks/layers/scope.js';
-import { adapterShapes, initialAdapter, trainableSource } from './lora/lora-adapter.js';
-import { adaptableModules, resolvePairs, type LoraConfig, type LoraPair } from './lora/lora-config.js';
-import { architectureHash, savePeft, type BaseRecord } from './lora/peft.js';
+import { adapterShapes, initialAdapter, trainableSource } from '../adapters/lora-adapter.js';
+import { adaptableModules, resolvePairs, type LoraConfig, type LoraPair } from '../adapters/lora-config.js';
+import { architectureHash, savePeft, type BaseRecord } from '../adapters/peft.js';
 import type { WeightSet } from './model.js';
 import { writeSafetensors } from '../formats/safetensors/safetensors.js';
 

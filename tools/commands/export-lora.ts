@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import type { ExportFormat } from '../../src/models/lora/export.js';
+import type { ExportFormat } from '../../src/adapters/export.js';
 
 export function register(program: Command): void {
   program.command('export-lora')
@@ -17,8 +17,8 @@ Example:
 
 async function exportLora(model: string, adapter: string, { format, out }: { format: ExportFormat; out: string }): Promise<void> {
   const { checkpointPath } = await import('../../src/engine/render.js');
-  const { exportAdapter, EXPORTS } = await import('../../src/models/lora/export.js');
-  const { loadAdapterFor, refuseWholeNetworks } = await import('../../src/models/lora/load-adapter.js');
+  const { exportAdapter, EXPORTS } = await import('../../src/adapters/export.js');
+  const { loadAdapterFor, refuseWholeNetworks } = await import('../../src/adapters/load-adapter.js');
   const { openPipeline } = await import('../../src/formats/pipeline/pipeline-folder.js');
   const { resolveModel } = await import('../../src/formats/hub/hub.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');

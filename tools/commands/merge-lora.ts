@@ -16,8 +16,8 @@ Example:
 
 async function mergeLora(model: string, adapter: string, { out, loraScale }: { out: string; loraScale: number }): Promise<void> {
   const { checkpointPath } = await import('../../src/engine/render.js');
-  const { loadAdapterFor, refuseWholeNetworks } = await import('../../src/models/lora/load-adapter.js');
-  const { mergePipeline } = await import('../../src/models/lora/merge.js');
+  const { loadAdapterFor, refuseWholeNetworks } = await import('../../src/adapters/load-adapter.js');
+  const { mergePipeline } = await import('../../src/adapters/merge.js');
   const { openPipeline } = await import('../../src/formats/pipeline/pipeline-folder.js');
   const { resolveModel } = await import('../../src/formats/hub/hub.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');

@@ -7,8 +7,8 @@ import { studentKeys, type BlockRemoval } from '../../src/models/block-removal.j
 import { clipText } from '../../src/networks/clip-text.js';
 import { DiffusionPipeline } from '../../src/models/diffusion-pipeline.js';
 import { Scope, type ParamSource } from '../../src/networks/layers/scope.js';
-import { loadAdapter } from '../../src/models/lora/load-adapter.js';
-import { adaptedSource, type AdapterValues } from '../../src/models/lora/lora-adapter.js';
+import { loadAdapter } from '../../src/adapters/load-adapter.js';
+import { adaptedSource, type AdapterValues } from '../../src/adapters/lora-adapter.js';
 import { recorded, recordText } from '../../src/formats/pipeline/pipeline-folder.js';
 import { unet } from '../../src/networks/unet.js';
 import { openSafetensors } from '../../src/formats/safetensors/safetensors.js';

@@ -1,8 +1,8 @@
 /** The low-rank pairs of one network, as parameters to train or as values to apply. */
-import type { Rng } from '../../base/rng.js';
-import { float32, sizeOf, type HostTensor, type Shape } from '../../tensor/host.js';
-import { parameter, weight, type Tensor } from '../../tensor/tensor.js';
-import type { Adapter, ParamSource } from '../../networks/layers/scope.js';
+import type { Rng } from '../base/rng.js';
+import { float32, sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
+import { parameter, weight, type Tensor } from '../tensor/tensor.js';
+import type { Adapter, ParamSource } from '../networks/layers/scope.js';
 import type { LoraPair } from './lora-config.js';
 
 /** The two matrices of a pair, by their names in PEFT. */

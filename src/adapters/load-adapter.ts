@@ -1,8 +1,8 @@
 /** Finds out in which format a LoRA is stored, and loads it. */
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { UserError } from '../../base/errors.js';
-import { pipelineFingerprint, readJson, recorded, recordText, recordUnet, type PipelineFolder } from '../../formats/pipeline/pipeline-folder.js';
+import { UserError } from '../base/errors.js';
+import { pipelineFingerprint, readJson, recorded, recordText, recordUnet, type PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
 import { loadPeft, type BaseRecord } from './peft.js';
 import { loadSingleFile, type Part, type PartParameters, type PartValues } from './single-file.js';
 

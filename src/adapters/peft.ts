@@ -2,11 +2,11 @@
 import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UserError } from '../../base/errors.js';
-import { writeFileAtomic } from '../../base/atomic-file.js';
-import type { HostTensor, Shape } from '../../tensor/host.js';
-import { readJson } from '../../formats/pipeline/pipeline-folder.js';
-import { openSafetensors, writeSafetensors } from '../../formats/safetensors/safetensors.js';
+import { UserError } from '../base/errors.js';
+import { writeFileAtomic } from '../base/atomic-file.js';
+import type { HostTensor, Shape } from '../tensor/host.js';
+import { readJson } from '../formats/pipeline/pipeline-folder.js';
+import { openSafetensors, writeSafetensors } from '../formats/safetensors/safetensors.js';
 import { parameterName, SIDES, type AdapterValues, type Side } from './lora-adapter.js';
 import { adaptableModules, configuredPair, isTarget, type LoraConfig, type LoraPair } from './lora-config.js';
 

@@ -1,6 +1,6 @@
 /** An adapter of any origin in the format that another tool wants. */
 import { join } from 'node:path';
-import type { HostTensor, Shape } from '../../tensor/host.js';
+import type { HostTensor, Shape } from '../tensor/host.js';
 import type { FittedAdapter } from './load-adapter.js';
 import { parameterName, SIDES, type AdapterValues } from './lora-adapter.js';
 import { adaptableModules, pairOf, type LoraConfig, type LoraPair } from './lora-config.js';

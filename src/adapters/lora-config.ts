@@ -1,7 +1,7 @@
 /** LoRA options with PEFT's names and meaning (peft 0.8, LoraConfig). */
 import { closest } from 'fastest-levenshtein';
-import { UserError } from '../../base/errors.js';
-import type { Shape } from '../../tensor/host.js';
+import { UserError } from '../base/errors.js';
+import type { Shape } from '../tensor/host.js';
 
 /** Schema of `unet_lora_config`; null switches LoRA off. */
 export const loraSchema = {

@@ -1,7 +1,7 @@
 /** LoRA in one file for several networks: as diffusers saves it, and as kohya's scripts and A1111 / ComfyUI read it. */
-import { UserError } from '../../base/errors.js';
-import { float32, floats, sizeOf, type HostTensor, type Shape } from '../../tensor/host.js';
-import { openSafetensors, writeSafetensors } from '../../formats/safetensors/safetensors.js';
+import { UserError } from '../base/errors.js';
+import { float32, floats, sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
+import { openSafetensors, writeSafetensors } from '../formats/safetensors/safetensors.js';
 import type { AdapterValues, Side } from './lora-adapter.js';
 import { adaptableModules, configuredPair, pairOf, type LoraConfig } from './lora-config.js';
 import { baseMetadata, checkBase, type BaseRecord } from './peft.js';

@@ -1,11 +1,11 @@
 /** Low-rank updates added to the weights they adapt, so that tools without LoRA can use them. */
 import { join } from 'node:path';
-import { floats, type HostTensor } from '../../tensor/host.js';
-import { derivePipeline } from '../../formats/pipeline/derived-pipeline.js';
-import type { PipelineFolder } from '../../formats/pipeline/pipeline-folder.js';
-import { fromFloat32, toFloat32 } from '../../formats/float-formats.js';
-import { writeSafetensorsStream } from '../../formats/safetensors/safetensors.js';
-import type { WeightFile } from '../../formats/weight-file.js';
+import { floats, type HostTensor } from '../tensor/host.js';
+import { derivePipeline } from '../formats/pipeline/derived-pipeline.js';
+import type { PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
+import { fromFloat32, toFloat32 } from '../formats/float-formats.js';
+import { writeSafetensorsStream } from '../formats/safetensors/safetensors.js';
+import type { WeightFile } from '../formats/weight-file.js';
 import type { AdapterValues } from './lora-adapter.js';
 import type { PartValues } from './single-file.js';
 
