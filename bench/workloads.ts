@@ -4,7 +4,7 @@ import type { Backend } from '../src/backends/backend.js';
 import { AdamW } from '../src/engine/optimizers/adamw.js';
 import { Parameters } from '../src/engine/parameters.js';
 import { TrainStep } from '../src/engine/train-step.js';
-import { DiffusionPipeline } from '../src/models/diffusion-pipeline.js';
+import { DiffusionPipeline } from '../src/sampling/diffusion-pipeline.js';
 import { openPipeline } from '../src/formats/pipeline/pipeline-folder.js';
 import { Rng } from '../src/base/rng.js';
 import { createBuild } from '../src/registry/container.js';

@@ -23,7 +23,7 @@ export { Model, type SampleRequest, type StepContext, type TrainSample, type Wei
 export { Loss, type LossContext } from './models/losses/loss.js';
 export { Noise } from './models/noise/noise.js';
 export { Timesteps } from './models/timesteps/timesteps.js';
-export { Scheduler } from './models/schedulers/scheduler.js';
+export { Scheduler } from './sampling/schedulers/scheduler.js';
 export type { Backend, Executable, Feeds, Fetches, Program, StateStore } from './backends/backend.js';
 export { Rng, RandomStream } from './base/rng.js';
 export { float32, floats, int32, scalar, sizeOf, type DType, type HostTensor, type Shape } from './tensor/host.js';

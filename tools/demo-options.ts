@@ -1,7 +1,7 @@
 /** Options and work that `demo` and `demo_lora` share. */
 import { extname } from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
-import type { Trained } from '../src/engine/render.js';
+import type { Trained } from '../src/sampling/renderer.js';
 
 export interface DemoOptions {
   readonly out: string;
@@ -32,7 +32,7 @@ export function addDemoOptions(command: Command): Command {
 
 export async function demo(prompt: string, model: string, trained: Trained | undefined, options: DemoOptions): Promise<void> {
   const { contactSheet, writePng } = await import('../src/datasets/image/picture-file.js');
-  const { Renderer } = await import('../src/engine/render.js');
+  const { Renderer } = await import('../src/sampling/renderer.js');
   const { ConsoleLogger } = await import('../src/loggers/console-logger.js');
   const { buildBackend } = await import('../src/engine/build-backend.js');
   const { loadComponents } = await import('../src/components.js');

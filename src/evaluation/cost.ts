@@ -7,7 +7,7 @@ import { Rng } from '../base/rng.js';
 import { cost } from '../tensor/cost.js';
 import { float32, sizeOf, type Shape } from '../tensor/host.js';
 import { input } from '../tensor/tensor.js';
-import type { Renderer } from '../engine/render.js';
+import type { Renderer } from '../sampling/renderer.js';
 
 export interface ModelCost {
   readonly parameters: { readonly unet: number; readonly text_encoder: number; readonly vae: number };

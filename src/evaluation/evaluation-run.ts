@@ -7,7 +7,7 @@ import type { DatasetServices } from '../datasets/dataset.js';
 import { Interrupted, UserError } from '../base/errors.js';
 import type { ConsoleLogger } from '../loggers/console-logger.js';
 import type { FeatureExtractor, Metric, Rows } from './metrics/metric.js';
-import { ClipFeatures } from '../models/clip-features.js';
+import { ClipFeatures } from '../sampling/clip-features.js';
 import { defaultCacheDir } from '../base/cache-dir.js';
 import { resolveDataset } from '../formats/hub/hub.js';
 import type { Backend } from '../backends/backend.js';

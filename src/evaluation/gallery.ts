@@ -9,7 +9,7 @@ import { latency, modelCost, type Latency, type ModelCost, type PictureSize } fr
 import type { PictureSet } from './pictures.js';
 import type { Target } from './target.js';
 import type { Drawing, Observer } from './observe.js';
-import { Renderer } from '../engine/render.js';
+import { Renderer } from '../sampling/renderer.js';
 
 /** Identifies a model in `eval.json`. */
 export interface ModelRecord {

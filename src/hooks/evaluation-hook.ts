@@ -7,7 +7,7 @@ import type { RunState } from '../engine/run-state.js';
 import { UserError } from '../base/errors.js';
 import { startProgress } from '../base/progress.js';
 import type { FeatureExtractor, Metric } from '../evaluation/metrics/metric.js';
-import { ClipFeatures } from '../models/clip-features.js';
+import { ClipFeatures } from '../sampling/clip-features.js';
 import type { WeightSet } from '../models/model.js';
 import { resolveDataset } from '../formats/hub/hub.js';
 import { resolvePackagePath } from '../base/package-path.js';

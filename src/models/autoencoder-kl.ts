@@ -13,7 +13,7 @@ import { LOGGER, OPTIONS, type Logger } from '../registry/tokens.js';
 import { floats, float32, sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
 import { abs, add, exp, log, mean, mul, narrow, neg, square, sub } from '../tensor/ops.js';
 import { input, type Tensor, type TensorType } from '../tensor/tensor.js';
-import { stack } from './diffusion-pipeline.js';
+import { stack } from '../sampling/diffusion-pipeline.js';
 import { FrozenSource, olderVaeName } from '../formats/frozen-source.js';
 import { Scope } from '../networks/layers/scope.js';
 import { Model, type StepContext, type TrainSample } from './model.js';

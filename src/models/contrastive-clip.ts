@@ -15,7 +15,7 @@ import { input, parameter, type Tensor, type TensorType } from '../tensor/tensor
 import { clipImageFeatures, clipTextFeatures, logitScale, openClip, pooledRows, recordClip, type ClipFolder } from '../formats/clip-folder.js';
 import { contrastiveLoss, retrievalAccuracy, similarities } from './clip-loss.js';
 import { preprocessorConfig } from '../formats/clip-preprocess.js';
-import { stack } from './diffusion-pipeline.js';
+import { stack } from '../sampling/diffusion-pipeline.js';
 import { Scope } from '../networks/layers/scope.js';
 import { Model, type StepContext, type TrainSample } from './model.js';
 import { fingerprint, recorded } from '../formats/pipeline/pipeline-folder.js';

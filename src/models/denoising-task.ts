@@ -8,12 +8,12 @@ import { LOSSES, NOISE, TIMESTEPS } from '../registry/registries.js';
 import type { Build } from '../registry/tokens.js';
 import { floats, float32, int32, sizeOf, type HostTensor } from '../tensor/host.js';
 import { input, type Tensor, type TensorType } from '../tensor/tensor.js';
-import { stack, type DiffusionPipeline } from './diffusion-pipeline.js';
+import { stack, type DiffusionPipeline } from '../sampling/diffusion-pipeline.js';
 import type { Loss, LossContext } from './losses/loss.js';
 import type { StepContext, TrainSample } from './model.js';
 import type { Noise } from './noise/noise.js';
 import type { PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
-import { NoiseSchedule } from './schedulers/noise-schedule.js';
+import { NoiseSchedule } from '../sampling/schedulers/noise-schedule.js';
 import type { Timesteps } from './timesteps/timesteps.js';
 import type { UNetInputs } from '../networks/unet.js';
 

@@ -14,7 +14,7 @@ import { sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
 import { add } from '../tensor/ops.js';
 import { input, type Tensor, type TensorType } from '../tensor/tensor.js';
 import { DenoisingTask, denoisingOptions, stepInputs } from './denoising-task.js';
-import { DiffusionPipeline } from './diffusion-pipeline.js';
+import { DiffusionPipeline } from '../sampling/diffusion-pipeline.js';
 import { distillLoss, tappedUnet } from './distill-loss.js';
 import { DISTILL_PRESETS, presetTaps, type DistillWeights, type TapPair } from './distill-presets.js';
 import { openStudent, removeBlocks, type Student } from './distill-student.js';

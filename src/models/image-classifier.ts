@@ -16,7 +16,7 @@ import { degrade } from './classifier-augment.js';
 import { oneHot, PhraseFinder } from '../networks/classifier-labels.js';
 import { attributeAccuracy, attributeLoss } from './classifier-loss.js';
 import { checkClassifier, classifierJson, classifierLogits, classifierShapes, classifierStart, type ClassifierConfig } from '../networks/classifier.js';
-import { stack } from './diffusion-pipeline.js';
+import { stack } from '../sampling/diffusion-pipeline.js';
 import { Scope } from '../networks/layers/scope.js';
 import { Model, type StepContext, type TrainSample } from './model.js';
 import { writeSafetensors } from '../formats/safetensors/safetensors.js';

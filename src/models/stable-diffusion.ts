@@ -15,7 +15,7 @@ import type { Tensor, TensorType } from '../tensor/tensor.js';
 import { clipText } from '../networks/clip-text.js';
 import type { RawConfig } from '../networks/component-config.js';
 import { DenoisingTask, denoisingOptions, stepInputs } from './denoising-task.js';
-import { DiffusionPipeline } from './diffusion-pipeline.js';
+import { DiffusionPipeline } from '../sampling/diffusion-pipeline.js';
 import { Scope } from '../networks/layers/scope.js';
 import { loraSchema, textLoraSchema } from '../adapters/lora-config.js';
 import { Model, type SampleRequest, type StepContext, type TrainSample } from './model.js';

@@ -9,7 +9,7 @@ import { Executor } from '../backends/executor.js';
 import type { ClassImageRequest, Dataset } from '../datasets/dataset.js';
 import { image } from '../datasets/image/picture-file.js';
 import { PICTURE_CACHE_BYTES } from '../datasets/pipeline.js';
-import { MOMENTS_CACHE_BYTES } from '../models/diffusion-pipeline.js';
+import { MOMENTS_CACHE_BYTES } from '../sampling/diffusion-pipeline.js';
 import type { Model, SampleRequest } from '../models/model.js';
 import type { Rng } from '../base/rng.js';
 import { classImageFingerprint } from '../engine/class-image-generator.js';

@@ -10,7 +10,7 @@ import type { Metric } from '../evaluation/metrics/metric.js';
 import type { Loss } from '../models/losses/loss.js';
 import type { Model } from '../models/model.js';
 import type { Noise } from '../models/noise/noise.js';
-import type { Scheduler } from '../models/schedulers/scheduler.js';
+import type { Scheduler } from '../sampling/schedulers/scheduler.js';
 import type { Timesteps } from '../models/timesteps/timesteps.js';
 import type { KindName } from './kinds.js';
 import { Registry } from './registry.js';

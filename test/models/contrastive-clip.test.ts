@@ -8,7 +8,7 @@ import { loadComponents } from '../../src/components.js';
 import { Parameters } from '../../src/engine/parameters.js';
 import { AdamW } from '../../src/engine/optimizers/adamw.js';
 import { TrainStep } from '../../src/engine/train-step.js';
-import { ClipFeatures } from '../../src/models/clip-features.js';
+import { ClipFeatures } from '../../src/sampling/clip-features.js';
 import { contrastiveLoss, logSoftmax, retrievalAccuracy, similarities } from '../../src/models/clip-loss.js';
 import type { ContrastiveCLIP } from '../../src/models/contrastive-clip.js';
 import { readJson } from '../../src/formats/pipeline/pipeline-folder.js';

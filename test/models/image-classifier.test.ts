@@ -5,7 +5,7 @@ import t, { type Test } from 'tap';
 import { ReferenceBackend } from '../../src/backends/reference/reference-backend.js';
 import { loadComponents } from '../../src/components.js';
 import { boxBlur, degrade, halveAndDouble } from '../../src/models/classifier-augment.js';
-import { mostProbable, openClassifier } from '../../src/models/classifier-folder.js';
+import { mostProbable, openClassifier } from '../../src/sampling/picture-classifier.js';
 import { checkAttributes, oneHot, PhraseFinder } from '../../src/networks/classifier-labels.js';
 import { attributeAccuracy, attributeLoss } from '../../src/models/classifier-loss.js';
 import { classifierLogits, classifierShapes } from '../../src/networks/classifier.js';

@@ -6,7 +6,7 @@ import { ReferenceBackend } from '../../src/backends/reference/reference-backend
 import { image } from '../../src/datasets/image/picture.js';
 import { resample } from '../../src/datasets/image/resample.js';
 import { openClip, parseClipConfig, pooledRows, recordClip } from '../../src/formats/clip-folder.js';
-import { ClipFeatures } from '../../src/models/clip-features.js';
+import { ClipFeatures } from '../../src/sampling/clip-features.js';
 import { parseClipPreprocess, preprocess, preprocessorConfig } from '../../src/formats/clip-preprocess.js';
 import { clipVision, parseClipVisionConfig, type ClipVisionConfig } from '../../src/networks/clip-vision.js';
 import type { RawConfig } from '../../src/networks/component-config.js';

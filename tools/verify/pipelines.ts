@@ -5,7 +5,7 @@ import { Executor } from '../../src/backends/executor.js';
 import { UserError } from '../../src/base/errors.js';
 import { studentKeys, type BlockRemoval } from '../../src/models/block-removal.js';
 import { clipText } from '../../src/networks/clip-text.js';
-import { DiffusionPipeline } from '../../src/models/diffusion-pipeline.js';
+import { DiffusionPipeline } from '../../src/sampling/diffusion-pipeline.js';
 import { Scope, type ParamSource } from '../../src/networks/layers/scope.js';
 import { loadAdapter } from '../../src/adapters/load-adapter.js';
 import { adaptedSource, type AdapterValues } from '../../src/adapters/lora-adapter.js';

@@ -1,8 +1,8 @@
 /** Noise schedule, loss weights, and whole sampling trajectories. */
 import { weightedMse } from '../../src/models/losses/l2-loss.js';
-import { schedulerFromConfig } from '../../src/models/schedulers/from-config.js';
-import { NoiseSchedule } from '../../src/models/schedulers/noise-schedule.js';
-import { debiasWeight, minSnrWeight } from '../../src/models/schedulers/snr.js';
+import { schedulerFromConfig } from '../../src/sampling/schedulers/from-config.js';
+import { NoiseSchedule } from '../../src/sampling/schedulers/noise-schedule.js';
+import { debiasWeight, minSnrWeight } from '../../src/sampling/schedulers/snr.js';
 import { float32, floats, type HostTensor } from '../../src/tensor/host.js';
 import { input } from '../../src/tensor/tensor.js';
 import { toNumbers, type Golden } from './context.js';

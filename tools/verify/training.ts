@@ -12,7 +12,7 @@ import { adaptableModules, resolvePairs, type LoraConfig, type LoraPair } from '
 import { weightedMse } from '../../src/models/losses/l2-loss.js';
 import type { Model } from '../../src/models/model.js';
 import { unet } from '../../src/networks/unet.js';
-import { NoiseSchedule } from '../../src/models/schedulers/noise-schedule.js';
+import { NoiseSchedule } from '../../src/sampling/schedulers/noise-schedule.js';
 import type { WeightFile } from '../../src/formats/weight-file.js';
 import { grad } from '../../src/tensor/autodiff.js';
 import { float32, floats, type HostTensor } from '../../src/tensor/host.js';

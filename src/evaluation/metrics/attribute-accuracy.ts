@@ -2,7 +2,7 @@
 import { inject } from 'inversify';
 import type { Backend } from '../../backends/backend.js';
 import { UserError } from '../../base/errors.js';
-import { mostProbable, openClassifier, type PictureClassifier } from '../../models/classifier-folder.js';
+import { mostProbable, openClassifier, type PictureClassifier } from '../../sampling/picture-classifier.js';
 import { PhraseFinder } from '../../networks/classifier-labels.js';
 import { METRICS } from '../../registry/registries.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';

@@ -3,7 +3,7 @@ import { LOSSES } from '../../registry/registries.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import { minSnrWeight } from '../schedulers/snr.js';
+import { minSnrWeight } from '../../sampling/schedulers/snr.js';
 import { Loss, type LossContext } from './loss.js';
 import { weightedMse } from './l2-loss.js';
 

@@ -7,7 +7,7 @@ import { FrozenSource } from '../../../src/formats/frozen-source.js';
 import { Scope } from '../../../src/networks/layers/scope.js';
 import { fingerprint, openPipeline, pipelineFingerprint, readJson, type PipelineFolder } from '../../../src/formats/pipeline/pipeline-folder.js';
 import { LAYOUTS, writeRandomModel } from '../../../src/models/random-model.js';
-import { schedulerFromConfig } from '../../../src/models/schedulers/from-config.js';
+import { schedulerFromConfig } from '../../../src/sampling/schedulers/from-config.js';
 import { unet } from '../../../src/networks/unet.js';
 import { vaeDecode, vaeEncode } from '../../../src/networks/vae.js';
 import { openSafetensors, writeSafetensors } from '../../../src/formats/safetensors/safetensors.js';

@@ -1,9 +1,9 @@
 import t from 'tap';
 import { readJson } from '../../src/formats/pipeline/pipeline-folder.js';
-import { schedulerFromConfig } from '../../src/models/schedulers/from-config.js';
-import { NoiseSchedule } from '../../src/models/schedulers/noise-schedule.js';
-import type { Scheduler } from '../../src/models/schedulers/scheduler.js';
-import { debiasWeight, minSnrWeight } from '../../src/models/schedulers/snr.js';
+import { schedulerFromConfig } from '../../src/sampling/schedulers/from-config.js';
+import { NoiseSchedule } from '../../src/sampling/schedulers/noise-schedule.js';
+import type { Scheduler } from '../../src/sampling/schedulers/scheduler.js';
+import { debiasWeight, minSnrWeight } from '../../src/sampling/schedulers/snr.js';
 import { openSafetensors } from '../../src/formats/safetensors/safetensors.js';
 import { golden, relativeError, skipGolden } from '../golden.js';
 

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import type { Backend } from '../backends/backend.js';
 import { Executor } from '../backends/executor.js';
 import { UserError } from '../base/errors.js';
-import { DiffusionPipeline } from '../models/diffusion-pipeline.js';
+import { DiffusionPipeline } from './diffusion-pipeline.js';
 import { FrozenSource } from '../formats/frozen-source.js';
 import type { ParamSource } from '../networks/layers/scope.js';
 import { loadAdapter } from '../adapters/load-adapter.js';
@@ -17,7 +17,7 @@ import { resolveModel } from '../formats/hub/hub.js';
 import { openWeights } from '../formats/open-weights.js';
 import type { Logger } from '../registry/tokens.js';
 import type { HostTensor } from '../tensor/host.js';
-import { lastCheckpoint } from './checkpoint.js';
+import { lastCheckpoint } from '../engine/checkpoint.js';
 
 export interface Trained {
   /** checkpoint, adapter folder or file, as `loadAdapter` takes it */
