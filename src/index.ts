@@ -8,7 +8,7 @@ export { BACKEND, BUILD, CACHE_DIR, LOGGER, OPTIONS, RNG, WORK_DIR, type Build, 
 export type { Input, OptionsSchema, Output } from './registry/schema.js';
 export { inject } from 'inversify';
 export { UserError } from './base/errors.js';
-export { Hook, type Priority } from './hooks/hook.js';
+export { Hook, type Priority } from './engine/hook.js';
 export type { RunState } from './engine/run-state.js';
 export { Optimizer, type Update } from './engine/optimizers/optimizer.js';
 export { LrSchedule } from './engine/lr_schedules/lr-schedule.js';

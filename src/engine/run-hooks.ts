@@ -1,5 +1,5 @@
 /** Calls every hook at a point, the most urgent first. */
-import { PRIORITY, type Hook, type PlannedRun } from '../hooks/hook.js';
+import { PRIORITY, type Hook, type PlannedRun } from './hook.js';
 import { Phases } from './phases.js';
 import type { RunState } from './run-state.js';
 

@@ -5,7 +5,7 @@ import { Executor } from '../backends/executor.js';
 import type { DatasetServices } from '../datasets/dataset.js';
 import type { DataLoader } from '../datasets/loader.js';
 import { Interrupted, UserError } from '../base/errors.js';
-import type { Hook } from '../hooks/hook.js';
+import type { Hook } from './hook.js';
 import type { Model } from '../models/model.js';
 import type { Rng } from '../base/rng.js';
 import type { Logger } from '../registry/tokens.js';

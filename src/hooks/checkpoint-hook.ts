@@ -4,7 +4,7 @@ import type { RunState } from '../engine/run-state.js';
 import { HOOKS } from '../registry/registries.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS, type Logger } from '../registry/tokens.js';
-import { Hook } from './hook.js';
+import { Hook } from '../engine/hook.js';
 
 @HOOKS.register()
 export class CheckpointHook extends Hook {

@@ -8,7 +8,7 @@ import { OPTIONS } from '../registry/tokens.js';
 import { scalar } from '../tensor/host.js';
 import { add, mul, sub } from '../tensor/ops.js';
 import { input } from '../tensor/tensor.js';
-import { Hook, type PlannedRun } from './hook.js';
+import { Hook, type PlannedRun } from '../engine/hook.js';
 
 /** Polyak averaging; numbers and start as mmengine's EMAHook with ExponentialMovingAverage. */
 @HOOKS.register()

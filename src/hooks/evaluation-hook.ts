@@ -15,7 +15,7 @@ import { HOOKS, METRICS } from '../registry/registries.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, CACHE_DIR, LOGGER, OPTIONS, type Build, type Logger } from '../registry/tokens.js';
 import { validateComponent } from '../registry/validate.js';
-import { Hook, type PlannedRun } from './hook.js';
+import { Hook, type PlannedRun } from '../engine/hook.js';
 import { EVALUATION_FILE, readEvaluation, valueText, type RunEvaluation } from './report/score-table.js';
 
 @HOOKS.register()

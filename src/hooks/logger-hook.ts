@@ -5,7 +5,7 @@ import { startProgress, type Progress } from '../base/progress.js';
 import { HOOKS } from '../registry/registries.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS, type Logger } from '../registry/tokens.js';
-import { Hook } from './hook.js';
+import { Hook } from '../engine/hook.js';
 
 @HOOKS.register()
 export class LoggerHook extends Hook {

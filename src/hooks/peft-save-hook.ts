@@ -1,7 +1,7 @@
 import type { RunState } from '../engine/run-state.js';
 import { HOOKS } from '../registry/registries.js';
 import type { OptionsSchema } from '../registry/schema.js';
-import { Hook } from './hook.js';
+import { Hook } from '../engine/hook.js';
 
 @HOOKS.register()
 export class PeftSaveHook extends Hook {

@@ -7,7 +7,7 @@ import type { RunState } from '../engine/run-state.js';
 import { HOOKS } from '../registry/registries.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS, type Logger } from '../registry/tokens.js';
-import { Hook } from './hook.js';
+import { Hook } from '../engine/hook.js';
 import { escapeHtml, lineChart, type Point } from './report/line-chart.js';
 import { EVALUATION_FILE, readEvaluation, scoreTable, type RunEvaluation } from './report/score-table.js';
 

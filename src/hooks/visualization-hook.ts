@@ -8,7 +8,7 @@ import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS, type Logger } from '../registry/tokens.js';
 import type { HostTensor } from '../tensor/host.js';
 import type { SampleRequest, WeightSet } from '../models/model.js';
-import { Hook, type PlannedRun } from './hook.js';
+import { Hook, type PlannedRun } from '../engine/hook.js';
 
 @HOOKS.register()
 export class VisualizationHook extends Hook {

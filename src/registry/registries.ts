@@ -5,7 +5,7 @@ import type { Sampler } from '../datasets/sampler.js';
 import type { Transform } from '../datasets/transforms/transform.js';
 import type { LrSchedule } from '../engine/lr_schedules/lr-schedule.js';
 import type { Optimizer } from '../engine/optimizers/optimizer.js';
-import type { Hook } from '../hooks/hook.js';
+import type { Hook } from '../engine/hook.js';
 import type { Metric } from '../evaluation/metrics/metric.js';
 import type { Loss } from '../models/losses/loss.js';
 import type { Model } from '../models/model.js';

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { LinearLR } from '../../src/engine/lr_schedules/linear-lr.js';
 import type { RunState } from '../../src/engine/run-state.js';
-import { Hook } from '../../src/hooks/hook.js';
+import { Hook } from '../../src/engine/hook.js';
 import { openSafetensors, writeSafetensors } from '../../src/formats/safetensors/safetensors.js';
 import { float32 } from '../../src/tensor/host.js';
 import { linearRun, Lines, outcome, type LinearOptions } from '../fixtures/engine/linear-run.js';

@@ -5,7 +5,7 @@ import t, { type Test } from 'tap';
 import { loadComponents } from '../../src/components.js';
 import { VOCABULARY } from '../../src/datasets/toyland/world.js';
 import { EvaluationHook } from '../../src/hooks/evaluation-hook.js';
-import type { PlannedRun } from '../../src/hooks/hook.js';
+import type { PlannedRun } from '../../src/engine/hook.js';
 import { scoreTable, type RunEvaluation } from '../../src/hooks/report/score-table.js';
 import { ReportHook } from '../../src/hooks/report-hook.js';
 import type { SampleRequest } from '../../src/models/model.js';

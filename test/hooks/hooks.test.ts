@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { readImage } from '../../src/datasets/image/picture-file.js';
 import type { RunState } from '../../src/engine/run-state.js';
-import { Hook } from '../../src/hooks/hook.js';
+import { Hook } from '../../src/engine/hook.js';
 import { ReportHook } from '../../src/hooks/report-hook.js';
 import { lineChart } from '../../src/hooks/report/line-chart.js';
 import { VisualizationHook } from '../../src/hooks/visualization-hook.js';

@@ -12,7 +12,7 @@ import { Renderer } from '../../src/sampling/renderer.js';
 import type { RunState } from '../../src/engine/run-state.js';
 import { Runner, type Resume } from '../../src/engine/runner.js';
 import { WorkDir } from '../../src/engine/work-dir.js';
-import { Hook } from '../../src/hooks/hook.js';
+import { Hook } from '../../src/engine/hook.js';
 import { studentKey } from '../../src/models/block-removal.js';
 import { presetTaps } from '../../src/models/distill-presets.js';
 import type { DistillSD } from '../../src/models/distill-sd.js';

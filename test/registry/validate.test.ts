@@ -2,7 +2,7 @@ import { Ajv } from 'ajv';
 import { inject } from 'inversify';
 import t from 'tap';
 import { loadComponents } from '../../src/components.js';
-import { Hook } from '../../src/hooks/hook.js';
+import { Hook } from '../../src/engine/hook.js';
 import { createBuild } from '../../src/registry/container.js';
 import { componentList, componentText, explainText, findComponents } from '../../src/registry/describe.js';
 import { editorSchema } from '../../src/registry/editor-schema.js';

@@ -1,7 +1,7 @@
 /** Points of a run where a component can act; names and order as mmengine's hooks, in camelCase. */
 import type { Program } from '../backends/backend.js';
-import type { Parameters } from '../engine/parameters.js';
-import type { RunState } from '../engine/run-state.js';
+import type { Parameters } from './parameters.js';
+import type { RunState } from './run-state.js';
 import type { SampleRequest, WeightSet } from '../models/model.js';
 
 /** mmengine's named priorities: a lower number runs earlier at each point. */
