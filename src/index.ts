@@ -4,7 +4,8 @@ export { ref } from './registry/ref.js';
 /** One interface per kind: `declare module 'diffengine' { interface HookMap { MyHook: typeof MyHook } }` adds a component of your own. */
 export type * from './registry/kinds.js';
 export * from './registry/registries.js';
-export { BACKEND, BUILD, CACHE_DIR, LOGGER, OPTIONS, RNG, WORK_DIR, type Build, type Logger } from './registry/tokens.js';
+export { BACKEND, BUILD, CACHE_DIR, LOGGER, OPTIONS, RNG, WORK_DIR, type Build } from './registry/tokens.js';
+export { type Logger } from './base/logger.js';
 export type { Input, OptionsSchema, Output } from './registry/schema.js';
 export { inject } from 'inversify';
 export { UserError } from './base/errors.js';

@@ -1,5 +1,5 @@
 import type { RandomStream } from '../base/rng.js';
-import type { Logger } from '../registry/tokens.js';
+import type { Logger } from '../base/logger.js';
 import type { HostTensor } from '../tensor/host.js';
 import type { Image } from './image/picture-file.js';
 

@@ -2,7 +2,8 @@ import type { Backend } from '../backends/backend.js';
 import { defaultCacheDir } from '../base/cache-dir.js';
 import { createBuild } from '../registry/container.js';
 import { BACKENDS } from '../registry/registries.js';
-import { CACHE_DIR, LOGGER, type Logger } from '../registry/tokens.js';
+import { CACHE_DIR, LOGGER } from '../registry/tokens.js';
+import { type Logger } from '../base/logger.js';
 
 /** What runs programs, from `{ type, ...options }` or a name alone; components must be loaded. @throws UserError for an unknown name */
 export function buildBackend(backend: object | string | undefined, log: Logger, cacheDir = defaultCacheDir()): Backend {

@@ -1,5 +1,5 @@
 /** Ctrl-C and SIGTERM: the first asks the run to stop after this step, the second ends the process at once. */
-import type { Logger } from '../registry/tokens.js';
+import type { Logger } from '../base/logger.js';
 
 /** Shells report a process that a signal ended as 128 + its number. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;

@@ -8,7 +8,7 @@ import { Interrupted, UserError } from '../base/errors.js';
 import type { Hook } from './hook.js';
 import type { Model } from '../models/model.js';
 import type { Rng } from '../base/rng.js';
-import type { Logger } from '../registry/tokens.js';
+import type { Logger } from '../base/logger.js';
 import { checkpointsIn, configHash, forgetLast, lastCheckpoint, openCheckpoint, saveCheckpoint, type Checkpoint, type RunRecord } from './checkpoint.js';
 import { classImageFingerprint, classImageGenerator } from './class-image-generator.js';
 import { changedOptions } from './config-changes.js';

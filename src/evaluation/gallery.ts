@@ -3,7 +3,7 @@ import type { Backend } from '../backends/backend.js';
 import { UserError } from '../base/errors.js';
 import type { SampleRequest } from '../models/model.js';
 import { pipelineFingerprint } from '../formats/pipeline/pipeline-folder.js';
-import type { Logger } from '../registry/tokens.js';
+import type { Logger } from '../base/logger.js';
 import type { HostTensor } from '../tensor/host.js';
 import { latency, modelCost, type Latency, type ModelCost, type PictureSize } from './cost.js';
 import type { PictureSet } from './pictures.js';

@@ -2,7 +2,7 @@
 import { access } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { UserError } from '../base/errors.js';
-import type { Logger } from '../registry/tokens.js';
+import type { Logger } from '../base/logger.js';
 import { gatherRows, reshape } from '../tensor/ops.js';
 import { input, type Tensor } from '../tensor/tensor.js';
 import { HARMLESS } from '../networks/clip-encoder.js';

@@ -3,7 +3,7 @@ import { copyFile, mkdir, readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { writeFolderAtomic } from '../base/atomic-folder.js';
 import { UserError } from '../base/errors.js';
-import type { Logger } from '../registry/tokens.js';
+import type { Logger } from '../base/logger.js';
 import type { FloatType } from './float-formats.js';
 import { forgetAbsent } from './pipeline/model-index.js';
 import { binFiles, findWeights, openWeights, STEMS, type FoundWeights } from './open-weights.js';

@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { UserError } from '../base/errors.js';
-import type { Logger } from '../registry/tokens.js';
+import type { Logger } from '../base/logger.js';
 import { openSafetensors, SafetensorsFile } from './safetensors/safetensors.js';
 import { convertedBin } from './torch-bin/torch-bin-cache.js';
 import { openTorchBins } from './torch-bin/torch-bin.js';

@@ -1,7 +1,7 @@
 /** Frozen weights of linear layers and convolutions in 8 bits, made once and shared by all runs on the same weights. */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Logger } from '../registry/tokens.js';
+import type { Logger } from '../base/logger.js';
 import { floats, sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
 import { dequantize, reshape, ZERO_POINT } from '../tensor/ops.js';
 import { weight, type Tensor } from '../tensor/tensor.js';

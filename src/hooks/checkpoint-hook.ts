@@ -3,7 +3,8 @@ import { pruneCheckpoints } from '../engine/checkpoint.js';
 import type { RunState } from '../engine/run-state.js';
 import { HOOKS } from '../registry/registries.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
-import { LOGGER, OPTIONS, type Logger } from '../registry/tokens.js';
+import { LOGGER, OPTIONS } from '../registry/tokens.js';
+import { type Logger } from '../base/logger.js';
 import { Hook } from '../engine/hook.js';
 
 @HOOKS.register()

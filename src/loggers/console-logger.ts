@@ -1,7 +1,7 @@
 /** Lines on the terminal and in the log file of a run; a progress bar stays below the lines. */
 import { appendFileSync } from 'node:fs';
 import { MultiBar, type SingleBar } from 'cli-progress';
-import type { Progress, ProgressLogger } from '../base/progress.js';
+import type { Progress, ProgressLogger } from '../base/logger.js';
 
 /** The part of a terminal stream that is used here. */
 export interface Output {

@@ -1,7 +1,7 @@
 /** The U-Net that is trained to imitate: made from the teacher by block removal, or taken from another pipeline. */
 import { join } from 'node:path';
 import { UserError } from '../base/errors.js';
-import type { Logger } from '../registry/tokens.js';
+import type { Logger } from '../base/logger.js';
 import type { Shape } from '../tensor/host.js';
 import { studentConfig, studentWeights, type BlockRemoval } from './block-removal.js';
 import type { RawConfig } from '../networks/component-config.js';

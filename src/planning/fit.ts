@@ -1,6 +1,6 @@
 /** Whether a planned run fits into memory, and what would make it fit. */
 import type { Tree } from '../registry/merge.js';
-import type { Logger } from '../registry/tokens.js';
+import type { Logger } from '../base/logger.js';
 import type { RunConfig } from '../engine/build-run.js';
 import { plan, type Plan } from './plan.js';
 import { advice, size } from './plan-text.js';

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { UserError } from '../base/errors.js';
 import { resolveDataset, resolveModel, type ResolveOptions } from '../formats/hub/hub.js';
-import type { Logger } from '../registry/tokens.js';
+import type { Logger } from '../base/logger.js';
 import { standIn } from './stand-in.js';
 
 export interface Download { readonly id: string; readonly bytes: number }

@@ -2,14 +2,9 @@
 import type { ServiceIdentifier } from 'inversify';
 import type { Backend } from '../backends/backend.js';
 import type { WorkDir } from '../engine/work-dir.js';
+import type { Logger } from '../base/logger.js';
 import type { Rng } from '../base/rng.js';
 import type { Registry } from './registry.js';
-
-export interface Logger {
-  info(message: string): void;
-  warn(message: string): void;
-  debug(message: string): void;
-}
 
 /** Builds a component from `{ type, ...options }`: looked up, validated, constructed with its services. */
 export type Build = <Base extends object>(registry: Registry<Base>, config: object) => Base;

@@ -1,7 +1,7 @@
 /** What a CLIP sees in pictures and reads in texts, as vectors of one space. */
 import { createHash } from 'node:crypto';
 import type { Backend, Executable } from '../backends/backend.js';
-import type { Logger } from '../registry/tokens.js';
+import type { Logger } from '../base/logger.js';
 import { floats, float32, int32, type HostTensor } from '../tensor/host.js';
 import { input, type Tensor } from '../tensor/tensor.js';
 import { clipImageFeatures, clipTextFeatures, openClip, pooledRows, type ClipFolder } from '../formats/clip-folder.js';

@@ -7,7 +7,7 @@ import { ByteLru } from '../base/byte-lru.js';
 import { UserError } from '../base/errors.js';
 import type { Executor } from '../backends/executor.js';
 import { Rng } from '../base/rng.js';
-import type { Logger } from '../registry/tokens.js';
+import type { Logger } from '../base/logger.js';
 import { floats, float32, int32, scalar, sizeOf, type HostTensor } from '../tensor/host.js';
 import { add, concat, expand, mul, narrow, sub } from '../tensor/ops.js';
 import { input, type Tensor } from '../tensor/tensor.js';

@@ -5,7 +5,7 @@ import type { Backend, Executable } from '../backends/backend.js';
 import { UserError } from '../base/errors.js';
 import { asImage, type Image } from '../datasets/image/picture.js';
 import { resample } from '../datasets/image/resample.js';
-import type { Logger } from '../registry/tokens.js';
+import type { Logger } from '../base/logger.js';
 import { floats, float32, type HostTensor } from '../tensor/host.js';
 import { softmax } from '../tensor/ops.js';
 import { input } from '../tensor/tensor.js';

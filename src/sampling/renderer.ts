@@ -15,7 +15,7 @@ import { openPipeline, pipelineFingerprint, readJson, recorded, recordText, reco
 import { parseUNetConfig, type UNetConfig } from '../networks/unet-config.js';
 import { resolveModel } from '../formats/hub/hub.js';
 import { openWeights } from '../formats/open-weights.js';
-import type { Logger } from '../registry/tokens.js';
+import type { Logger } from '../base/logger.js';
 import type { HostTensor } from '../tensor/host.js';
 import { lastCheckpoint } from '../engine/checkpoint.js';
 

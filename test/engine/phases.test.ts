@@ -12,7 +12,8 @@ import { resolveDataset } from '../../src/formats/hub/hub.js';
 import { Rng } from '../../src/base/rng.js';
 import { createBuild } from '../../src/registry/container.js';
 import { loadConfig } from '../../src/registry/load-config.js';
-import { LOGGER, RNG, WORK_DIR, type Logger } from '../../src/registry/tokens.js';
+import { LOGGER, RNG, WORK_DIR } from '../../src/registry/tokens.js';
+import { type Logger } from '../../src/base/logger.js';
 import { validateConfig } from '../../src/registry/validate.js';
 
 const silent: Logger = { info: () => {}, warn: () => {}, debug: () => {} };

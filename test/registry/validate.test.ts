@@ -9,7 +9,8 @@ import { editorSchema } from '../../src/registry/editor-schema.js';
 import type { Tree } from '../../src/registry/merge.js';
 import { HOOKS, REGISTRIES } from '../../src/registry/registries.js';
 import type { OptionsSchema, Output } from '../../src/registry/schema.js';
-import { BUILD, LOGGER, OPTIONS, type Build, type Logger } from '../../src/registry/tokens.js';
+import { BUILD, LOGGER, OPTIONS, type Build } from '../../src/registry/tokens.js';
+import { type Logger } from '../../src/base/logger.js';
 import { validateComponent, validateConfig } from '../../src/registry/validate.js';
 
 await loadComponents();

@@ -9,7 +9,7 @@ import { open, realpath, stat, statfs, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path';
 import { writeFileAtomic } from '../../base/atomic-file.js';
 import { UserError } from '../../base/errors.js';
-import type { Logger } from '../../registry/tokens.js';
+import type { Logger } from '../../base/logger.js';
 import { bfloat16sToFloats, float16sToFloats } from '../../tensor/half.js';
 import { rewrite } from '../../tensor/passes/rewrite.js';
 import { topo, weight, type Node, type WeightSource } from '../../tensor/tensor.js';

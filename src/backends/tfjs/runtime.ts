@@ -1,7 +1,7 @@
 /** Which TensorFlow.js runs: packages are optional, and looked for only when a program is compiled. */
 import util from 'node:util';
 import { UserError } from '../../base/errors.js';
-import type { Logger } from '../../registry/tokens.js';
+import type { Logger } from '../../base/logger.js';
 import type { Tfjs } from '../../tensor/primitive.js';
 
 export type Device = 'auto' | 'gpu' | 'cpu' | 'webgpu';

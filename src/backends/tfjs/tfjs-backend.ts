@@ -1,7 +1,8 @@
 import { inject } from 'inversify';
 import { BACKENDS } from '../../registry/registries.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
-import { LOGGER, OPTIONS, type Logger } from '../../registry/tokens.js';
+import { LOGGER, OPTIONS } from '../../registry/tokens.js';
+import { type Logger } from '../../base/logger.js';
 import type { DType, HostTensor } from '../../tensor/host.js';
 import type { TfjsTensor } from '../../tensor/primitive.js';
 import type { Backend, Executable, Program, StateStore } from '../backend.js';

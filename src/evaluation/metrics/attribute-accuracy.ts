@@ -6,7 +6,8 @@ import { mostProbable, openClassifier, type PictureClassifier } from '../../samp
 import { PhraseFinder } from '../../networks/classifier-labels.js';
 import { METRICS } from '../../registry/registries.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
-import { BACKEND, LOGGER, OPTIONS, type Logger } from '../../registry/tokens.js';
+import { BACKEND, LOGGER, OPTIONS } from '../../registry/tokens.js';
+import { type Logger } from '../../base/logger.js';
 import type { HostTensor } from '../../tensor/host.js';
 import { Metric, type Evidence, type Rows } from './metric.js';
 

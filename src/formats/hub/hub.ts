@@ -8,7 +8,7 @@ import type * as Hub from '@huggingface/hub';
 import { writeFileAtomic } from '../../base/atomic-file.js';
 import { UserError } from '../../base/errors.js';
 import { resolvePackagePath } from '../../base/package-path.js';
-import type { Logger } from '../../registry/tokens.js';
+import type { Logger } from '../../base/logger.js';
 import { fetchIntoCache, reason, type DownloadSettings, type RemoteFile } from './hub-download.js';
 import { datasetFiles, modelFiles } from './hub-files.js';
 

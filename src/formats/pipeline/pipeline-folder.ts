@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { open, readFile, type FileHandle } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { UserError } from '../../base/errors.js';
-import type { Logger } from '../../registry/tokens.js';
+import type { Logger } from '../../base/logger.js';
 import { input } from '../../tensor/tensor.js';
 import { clipText, parseClipTextConfig, type ClipTextConfig } from '../../networks/clip-text.js';
 import type { RawConfig } from '../../networks/component-config.js';

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { UserError } from '../../base/errors.js';
-import type { Logger } from '../../registry/tokens.js';
+import type { Logger } from '../../base/logger.js';
 import { defaultCacheDir } from '../../base/cache-dir.js';
 import { openTorchBins } from './torch-bin.js';
 import { writeAs } from '../safetensors/write-as.js';

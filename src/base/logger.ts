@@ -1,4 +1,9 @@
-import type { Logger } from '../registry/tokens.js';
+/** Where a run says what it does, and how far it is. */
+export interface Logger {
+  info(message: string): void;
+  warn(message: string): void;
+  debug(message: string): void;
+}
 
 export interface Progress {
   /** @param done of the total, @param text what stands beside the bar */
