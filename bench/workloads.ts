@@ -8,7 +8,7 @@ import { DiffusionPipeline } from '../src/sampling/diffusion-pipeline.js';
 import { openPipeline } from '../src/formats/pipeline/pipeline-folder.js';
 import { Rng } from '../src/base/rng.js';
 import { createBuild } from '../src/registry/container.js';
-import { MODELS } from '../src/registry/registries.js';
+import { MODELS } from '../src/models/model.js';
 import { LOGGER } from '../src/registry/tokens.js';
 import { type Logger } from '../src/base/logger.js';
 import { grad } from '../src/tensor/autodiff.js';

@@ -1,4 +1,6 @@
 /** What runs a program. Models and the engine know this file only. */
+import { token } from '../registry/tokens.js';
+import { Registry } from '../registry/registry.js';
 import type { HostTensor } from '../tensor/host.js';
 import type { Tensor, TensorType } from '../tensor/tensor.js';
 
@@ -59,3 +61,7 @@ export interface Backend {
   compile(program: Program): Promise<Executable>;
   dispose(): Promise<void>;
 }
+
+export const BACKENDS = new Registry<Backend>('BACKENDS', 'backend');
+
+export const BACKEND = token<Backend>('BACKEND');

@@ -1,3 +1,4 @@
+import { Registry } from '../registry/registry.js';
 import type { RandomStream } from '../base/rng.js';
 import type { Logger } from '../base/logger.js';
 import type { HostTensor } from '../tensor/host.js';
@@ -52,3 +53,5 @@ export abstract class Dataset {
   /** @param index 0 <= index < length  @param stream the sample's own chance */
   abstract get(index: number, stream: RandomStream): Promise<Sample>;
 }
+
+export const DATASETS = new Registry<Dataset>('DATASETS', 'dataset');

@@ -1,10 +1,9 @@
 import { inject } from 'inversify';
 import { Rng, type RandomStream } from '../base/rng.js';
-import { DATASETS } from '../registry/registries.js';
+import { DATASETS, Dataset, type DatasetServices, type Sample } from './dataset.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, OPTIONS, type Build } from '../registry/tokens.js';
 import { cachedClassImages } from './class-images.js';
-import { Dataset, type DatasetServices, type Sample } from './dataset.js';
 import type { Pipeline, Source } from './pipeline.js';
 import { buildPipeline, pipelineOption } from './pipeline-option.js';
 import { folderSources } from './sources.js';

@@ -1,9 +1,8 @@
 import { inject } from 'inversify';
 import type { Rng } from '../base/rng.js';
-import { SAMPLERS } from '../registry/registries.js';
+import { SAMPLERS, Sampler } from './sampler.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { OPTIONS } from '../registry/tokens.js';
-import { Sampler } from './sampler.js';
 
 @SAMPLERS.register()
 export class InfiniteSampler extends Sampler {

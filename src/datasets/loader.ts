@@ -1,10 +1,9 @@
 import { UserError } from '../base/errors.js';
 import type { Rng } from '../base/rng.js';
-import { DATASETS, SAMPLERS } from '../registry/registries.js';
+import { DATASETS, type Dataset, type Sample } from './dataset.js';
+import { SAMPLERS, type Sampler } from './sampler.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import type { Build } from '../registry/tokens.js';
-import type { Dataset, Sample } from './dataset.js';
-import type { Sampler } from './sampler.js';
 
 /** Schema of `train_dataloader`. */
 export const dataLoaderOptions = {

@@ -1,5 +1,5 @@
 /** The `pipeline` option that datasets share. */
-import { TRANSFORMS } from '../registry/registries.js';
+import { TRANSFORMS } from './transforms/transform.js';
 import type { Build } from '../registry/tokens.js';
 import { Pipeline } from './pipeline.js';
 

@@ -1,3 +1,4 @@
+import { Registry } from '../registry/registry.js';
 import type { Rng } from '../base/rng.js';
 
 /**
@@ -12,3 +13,5 @@ export abstract class Sampler {
    */
   abstract indexAt(position: number, length: number, rng: Rng): number;
 }
+
+export const SAMPLERS = new Registry<Sampler>('SAMPLERS', 'sampler');

@@ -1,9 +1,8 @@
 import { inject } from 'inversify';
 import { Rng, type RandomStream } from '../base/rng.js';
-import { DATASETS } from '../registry/registries.js';
+import { DATASETS, Dataset, type DatasetServices, type Sample } from './dataset.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, OPTIONS, type Build } from '../registry/tokens.js';
-import { Dataset, type DatasetServices, type Sample } from './dataset.js';
 import type { Pipeline } from './pipeline.js';
 import { buildPipeline, pipelineOption } from './pipeline-option.js';
 import { classOf, INSTANCES, NEW_SETTINGS, renderInstance } from './toyland/instances.js';

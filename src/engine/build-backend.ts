@@ -1,7 +1,6 @@
-import type { Backend } from '../backends/backend.js';
+import { type Backend, BACKENDS } from '../backends/backend.js';
 import { defaultCacheDir } from '../base/cache-dir.js';
 import { createBuild } from '../registry/container.js';
-import { BACKENDS } from '../registry/registries.js';
 import { CACHE_DIR, LOGGER } from '../registry/tokens.js';
 import { type Logger } from '../base/logger.js';
 

@@ -1,9 +1,13 @@
 /** From a merged, validated config to the parts of a run. */
 import { DataLoader } from '../datasets/loader.js';
 import type { Backend } from '../backends/backend.js';
-import type { DatasetServices } from '../datasets/dataset.js';
+import { type DatasetServices, DATASETS } from '../datasets/dataset.js';
 import type { Rng } from '../base/rng.js';
-import { DATASETS, HOOKS, LR_SCHEDULES, MODELS, OPTIMIZERS, SAMPLERS } from '../registry/registries.js';
+import { HOOKS } from './hook.js';
+import { LR_SCHEDULES } from './lr_schedules/lr-schedule.js';
+import { MODELS } from '../models/model.js';
+import { OPTIMIZERS } from './optimizers/optimizer.js';
+import { SAMPLERS } from '../datasets/sampler.js';
 import type { Build } from '../registry/tokens.js';
 import type { Logger } from '../base/logger.js';
 import type { LossScaleSetting } from './loss-scale.js';

@@ -1,4 +1,5 @@
 /** Points of a run where a component can act; names and order as mmengine's hooks, in camelCase. */
+import { Registry } from '../registry/registry.js';
 import type { Program } from '../backends/backend.js';
 import type { Parameters } from './parameters.js';
 import type { RunState } from './run-state.js';
@@ -41,3 +42,5 @@ export abstract class Hook {
   /** Always, also after an error. */
   async afterRun(_run: RunState): Promise<void> {}
 }
+
+export const HOOKS = new Registry<Hook>('HOOKS', 'hook');

@@ -1,5 +1,5 @@
 /** A whole training run from a merged config: work dir, log, device, signals. */
-import type { Backend } from '../backends/backend.js';
+import { type Backend, BACKEND } from '../backends/backend.js';
 import type { ConsoleLogger } from '../loggers/console-logger.js';
 import { defaultCacheDir } from '../base/cache-dir.js';
 import { resolveDataset } from '../formats/hub/hub.js';
@@ -7,12 +7,12 @@ import { Rng } from '../base/rng.js';
 import { createBuild } from '../registry/container.js';
 import { dumpConfig } from '../registry/dump.js';
 import type { Tree } from '../registry/merge.js';
-import { BACKEND, CACHE_DIR, LOGGER, RNG, WORK_DIR } from '../registry/tokens.js';
+import { CACHE_DIR, LOGGER, RNG } from '../registry/tokens.js';
+import { WORK_DIR, readable, WorkDir } from './work-dir.js';
 import { buildBackend } from './build-backend.js';
 import { buildRun, type RunConfig } from './build-run.js';
 import { Interrupt } from './interrupt.js';
 import { Runner, type Resume, type TrainResult } from './runner.js';
-import { readable, WorkDir } from './work-dir.js';
 
 export interface TrainOptions {
   /** merged and validated; components must be loaded */

@@ -1,4 +1,5 @@
 /** The folder of one run: log, merged config, checkpoints, pictures. One process at a time writes to it. */
+import { token } from '../registry/tokens.js';
 import { access, constants, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { writeFileAtomic } from '../base/atomic-file.js';
@@ -85,3 +86,5 @@ export function readable(error: unknown, where: string): unknown {
   const reason = REASONS[(error as NodeJS.ErrnoException)?.code ?? ''];
   return reason === undefined ? error : new UserError(`${where}: cannot be written: ${reason}`, { cause: error });
 }
+
+export const WORK_DIR = token<WorkDir>('WORK_DIR');

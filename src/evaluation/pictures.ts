@@ -1,13 +1,12 @@
 /** Pictures to compare with, and prompts to draw. */
 import { readFile } from 'node:fs/promises';
 import { CsvError, parse } from 'csv-parse/sync';
-import type { DatasetServices } from '../datasets/dataset.js';
+import { type DatasetServices, DATASETS } from '../datasets/dataset.js';
 import { image } from '../datasets/image/picture-file.js';
 import { folderSources } from '../datasets/sources.js';
 import { UserError } from '../base/errors.js';
 import { Rng } from '../base/rng.js';
 import { resolvePackagePath } from '../base/package-path.js';
-import { DATASETS } from '../registry/registries.js';
 import type { Build } from '../registry/tokens.js';
 import { floats, type HostTensor } from '../tensor/host.js';
 

@@ -1,11 +1,10 @@
 import { inject } from 'inversify';
 import { pruneCheckpoints } from '../engine/checkpoint.js';
 import type { RunState } from '../engine/run-state.js';
-import { HOOKS } from '../registry/registries.js';
+import { HOOKS, Hook } from '../engine/hook.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS } from '../registry/tokens.js';
 import { type Logger } from '../base/logger.js';
-import { Hook } from '../engine/hook.js';
 
 @HOOKS.register()
 export class CheckpointHook extends Hook {

@@ -2,13 +2,12 @@ import { inject } from 'inversify';
 import type { Executable, Program } from '../backends/backend.js';
 import type { Parameters } from '../engine/parameters.js';
 import type { RunState } from '../engine/run-state.js';
-import { HOOKS } from '../registry/registries.js';
+import { HOOKS, Hook, type PlannedRun } from '../engine/hook.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { OPTIONS } from '../registry/tokens.js';
 import { scalar } from '../tensor/host.js';
 import { add, mul, sub } from '../tensor/ops.js';
 import { input } from '../tensor/tensor.js';
-import { Hook, type PlannedRun } from '../engine/hook.js';
 
 /** Polyak averaging; numbers and start as mmengine's EMAHook with ExponentialMovingAverage. */
 @HOOKS.register()

@@ -6,16 +6,15 @@ import { previewOf } from '../evaluation/settings.js';
 import type { RunState } from '../engine/run-state.js';
 import { UserError } from '../base/errors.js';
 import { startProgress, type Logger } from '../base/logger.js';
-import type { FeatureExtractor, Metric } from '../evaluation/metrics/metric.js';
+import { type FeatureExtractor, type Metric, METRICS } from '../evaluation/metrics/metric.js';
 import { ClipFeatures } from '../sampling/clip-features.js';
 import type { WeightSet } from '../models/model.js';
 import { resolveDataset } from '../formats/hub/hub.js';
 import { resolvePackagePath } from '../base/package-path.js';
-import { HOOKS, METRICS } from '../registry/registries.js';
+import { HOOKS, Hook, type PlannedRun } from '../engine/hook.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, CACHE_DIR, LOGGER, OPTIONS, type Build } from '../registry/tokens.js';
 import { validateComponent } from '../registry/validate.js';
-import { Hook, type PlannedRun } from '../engine/hook.js';
 import { EVALUATION_FILE, readEvaluation, valueText, type RunEvaluation } from './report/score-table.js';
 
 @HOOKS.register()

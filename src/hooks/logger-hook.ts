@@ -2,10 +2,9 @@ import { open, readFile, type FileHandle } from 'node:fs/promises';
 import { inject } from 'inversify';
 import type { RunState } from '../engine/run-state.js';
 import { startProgress, type Progress, type Logger } from '../base/logger.js';
-import { HOOKS } from '../registry/registries.js';
+import { HOOKS, Hook } from '../engine/hook.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS } from '../registry/tokens.js';
-import { Hook } from '../engine/hook.js';
 
 @HOOKS.register()
 export class LoggerHook extends Hook {

@@ -1,7 +1,6 @@
 import type { RunState } from '../engine/run-state.js';
-import { HOOKS } from '../registry/registries.js';
+import { HOOKS, Hook } from '../engine/hook.js';
 import type { OptionsSchema } from '../registry/schema.js';
-import { Hook } from '../engine/hook.js';
 
 @HOOKS.register()
 export class PeftSaveHook extends Hook {

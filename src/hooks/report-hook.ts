@@ -4,11 +4,10 @@ import { inject } from 'inversify';
 import sharp from 'sharp';
 import { stringify } from 'yaml';
 import type { RunState } from '../engine/run-state.js';
-import { HOOKS } from '../registry/registries.js';
+import { HOOKS, Hook } from '../engine/hook.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS } from '../registry/tokens.js';
 import { type Logger } from '../base/logger.js';
-import { Hook } from '../engine/hook.js';
 import { escapeHtml, lineChart, type Point } from './report/line-chart.js';
 import { EVALUATION_FILE, readEvaluation, scoreTable, type RunEvaluation } from './report/score-table.js';
 

@@ -3,12 +3,11 @@ import { inject } from 'inversify';
 import { contactSheet, writePng } from '../datasets/image/picture-file.js';
 import type { RunState } from '../engine/run-state.js';
 import { startProgress, type Logger } from '../base/logger.js';
-import { HOOKS } from '../registry/registries.js';
+import { HOOKS, Hook, type PlannedRun } from '../engine/hook.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS } from '../registry/tokens.js';
 import type { HostTensor } from '../tensor/host.js';
 import type { SampleRequest, WeightSet } from '../models/model.js';
-import { Hook, type PlannedRun } from '../engine/hook.js';
 
 @HOOKS.register()
 export class VisualizationHook extends Hook {

@@ -6,7 +6,7 @@ import { writeFileAtomic } from '../base/atomic-file.js';
 import type { Feeds } from '../backends/backend.js';
 import { UserError } from '../base/errors.js';
 import type { Rng } from '../base/rng.js';
-import { MODELS } from '../registry/registries.js';
+import { MODELS, Model, type StepContext, type TrainSample } from './model.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS } from '../registry/tokens.js';
 import { type Logger } from '../base/logger.js';
@@ -18,7 +18,6 @@ import { contrastiveLoss, retrievalAccuracy, similarities } from './clip-loss.js
 import { preprocessorConfig } from '../formats/clip-preprocess.js';
 import { stack } from '../sampling/diffusion-pipeline.js';
 import { Scope } from '../networks/layers/scope.js';
-import { Model, type StepContext, type TrainSample } from './model.js';
 import { fingerprint, recorded } from '../formats/pipeline/pipeline-folder.js';
 import { clipStart } from './random-clip.js';
 import { initOption } from '../networks/random-start.js';

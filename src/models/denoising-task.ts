@@ -4,17 +4,16 @@
  */
 import type { Feeds } from '../backends/backend.js';
 import type { Executor } from '../backends/executor.js';
-import { LOSSES, NOISE, TIMESTEPS } from '../registry/registries.js';
+import { LOSSES, type Loss, type LossContext } from './losses/loss.js';
+import { NOISE, type Noise } from './noise/noise.js';
+import { TIMESTEPS, type Timesteps } from './timesteps/timesteps.js';
 import type { Build } from '../registry/tokens.js';
 import { floats, float32, int32, sizeOf, type HostTensor } from '../tensor/host.js';
 import { input, type Tensor, type TensorType } from '../tensor/tensor.js';
 import { stack, type DiffusionPipeline } from '../sampling/diffusion-pipeline.js';
-import type { Loss, LossContext } from './losses/loss.js';
 import type { StepContext, TrainSample } from './model.js';
-import type { Noise } from './noise/noise.js';
 import type { PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
 import { NoiseSchedule } from '../sampling/schedulers/noise-schedule.js';
-import type { Timesteps } from './timesteps/timesteps.js';
 import type { UNetInputs } from '../networks/unet.js';
 
 /** Options that every such model has. */

@@ -7,7 +7,7 @@ import { writeFileAtomic } from '../base/atomic-file.js';
 import type { Feeds } from '../backends/backend.js';
 import { UserError } from '../base/errors.js';
 import type { Rng } from '../base/rng.js';
-import { MODELS } from '../registry/registries.js';
+import { MODELS, Model, type StepContext, type TrainSample } from './model.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS } from '../registry/tokens.js';
 import { type Logger } from '../base/logger.js';
@@ -19,7 +19,6 @@ import { attributeAccuracy, attributeLoss } from './classifier-loss.js';
 import { checkClassifier, classifierJson, classifierLogits, classifierShapes, classifierStart, type ClassifierConfig } from '../networks/classifier.js';
 import { stack } from '../sampling/diffusion-pipeline.js';
 import { Scope } from '../networks/layers/scope.js';
-import { Model, type StepContext, type TrainSample } from './model.js';
 import { writeSafetensors } from '../formats/safetensors/safetensors.js';
 
 /** Texts after which it is said that an attribute was in none of them. */

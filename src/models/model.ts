@@ -1,4 +1,5 @@
 /** What the engine knows of a model: one training step as a graph, the feeds of that step, and pictures. */
+import { Registry } from '../registry/registry.js';
 import type { Executor } from '../backends/executor.js';
 import type { Feeds } from '../backends/backend.js';
 import type { HostTensor, Shape } from '../tensor/host.js';
@@ -68,3 +69,5 @@ export abstract class Model {
   /** Frozen and trainable parameter counts, for the log. */
   abstract readonly counts: { readonly frozen: number; readonly trainable: number };
 }
+
+export const MODELS = new Registry<Model>('MODELS', 'model');

@@ -7,7 +7,7 @@ import { inject } from 'inversify';
 import type { Feeds } from '../backends/backend.js';
 import { UserError } from '../base/errors.js';
 import type { Rng } from '../base/rng.js';
-import { MODELS } from '../registry/registries.js';
+import { MODELS, Model, type SampleRequest, type StepContext, type TrainSample } from './model.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, LOGGER, OPTIONS, type Build } from '../registry/tokens.js';
 import { type Logger } from '../base/logger.js';
@@ -19,7 +19,6 @@ import { DenoisingTask, denoisingOptions, stepInputs } from './denoising-task.js
 import { DiffusionPipeline } from '../sampling/diffusion-pipeline.js';
 import { Scope } from '../networks/layers/scope.js';
 import { loraSchema, textLoraSchema } from '../adapters/lora-config.js';
-import { Model, type SampleRequest, type StepContext, type TrainSample } from './model.js';
 import { openPipeline, pipelineFingerprint, readJson, recorded, recordText, recordUnet, type PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
 import { QuantizedSource } from '../formats/quantized-source.js';
 import { initOption, randomStart } from '../networks/random-start.js';

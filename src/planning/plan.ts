@@ -6,7 +6,9 @@ import { defaultCacheDir } from '../base/cache-dir.js';
 import { Rng } from '../base/rng.js';
 import { createBuild } from '../registry/container.js';
 import type { Tree } from '../registry/merge.js';
-import { BACKEND, CACHE_DIR, LOGGER, RNG, WORK_DIR } from '../registry/tokens.js';
+import { BACKEND } from '../backends/backend.js';
+import { CACHE_DIR, LOGGER, RNG } from '../registry/tokens.js';
+import { WORK_DIR, WorkDir } from '../engine/work-dir.js';
 import { type Logger } from '../base/logger.js';
 import { buildBackend } from '../engine/build-backend.js';
 import { buildRun, type RunConfig } from '../engine/build-run.js';
@@ -14,7 +16,6 @@ import { PlanBackend, type PlannedProgram } from './plan-backend.js';
 import { PHASES, rehearse, type Phase, type Rehearsed } from './rehearsal.js';
 import { PlanSources, type Download } from './sources.js';
 import { calibrate, overall, runSeconds, type Speed } from './speed.js';
-import { WorkDir } from '../engine/work-dir.js';
 
 export interface PlanOptions {
   /** merged and validated; components must be loaded */

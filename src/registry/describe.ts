@@ -1,8 +1,7 @@
 /** Components and configs as text, for `diffengine describe`. */
 import type { KindName } from './kinds.js';
 import { leaves, type Origins, type Tree } from './merge.js';
-import { REGISTRIES } from './registries.js';
-import type { ComponentClass } from './registry.js';
+import { allRegistries, type ComponentClass } from './registry.js';
 
 interface Property {
   readonly type?: string | readonly string[];
@@ -26,19 +25,19 @@ export interface FoundComponent {
 
 /** Components of that name; a name may stand in two registries. */
 export function findComponents(name: string): FoundComponent[] {
-  return (Object.keys(REGISTRIES) as KindName[]).flatMap((kind) => {
-    const component = REGISTRIES[kind].get(name);
-    return component ? [{ name, kind, component }] : [];
+  return allRegistries().flatMap((registry) => {
+    const component = registry.get(name);
+    return component ? [{ name, kind: registry.kind, component }] : [];
   });
 }
 
 /** Names of all components, of every kind. */
-export const componentNames = (): string[] => Object.values(REGISTRIES).flatMap((registry) => registry.names());
+export const componentNames = (): string[] => allRegistries().flatMap((registry) => registry.names());
 
 /** Every component by kind, with its purpose. */
 export function componentList(): string {
   const width = Math.max(...componentNames().map((name) => name.length));
-  return Object.values(REGISTRIES).filter((registry) => registry.names().length > 0).map((registry) => [
+  return allRegistries().filter((registry) => registry.names().length > 0).map((registry) => [
     registry.kind, ...registry.names().map((name) => `  ${name.padEnd(width)}  ${registry.get(name)?.options.description}`),
   ].join('\n')).join('\n\n');
 }

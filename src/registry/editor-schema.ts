@@ -1,14 +1,14 @@
 /** One JSON schema for whole YAML configs, so that an editor completes and checks them. */
 import { configSchema } from './config-schema.js';
 import type { KindName } from './kinds.js';
-import { REGISTRIES } from './registries.js';
+import { allRegistries } from './registry.js';
 
 type Schema = Readonly<Record<string, unknown>>;
 const isSchema = (value: unknown): value is Schema => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Nothing is required in it, since a config may inherit the rest. Components must be loaded. */
 export function editorSchema(): Schema {
-  const definitions = Object.fromEntries(Object.entries(REGISTRIES).filter(([, registry]) => registry.names().length > 0).map(([kind, registry]) => [kind, {
+  const definitions = Object.fromEntries(allRegistries().filter((registry) => registry.names().length > 0).map((registry) => [registry.kind, {
     anyOf: registry.names().map((name) => {
       const options = loose(registry.get(name)?.options as Schema);
       return { ...options, properties: { type: { const: name, description: options['description'] }, ...(options['properties'] as object) } };

@@ -12,7 +12,6 @@ export interface NoiseMap {}
 export interface TimestepsMap {}
 export interface SchedulerMap {}
 export interface MetricMap {}
-export interface LoggerMap {}
 export interface BackendMap {}
 /* eslint-enable @typescript-eslint/no-empty-object-type */
 
@@ -29,7 +28,12 @@ export interface Kinds {
   TIMESTEPS: TimestepsMap;
   SCHEDULERS: SchedulerMap;
   METRICS: MetricMap;
-  LOGGERS: LoggerMap;
   BACKENDS: BackendMap;
 }
 export type KindName = keyof Kinds;
+
+/** In the order in which they are listed. */
+export const KINDS = [
+  'MODELS', 'DATASETS', 'TRANSFORMS', 'SAMPLERS', 'HOOKS', 'OPTIMIZERS', 'LR_SCHEDULES',
+  'LOSSES', 'NOISE', 'TIMESTEPS', 'SCHEDULERS', 'METRICS', 'BACKENDS',
+] as const satisfies readonly KindName[];

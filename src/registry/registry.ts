@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import { injectable } from 'inversify';
 import { UserError } from '../base/errors.js';
-import type { KindName } from './kinds.js';
+import { KINDS, type KindName } from './kinds.js';
 import type { OptionsSchema } from './schema.js';
 
 /** A registered class. Its constructor takes what it injects, so tests may call it directly. */
@@ -11,12 +11,16 @@ export interface ComponentClass<Base = object> {
   readonly options: OptionsSchema;
 }
 
-/** Components of one kind by name. */
+const registries = new Map<KindName, Registry>();
+
+/** Components of one kind by name. Each kind has one registry, declared beside what its components are. */
 export class Registry<Base extends object = object> {
   private readonly classes = new Map<string, ComponentClass<Base>>();
 
   /** @param noun what error messages call one of these, e.g. `hook` */
-  constructor(readonly kind: KindName, readonly noun: string) {}
+  constructor(readonly kind: KindName, readonly noun: string) {
+    registries.set(kind, this as unknown as Registry);
+  }
 
   /** Class decorator: `@HOOKS.register()` under the class's own name, or another. @throws UserError when the name is taken, or options are missing */
   register(name?: string): <C extends ComponentClass<Base>>(component: C) => void {
@@ -38,3 +42,13 @@ export class Registry<Base extends object = object> {
     return [...this.classes.keys()].sort();
   }
 }
+
+/** The registry of a kind. @throws Error before the module that declares it was loaded */
+export function registryOf(kind: KindName): Registry {
+  const found = registries.get(kind);
+  if (!found) throw new Error(`${kind}: its registry is not loaded; call loadComponents() first`);
+  return found;
+}
+
+/** Every registry that is loaded, in the order of `KINDS`. */
+export const allRegistries = (): Registry[] => KINDS.flatMap((kind) => registries.get(kind) ?? []);

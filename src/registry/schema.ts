@@ -17,7 +17,7 @@ export interface Nested<K extends KindName> { readonly kind: K }
 type At<K extends KindName> = { pattern: { component: K }; output: Nested<K> };
 type NestedPatterns = [
   At<'MODELS'>, At<'DATASETS'>, At<'TRANSFORMS'>, At<'SAMPLERS'>, At<'HOOKS'>, At<'OPTIMIZERS'>, At<'LR_SCHEDULES'>,
-  At<'LOSSES'>, At<'NOISE'>, At<'TIMESTEPS'>, At<'SCHEDULERS'>, At<'METRICS'>, At<'LOGGERS'>, At<'BACKENDS'>,
+  At<'LOSSES'>, At<'NOISE'>, At<'TIMESTEPS'>, At<'SCHEDULERS'>, At<'METRICS'>, At<'BACKENDS'>,
 ];
 
 /** Options as a config gives them: what has a default may be left out; nested components are `Nested`. */

@@ -5,8 +5,7 @@ import { UserError } from '../base/errors.js';
 import { configSchema, evaluationSchema } from './config-schema.js';
 import { getPath, isTree, join, type Tree } from './merge.js';
 import type { KindName } from './kinds.js';
-import type { Registry } from './registry.js';
-import { REGISTRIES } from './registries.js';
+import { registryOf, type Registry } from './registry.js';
 
 /** The parts of a JSON schema that lead to nested components. */
 interface SchemaNode {
@@ -68,7 +67,7 @@ function check(value: Tree, schema: object, path: string): string[] {
   if (!validate) compiled.set(schema, (validate = compile(schema, path)));
   validate(value);
   const problems = [...new Set(withoutBranches(validate.errors ?? []).map((e) => explain(e, value, path)))];
-  for (const [kind, at, found] of components(schema as SchemaNode, value, path)) component(REGISTRIES[kind], found, at, problems);
+  for (const [kind, at, found] of components(schema as SchemaNode, value, path)) component(registryOf(kind), found, at, problems);
   return problems;
 }
 

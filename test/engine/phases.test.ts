@@ -7,12 +7,12 @@ import { loadComponents } from '../../src/components.js';
 import { buildRun, type RunConfig } from '../../src/engine/build-run.js';
 import { Phases } from '../../src/engine/phases.js';
 import { Runner } from '../../src/engine/runner.js';
-import { WorkDir } from '../../src/engine/work-dir.js';
+import { WorkDir, WORK_DIR } from '../../src/engine/work-dir.js';
 import { resolveDataset } from '../../src/formats/hub/hub.js';
 import { Rng } from '../../src/base/rng.js';
 import { createBuild } from '../../src/registry/container.js';
 import { loadConfig } from '../../src/registry/load-config.js';
-import { LOGGER, RNG, WORK_DIR } from '../../src/registry/tokens.js';
+import { LOGGER, RNG } from '../../src/registry/tokens.js';
 import { type Logger } from '../../src/base/logger.js';
 import { validateConfig } from '../../src/registry/validate.js';
 

@@ -5,14 +5,13 @@ import t, { type Test } from 'tap';
 import { loadComponents } from '../../src/components.js';
 import { VOCABULARY } from '../../src/datasets/toyland/world.js';
 import { EvaluationHook } from '../../src/hooks/evaluation-hook.js';
-import type { PlannedRun } from '../../src/engine/hook.js';
+import { type PlannedRun, HOOKS } from '../../src/engine/hook.js';
 import { scoreTable, type RunEvaluation } from '../../src/hooks/report/score-table.js';
 import { ReportHook } from '../../src/hooks/report-hook.js';
 import type { SampleRequest } from '../../src/models/model.js';
 import { writeRandomClip } from '../../src/models/random-clip.js';
 import { createBuild } from '../../src/registry/container.js';
 import { CACHE_DIR, LOGGER } from '../../src/registry/tokens.js';
-import { HOOKS } from '../../src/registry/registries.js';
 import { linearRun, Lines } from '../fixtures/engine/linear-run.js';
 
 t.setTimeout(120_000);

@@ -9,7 +9,7 @@ import { Scope } from '../../src/networks/layers/scope.js';
 import { vaeDecode, vaeEncode } from '../../src/networks/vae.js';
 import { Rng } from '../../src/base/rng.js';
 import { createBuild } from '../../src/registry/container.js';
-import { MODELS } from '../../src/registry/registries.js';
+import { MODELS } from '../../src/models/model.js';
 import { LOGGER } from '../../src/registry/tokens.js';
 import { float32, floats, type HostTensor } from '../../src/tensor/host.js';
 import { input } from '../../src/tensor/tensor.js';

@@ -16,7 +16,7 @@ import { writeRandomClip } from '../../src/models/random-clip.js';
 import { openSafetensors } from '../../src/formats/safetensors/safetensors.js';
 import { Rng } from '../../src/base/rng.js';
 import { createBuild } from '../../src/registry/container.js';
-import { MODELS } from '../../src/registry/registries.js';
+import { MODELS } from '../../src/models/model.js';
 import { LOGGER } from '../../src/registry/tokens.js';
 import { grad } from '../../src/tensor/autodiff.js';
 import { floats, float32, scalar, type HostTensor } from '../../src/tensor/host.js';

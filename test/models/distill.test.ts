@@ -24,7 +24,7 @@ import { parseUNetConfig } from '../../src/networks/unet-config.js';
 import { openSafetensors } from '../../src/formats/safetensors/safetensors.js';
 import { Rng } from '../../src/base/rng.js';
 import { createBuild } from '../../src/registry/container.js';
-import { MODELS } from '../../src/registry/registries.js';
+import { MODELS } from '../../src/models/model.js';
 import { LOGGER } from '../../src/registry/tokens.js';
 import { grad } from '../../src/tensor/autodiff.js';
 import { float32, floats, type HostTensor } from '../../src/tensor/host.js';

@@ -8,7 +8,7 @@ import type { StableDiffusion } from '../../src/models/stable-diffusion.js';
 import { openPipeline } from '../../src/formats/pipeline/pipeline-folder.js';
 import { Rng } from '../../src/base/rng.js';
 import { createBuild } from '../../src/registry/container.js';
-import { MODELS } from '../../src/registry/registries.js';
+import { MODELS } from '../../src/models/model.js';
 import { LOGGER } from '../../src/registry/tokens.js';
 import { float32, floats, sizeOf } from '../../src/tensor/host.js';
 import { Lines } from '../fixtures/engine/linear-run.js';

@@ -6,10 +6,9 @@ import { ReferenceBackend } from '../../src/backends/reference/reference-backend
 import { TfjsBackend } from '../../src/backends/tfjs/tfjs-backend.js';
 import { loadComponents } from '../../src/components.js';
 import { programMemory } from '../../src/planning/memory.js';
-import type { Model } from '../../src/models/model.js';
+import { type Model, MODELS } from '../../src/models/model.js';
 import { Rng } from '../../src/base/rng.js';
 import { createBuild } from '../../src/registry/container.js';
-import { MODELS } from '../../src/registry/registries.js';
 import { LOGGER } from '../../src/registry/tokens.js';
 import { grad } from '../../src/tensor/autodiff.js';
 import { float32, floats, sizeOf, type HostTensor } from '../../src/tensor/host.js';

@@ -11,10 +11,9 @@ import { attributeAccuracy, attributeLoss } from '../../src/models/classifier-lo
 import { classifierLogits, classifierShapes } from '../../src/networks/classifier.js';
 import type { ImageClassifier } from '../../src/models/image-classifier.js';
 import { Scope } from '../../src/networks/layers/scope.js';
-import type { TrainSample } from '../../src/models/model.js';
+import { type TrainSample, MODELS } from '../../src/models/model.js';
 import { Rng } from '../../src/base/rng.js';
 import { createBuild } from '../../src/registry/container.js';
-import { MODELS } from '../../src/registry/registries.js';
 import { LOGGER } from '../../src/registry/tokens.js';
 import { grad } from '../../src/tensor/autodiff.js';
 import { floats, float32, type HostTensor } from '../../src/tensor/host.js';

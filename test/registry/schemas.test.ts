@@ -3,7 +3,7 @@ import { Ajv } from 'ajv';
 import t from 'tap';
 import { loadComponents } from '../../src/components.js';
 import { configSchema } from '../../src/registry/config-schema.js';
-import { REGISTRIES } from '../../src/registry/registries.js';
+import { allRegistries, registryOf } from '../../src/registry/registry.js';
 
 interface Schema {
   readonly type?: string | readonly string[];
@@ -29,12 +29,12 @@ await loadComponents();
 const ajv = new Ajv({ strict: true, strictRequired: true, allowUnionTypes: true }).addKeyword({ keyword: 'component', schemaType: 'string' });
 const schemas: readonly (readonly [string, Schema])[] = [
   ['config', configSchema as Schema],
-  ...Object.values(REGISTRIES).flatMap((registry) => registry.names().map((name) => [name, registry.get(name)?.options as Schema] as const)),
+  ...allRegistries().flatMap((registry) => registry.names().map((name) => [name, registry.get(name)?.options as Schema] as const)),
 ];
 
 void t.test('the kinds that a run needs have components', async (t) => {
   for (const kind of ['MODELS', 'DATASETS', 'TRANSFORMS', 'SAMPLERS', 'HOOKS', 'OPTIMIZERS', 'LR_SCHEDULES', 'LOSSES', 'NOISE', 'TIMESTEPS', 'SCHEDULERS', 'BACKENDS'] as const) {
-    t.ok(REGISTRIES[kind].names().length > 0, kind);
+    t.ok(registryOf(kind).names().length > 0, kind);
   }
 });
 

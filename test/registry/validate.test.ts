@@ -2,12 +2,12 @@ import { Ajv } from 'ajv';
 import { inject } from 'inversify';
 import t from 'tap';
 import { loadComponents } from '../../src/components.js';
-import { Hook } from '../../src/engine/hook.js';
+import { Hook, HOOKS } from '../../src/engine/hook.js';
 import { createBuild } from '../../src/registry/container.js';
 import { componentList, componentText, explainText, findComponents } from '../../src/registry/describe.js';
 import { editorSchema } from '../../src/registry/editor-schema.js';
 import type { Tree } from '../../src/registry/merge.js';
-import { HOOKS, REGISTRIES } from '../../src/registry/registries.js';
+import { allRegistries, type Registry } from '../../src/registry/registry.js';
 import type { OptionsSchema, Output } from '../../src/registry/schema.js';
 import { BUILD, LOGGER, OPTIONS, type Build } from '../../src/registry/tokens.js';
 import { type Logger } from '../../src/base/logger.js';
@@ -109,8 +109,8 @@ void t.test('validate: the config that is given stays as it is', async (t) => {
 });
 
 void t.test('validateComponent: options come back with defaults, also of nested objects', async (t) => {
-  t.strictSame(validateComponent(REGISTRIES.HOOKS, { type: 'NestingHook', prompt: 'p' }), { prompt: 'p', inner: null, nested: { depth: 3 } });
-  t.throws(() => validateComponent(REGISTRIES.HOOKS, { type: 'NestingHook', nested: { depth: 'x' } }), { name: 'UserError', message: 'hook.nested.depth: expected integer, got "x"' });
+  t.strictSame(validateComponent(HOOKS as unknown as Registry, { type: 'NestingHook', prompt: 'p' }), { prompt: 'p', inner: null, nested: { depth: 3 } });
+  t.throws(() => validateComponent(HOOKS as unknown as Registry, { type: 'NestingHook', nested: { depth: 'x' } }), { name: 'UserError', message: 'hook.nested.depth: expected integer, got "x"' });
 });
 
 void t.test('build: a component gets its options, services, and build for its parts', async (t) => {
@@ -142,7 +142,7 @@ void t.test('register: a name can be taken once, or be chosen', async (t) => {
 });
 
 void t.test('every option of every component has a description, which describe prints', async (t) => {
-  for (const registry of Object.values(REGISTRIES)) {
+  for (const registry of allRegistries()) {
     for (const name of registry.names()) {
       const { options } = registry.get(name)!;
       t.equal(typeof options.description, 'string', `${registry.kind} ${name}`);

@@ -19,7 +19,7 @@ async function doctor({ linkTensorflow: folder }: { linkTensorflow?: string }): 
     return;
   }
   const { loadComponents } = await import('../../src/components.js');
-  const { BACKENDS } = await import('../../src/registry/registries.js');
+  const { BACKENDS } = await import('../../src/backends/backend.js');
   print('diffengine', await machine());
   await loadComponents();
   for (const name of BACKENDS.names()) {

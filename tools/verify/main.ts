@@ -4,7 +4,7 @@ import { loadComponents } from '../../src/components.js';
 import { OnnxRuntimeBackend } from '../../src/backends/onnxruntime/onnxruntime-backend.js';
 import { UserError } from '../../src/base/errors.js';
 import { validateComponent } from '../../src/registry/validate.js';
-import { BACKENDS } from '../../src/registry/registries.js';
+import { BACKENDS } from '../../src/backends/backend.js';
 import type { Registry } from '../../src/registry/registry.js';
 import { verify } from './verify.js';
 

@@ -1,13 +1,12 @@
 /** Interprets programs with the primitives' reference rules in float64: slow, simple, and the oracle of the tests. */
 import { inject } from 'inversify';
-import { BACKENDS } from '../../registry/registries.js';
+import { BACKENDS, rootsOf, type Backend, type Executable, type Feeds, type Fetches, type Program, type StateStore } from '../backend.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import type { DType, HostTensor, TypedArray } from '../../tensor/host.js';
 import { bfloat16ToFloat, float16ToFloat, floatToBfloat16, floatToFloat16 } from '../../tensor/half.js';
 import { primitive, type RefArray } from '../../tensor/primitive.js';
 import { leafName, topo, type Node, type Tensor, type WeightSource } from '../../tensor/tensor.js';
-import { rootsOf, type Backend, type Executable, type Feeds, type Fetches, type Program, type StateStore } from '../backend.js';
 import { readWeight } from '../read-weight.js';
 
 @BACKENDS.register()

@@ -1,11 +1,10 @@
 import { inject } from 'inversify';
-import { BACKENDS } from '../../registry/registries.js';
+import { BACKENDS, type Backend, type Executable, type Program, type StateStore } from '../backend.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { LOGGER, OPTIONS } from '../../registry/tokens.js';
 import { type Logger } from '../../base/logger.js';
 import type { DType, HostTensor } from '../../tensor/host.js';
 import type { TfjsTensor } from '../../tensor/primitive.js';
-import type { Backend, Executable, Program, StateStore } from '../backend.js';
 import { fromTfjs, toTfjs } from './convert.js';
 import { diagnose } from './diagnose.js';
 import { openRuntime, type Runtime } from './runtime.js';

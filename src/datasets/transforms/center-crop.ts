@@ -1,10 +1,9 @@
 import { inject } from 'inversify';
-import { TRANSFORMS } from '../../registry/registries.js';
+import { TRANSFORMS, Transform, type TransformSample } from './transform.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import { crop } from './crop.js';
 import { heightWidth, sizeOption } from './size.js';
-import { Transform, type TransformSample } from './transform.js';
 
 @TRANSFORMS.register()
 export class CenterCrop extends Transform {

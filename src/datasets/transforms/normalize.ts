@@ -1,10 +1,9 @@
 import { inject } from 'inversify';
 import { UserError } from '../../base/errors.js';
-import { TRANSFORMS } from '../../registry/registries.js';
+import { TRANSFORMS, Transform, type TransformSample } from './transform.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import { float32 } from '../../tensor/host.js';
-import { Transform, type TransformSample } from './transform.js';
 
 @TRANSFORMS.register()
 export class Normalize extends Transform {

@@ -1,12 +1,11 @@
 import { inject } from 'inversify';
 import { UserError } from '../../base/errors.js';
 import type { RandomStream } from '../../base/rng.js';
-import { TRANSFORMS } from '../../registry/registries.js';
+import { TRANSFORMS, Transform, type TransformSample } from './transform.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import { crop } from './crop.js';
 import { heightWidth, sizeOption } from './size.js';
-import { Transform, type TransformSample } from './transform.js';
 
 @TRANSFORMS.register()
 export class RandomCrop extends Transform {

@@ -1,10 +1,9 @@
 import { inject } from 'inversify';
 import type { RandomStream } from '../../base/rng.js';
-import { TRANSFORMS } from '../../registry/registries.js';
+import { TRANSFORMS, Transform, type TransformSample } from './transform.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import { image, type Image } from '../image/picture-file.js';
-import { Transform, type TransformSample } from './transform.js';
 
 @TRANSFORMS.register()
 export class RandomHorizontalFlip extends Transform {

@@ -1,7 +1,6 @@
-import { TRANSFORMS } from '../../registry/registries.js';
+import { TRANSFORMS, Transform, type TransformSample } from './transform.js';
 import type { OptionsSchema } from '../../registry/schema.js';
 import { float32 } from '../../tensor/host.js';
-import { Transform, type TransformSample } from './transform.js';
 
 @TRANSFORMS.register()
 export class ToTensor extends Transform {

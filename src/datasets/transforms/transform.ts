@@ -1,3 +1,4 @@
+import { Registry } from '../../registry/registry.js';
 import { UserError } from '../../base/errors.js';
 import type { RandomStream } from '../../base/rng.js';
 import type { HostTensor } from '../../tensor/host.js';
@@ -27,3 +28,5 @@ export abstract class Transform {
     return asImage(img);
   }
 }
+
+export const TRANSFORMS = new Registry<Transform>('TRANSFORMS', 'transform');

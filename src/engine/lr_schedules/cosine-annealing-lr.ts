@@ -1,8 +1,7 @@
 import { inject } from 'inversify';
-import { LR_SCHEDULES } from '../../registry/registries.js';
+import { LR_SCHEDULES, LrSchedule, position, rangeProperties } from './lr-schedule.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
-import { LrSchedule, position, rangeProperties } from './lr-schedule.js';
 
 /** Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", arXiv 1608.03983, equation 5. */
 @LR_SCHEDULES.register()

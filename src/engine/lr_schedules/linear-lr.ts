@@ -1,8 +1,7 @@
 import { inject } from 'inversify';
-import { LR_SCHEDULES } from '../../registry/registries.js';
+import { LR_SCHEDULES, LrSchedule, position, rangeProperties } from './lr-schedule.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
-import { LrSchedule, position, rangeProperties } from './lr-schedule.js';
 
 @LR_SCHEDULES.register()
 export class LinearLR extends LrSchedule {

@@ -1,3 +1,5 @@
+import { Registry } from '../../registry/registry.js';
+
 /**
  * Learning-rate schedules with mmengine's names and numbers (https://mmengine.readthedocs.io, param_scheduler), written as
  * pure functions of the iteration, so that a resumed run needs no schedule state.
@@ -35,3 +37,5 @@ export function position(range: Range, iteration: number, maxIters: number): { t
 export function learningRate(schedules: readonly LrSchedule[], iteration: number, maxIters: number, baseLr: number): number {
   return schedules.reduce((lr, schedule) => lr * schedule.factor(iteration, maxIters, baseLr), baseLr);
 }
+
+export const LR_SCHEDULES = new Registry<LrSchedule>('LR_SCHEDULES', 'learning rate schedule');

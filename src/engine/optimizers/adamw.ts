@@ -1,10 +1,9 @@
 import { inject } from 'inversify';
-import { OPTIMIZERS } from '../../registry/registries.js';
+import { OPTIMIZERS, Optimizer, type Update } from './optimizer.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import { add, div, mul, sqrt, square, sub } from '../../tensor/ops.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import { Optimizer, type Update } from './optimizer.js';
 
 /** Loshchilov and Hutter, "Decoupled weight decay regularization", arXiv 1711.05101, algorithm 2; order of torch.optim.AdamW. */
 @OPTIMIZERS.register()

@@ -1,4 +1,5 @@
 /** An update rule as a graph over flat vectors, and the numbers of each step that enter it as an input. */
+import { Registry } from '../../registry/registry.js';
 import type { Tensor } from '../../tensor/tensor.js';
 
 export interface Update {
@@ -17,3 +18,5 @@ export abstract class Optimizer {
   /** @param hyper one scalar tensor per number of `hyper()`; all other tensors are flat float32 of equal length */
   abstract update(param: Tensor, grad: Tensor, slots: readonly Tensor[], hyper: readonly Tensor[]): Update;
 }
+
+export const OPTIMIZERS = new Registry<Optimizer>('OPTIMIZERS', 'optimizer');

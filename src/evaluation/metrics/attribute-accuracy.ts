@@ -1,15 +1,14 @@
 /** Whether generated pictures show what their prompts ask for, by a classifier that no generator had a part in. */
 import { inject } from 'inversify';
-import type { Backend } from '../../backends/backend.js';
+import { type Backend, BACKEND } from '../../backends/backend.js';
 import { UserError } from '../../base/errors.js';
 import { mostProbable, openClassifier, type PictureClassifier } from '../../sampling/picture-classifier.js';
 import { PhraseFinder } from '../../networks/classifier-labels.js';
-import { METRICS } from '../../registry/registries.js';
+import { METRICS, Metric, type Evidence, type Rows } from './metric.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
-import { BACKEND, LOGGER, OPTIONS } from '../../registry/tokens.js';
+import { LOGGER, OPTIONS } from '../../registry/tokens.js';
 import { type Logger } from '../../base/logger.js';
 import type { HostTensor } from '../../tensor/host.js';
-import { Metric, type Evidence, type Rows } from './metric.js';
 
 /** What `judge` writes for an attribute of a picture. */
 const RIGHT = 1, WRONG = 0, NOT_ASKED = -1;

@@ -1,8 +1,7 @@
 import { inject } from 'inversify';
-import { METRICS } from '../../registry/registries.js';
+import { METRICS, Metric, type Evidence, type Need, type Rows } from './metric.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
-import { Metric, type Evidence, type Need, type Rows } from './metric.js';
 import { dot, mean, meanRow, remembered, unit } from './vectors.js';
 
 /** Subject fidelity (Ruiz et al., DreamBooth, arXiv 2208.12242, section 4.2). */

@@ -1,8 +1,7 @@
 import { inject } from 'inversify';
-import { METRICS } from '../../registry/registries.js';
+import { METRICS, Metric, type Evidence, type Need, type Rows } from './metric.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
-import { Metric, type Evidence, type Need, type Rows } from './metric.js';
 import { dot, remembered, unit } from './vectors.js';
 
 /** CMMD (Jayasumana et al., arXiv 2401.09603): no assumption of Gaussians, and few pictures are enough. */

@@ -1,8 +1,7 @@
 import { inject } from 'inversify';
-import { METRICS } from '../../registry/registries.js';
+import { METRICS, Metric, type Evidence, type Need } from './metric.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
-import { Metric, type Evidence, type Need } from './metric.js';
 import { dot, mean, unit } from './vectors.js';
 
 /** Prompt fidelity (Hessel et al., arXiv 2104.08718, without its factor and clamp), as BK-SDM and DreamBooth report it. */

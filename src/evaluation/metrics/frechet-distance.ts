@@ -1,6 +1,5 @@
-import { METRICS } from '../../registry/registries.js';
+import { METRICS, Metric, type Evidence, type Need, type Rows } from './metric.js';
 import type { OptionsSchema } from '../../registry/schema.js';
-import { Metric, type Evidence, type Need, type Rows } from './metric.js';
 import { cholesky, eigenvalues, sandwich } from './symmetric.js';
 import { dot, meanRow, remembered } from './vectors.js';
 

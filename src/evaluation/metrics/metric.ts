@@ -1,4 +1,5 @@
 /** What a metric is: numbers from what was drawn, what was asked for, and what it should look like. */
+import { Registry } from '../../registry/registry.js';
 import type { HostTensor } from '../../tensor/host.js';
 
 /** Vectors of one length: one per picture or text. */
@@ -51,3 +52,5 @@ export abstract class Metric {
   /** Frees what `prepare` opened. */
   async dispose(): Promise<void> {}
 }
+
+export const METRICS = new Registry<Metric>('METRICS', 'metric');

@@ -1,10 +1,9 @@
 import { inject } from 'inversify';
-import { LOSSES } from '../../registry/registries.js';
+import { LOSSES, Loss } from './loss.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import { mean, mul, square, sub } from '../../tensor/ops.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import { Loss } from './loss.js';
 
 /** Mean over all elements of weight * squared error, times `loss_weight`. */
 export function weightedMse(prediction: Tensor, target: Tensor, weight: Tensor, lossWeight: number): Tensor {

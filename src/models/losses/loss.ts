@@ -1,4 +1,5 @@
 /** How a prediction is compared with its target. */
+import { Registry } from '../../registry/registry.js';
 import type { Tensor } from '../../tensor/tensor.js';
 
 export interface LossContext {
@@ -22,3 +23,5 @@ export abstract class Loss {
     return 1;
   }
 }
+
+export const LOSSES = new Registry<Loss>('LOSSES', 'loss');

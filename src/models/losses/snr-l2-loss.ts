@@ -1,10 +1,9 @@
 import { inject } from 'inversify';
-import { LOSSES } from '../../registry/registries.js';
+import { LOSSES, Loss, type LossContext } from './loss.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { minSnrWeight } from '../../sampling/schedulers/snr.js';
-import { Loss, type LossContext } from './loss.js';
 import { weightedMse } from './l2-loss.js';
 
 /** Hang et al., "Efficient diffusion training via Min-SNR weighting strategy", arXiv 2303.09556. */

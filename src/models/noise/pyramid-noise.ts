@@ -1,10 +1,9 @@
 import { inject } from 'inversify';
 import type { RandomStream } from '../../base/rng.js';
-import { NOISE } from '../../registry/registries.js';
+import { NOISE, Noise } from './noise.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import { sizeOf, type Shape } from '../../tensor/host.js';
-import { Noise } from './noise.js';
 
 const MAX_LEVELS = 16;
 

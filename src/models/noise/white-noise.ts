@@ -1,8 +1,7 @@
 import type { RandomStream } from '../../base/rng.js';
-import { NOISE } from '../../registry/registries.js';
+import { NOISE, Noise } from './noise.js';
 import type { OptionsSchema } from '../../registry/schema.js';
 import { sizeOf, type Shape } from '../../tensor/host.js';
-import { Noise } from './noise.js';
 
 @NOISE.register()
 export class WhiteNoise extends Noise {

@@ -1,10 +1,9 @@
 import { inject } from 'inversify';
 import type { RandomStream } from '../../base/rng.js';
-import { TIMESTEPS } from '../../registry/registries.js';
+import { TIMESTEPS, Timesteps } from './timesteps.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import { biasedTimestep, biasProperties } from './biased.js';
-import { Timesteps } from './timesteps.js';
 
 @TIMESTEPS.register()
 export class LaterTimeSteps extends Timesteps {

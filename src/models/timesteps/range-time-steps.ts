@@ -1,11 +1,10 @@
 import { inject } from 'inversify';
 import { UserError } from '../../base/errors.js';
 import type { RandomStream } from '../../base/rng.js';
-import { TIMESTEPS } from '../../registry/registries.js';
+import { TIMESTEPS, Timesteps } from './timesteps.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import { biasedTimestep, biasProperties } from './biased.js';
-import { Timesteps } from './timesteps.js';
 
 @TIMESTEPS.register()
 export class RangeTimeSteps extends Timesteps {

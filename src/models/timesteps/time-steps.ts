@@ -1,7 +1,6 @@
 import type { RandomStream } from '../../base/rng.js';
-import { TIMESTEPS } from '../../registry/registries.js';
+import { TIMESTEPS, Timesteps } from './timesteps.js';
 import type { OptionsSchema } from '../../registry/schema.js';
-import { Timesteps } from './timesteps.js';
 
 @TIMESTEPS.register()
 export class TimeSteps extends Timesteps {

@@ -1,9 +1,8 @@
 import { inject } from 'inversify';
-import { SCHEDULERS } from '../../registry/registries.js';
+import { SCHEDULERS, clipper, clipping, commonProperties, Scheduler, scheduleOf, spacedTimesteps, spacing, splitPrediction } from './scheduler.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import type { NoiseSchedule } from './noise-schedule.js';
-import { clipper, clipping, commonProperties, Scheduler, scheduleOf, spacedTimesteps, spacing, splitPrediction } from './scheduler.js';
 
 /** Song et al., arXiv 2010.02502, equation 12. */
 @SCHEDULERS.register()

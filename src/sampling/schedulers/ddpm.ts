@@ -1,9 +1,8 @@
 import { inject } from 'inversify';
-import { SCHEDULERS } from '../../registry/registries.js';
+import { SCHEDULERS, clipper, clipping, commonProperties, Scheduler, scheduleOf, spacedTimesteps, spacing, splitPrediction } from './scheduler.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import type { NoiseSchedule } from './noise-schedule.js';
-import { clipper, clipping, commonProperties, Scheduler, scheduleOf, spacedTimesteps, spacing, splitPrediction } from './scheduler.js';
 
 /** Ho et al., arXiv 2006.11239, equations 6 and 7, with the smaller of the two fixed variances. */
 @SCHEDULERS.register()

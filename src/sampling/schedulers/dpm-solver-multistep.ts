@@ -1,8 +1,7 @@
 import { inject } from 'inversify';
-import { SCHEDULERS } from '../../registry/registries.js';
+import { SCHEDULERS, checkSteps, commonProperties, roundHalfEven, Scheduler, scheduleOf, spacedTimesteps, spacing } from './scheduler.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
-import { checkSteps, commonProperties, roundHalfEven, Scheduler, scheduleOf, spacedTimesteps, spacing } from './scheduler.js';
 import { karrasPlan, sigmaPlan, trainedSigmas } from './sigmas.js';
 
 /** Lu et al., arXiv 2211.01095, algorithm 2. */

@@ -1,8 +1,7 @@
 import { inject } from 'inversify';
-import { SCHEDULERS } from '../../registry/registries.js';
+import { SCHEDULERS, commonProperties, Scheduler, scheduleOf, spacedTimesteps, spacing } from './scheduler.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
-import { commonProperties, Scheduler, scheduleOf, spacedTimesteps, spacing } from './scheduler.js';
 import { scaleBySigma, sigmaPlan, slope, startSigma, trainedSigmas } from './sigmas.js';
 
 /** Ancestral sampling of k-diffusion (Katherine Crowson), on the noise levels of Karras et al., arXiv 2206.00364. */

@@ -1,8 +1,7 @@
 import { inject } from 'inversify';
-import { SCHEDULERS } from '../../registry/registries.js';
+import { SCHEDULERS, commonProperties, Scheduler, scheduleOf, spacedTimesteps, spacing } from './scheduler.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
-import { commonProperties, Scheduler, scheduleOf, spacedTimesteps, spacing } from './scheduler.js';
 import { karrasPlan, scaleBySigma, sigmaPlan, slope, startSigma, trainedSigmas } from './sigmas.js';
 
 /** Karras et al., arXiv 2206.00364, algorithm 2 without churn. */

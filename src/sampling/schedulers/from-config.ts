@@ -1,8 +1,7 @@
 /** A sampler from a pipeline's scheduler_config.json. */
-import { SCHEDULERS } from '../../registry/registries.js';
+import { SCHEDULERS, type Scheduler } from './scheduler.js';
 import { validateComponent } from '../../registry/validate.js';
 import { refuse, type SchedulerConfig } from './scheduler-options.js';
-import type { Scheduler } from './scheduler.js';
 import './ddim.js';
 import './ddpm.js';
 import './dpm-solver-multistep.js';

@@ -1,9 +1,8 @@
 import { inject } from 'inversify';
-import { SCHEDULERS } from '../../registry/registries.js';
+import { SCHEDULERS, commonProperties, Scheduler, scheduleOf, spacedTimesteps, spacing, splitPrediction } from './scheduler.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import type { NoiseSchedule } from './noise-schedule.js';
-import { commonProperties, Scheduler, scheduleOf, spacedTimesteps, spacing, splitPrediction } from './scheduler.js';
 
 /** Weights of the latest predictions, newest first, by how many there are. */
 const ADAMS_BASHFORTH = [[1], [3 / 2, -1 / 2], [23 / 12, -16 / 12, 5 / 12], [55 / 24, -59 / 24, 37 / 24, -9 / 24]];

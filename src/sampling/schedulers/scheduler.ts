@@ -1,4 +1,5 @@
 /** Samplers: how noise becomes a picture in few steps. Names and defaults as diffusers 0.26. */
+import { Registry } from '../../registry/registry.js';
 import { UserError } from '../../base/errors.js';
 import { NoiseSchedule } from './noise-schedule.js';
 
@@ -93,3 +94,5 @@ export function splitPrediction(output: number, x: number, a: number, isVelocity
   const [sa, sb] = [Math.sqrt(a), Math.sqrt(1 - a)];
   return isVelocity ? [sa * x - sb * output, sa * output + sb * x] : [(x - sb * output) / sa, output];
 }
+
+export const SCHEDULERS = new Registry<Scheduler>('SCHEDULERS', 'scheduler');

@@ -2,14 +2,14 @@
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type AttributeAccuracy, wilson } from '../../../src/evaluation/metrics/attribute-accuracy.js';
-import type { Evidence, Rows } from '../../../src/evaluation/metrics/metric.js';
+import { type Evidence, type Rows, METRICS } from '../../../src/evaluation/metrics/metric.js';
 import { ImageClassifier } from '../../../src/models/image-classifier.js';
 import { Rng } from '../../../src/base/rng.js';
 import { float32, type HostTensor } from '../../../src/tensor/host.js';
 import { ReferenceBackend } from '../../../src/backends/reference/reference-backend.js';
 import { createBuild } from '../../../src/registry/container.js';
-import { METRICS } from '../../../src/registry/registries.js';
-import { BACKEND, LOGGER } from '../../../src/registry/tokens.js';
+import { BACKEND } from '../../../src/backends/backend.js';
+import { LOGGER } from '../../../src/registry/tokens.js';
 import { Lines } from '../../fixtures/engine/linear-run.js';
 
 t.setTimeout(60_000);
