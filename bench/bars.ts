@@ -1,5 +1,5 @@
 /** What the figures of a run are held to. */
-import type { StepRow } from './steps.js';
+import type { StepRow } from './step-row.js';
 import { textTable, type Column } from './table.js';
 
 export interface Bar {

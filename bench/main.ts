@@ -11,7 +11,8 @@ import { parseOptions, type BenchOptions } from './options.js';
 import { Results } from './results.js';
 import { benchSoak, soakColumns, type SoakRow } from './soak.js';
 import { benchStartup, startupColumns, type StartupRow } from './startup.js';
-import { benchSteps, findPeer, stepColumns, stepNotes, type StepRow } from './steps.js';
+import { benchSteps, findPeer, stepColumns, stepNotes } from './steps.js';
+import { type StepRow } from './step-row.js';
 import { markdownTable, textTable, type Column } from './table.js';
 
 interface Printed { readonly text: string; readonly markdown: string; readonly notes: string }

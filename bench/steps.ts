@@ -9,6 +9,7 @@ import { casesOf, PEER_LAYOUTS, peerMode, tooLarge, type Case, type CaseSpec, ty
 import { OutOfMemory, runForJson, type ChildOptions } from './child.js';
 import { availableMegabytes } from './machine.js';
 import type { Results } from './results.js';
+import type { StepRow } from './step-row.js';
 import { median, peak, pooled, spreadPercent, type Timed } from './stats.js';
 import { figure, gigabytes, ratio, type Column } from './table.js';
 import { randomPipeline } from './weights.js';
@@ -22,27 +23,6 @@ export interface StepOptions extends Selection {
   readonly seconds: number;
   /** undefined: ours alone */
   readonly peer: Peer | undefined;
-}
-
-export interface StepRow extends Case {
-  /** why there are no figures */
-  readonly skipped?: string;
-  readonly ours_s?: number;
-  readonly peer_s?: number;
-  readonly time_ratio?: number;
-  readonly spread_percent?: number;
-  readonly ours_mb?: number;
-  readonly peer_mb?: number;
-  readonly memory_ratio?: number;
-  readonly private_mb?: number;
-  readonly mapped_mb?: number;
-  readonly session_s?: number;
-  readonly first_s?: number;
-  readonly foreign_cpu_percent?: number;
-  readonly busy?: boolean;
-  /** why the opponent has no figures */
-  readonly no_peer?: string;
-  readonly runs?: { readonly ours: readonly CaseResult[]; readonly peer: readonly Timed[] };
 }
 
 export async function benchSteps(options: StepOptions, results: Results<StepRow>, child: ChildOptions, show: (row: StepRow) => void): Promise<void> {

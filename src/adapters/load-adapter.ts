@@ -2,7 +2,9 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { UserError } from '../base/errors.js';
-import { pipelineFingerprint, readJson, recorded, recordText, recordUnet, type PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
+import { pipelineFingerprint, type PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
+import { readJson } from '../formats/read-json.js';
+import { recorded, recordText, recordUnet } from '../networks/record.js';
 import { loadPeft, type BaseRecord } from './peft.js';
 import { loadSingleFile, type Part, type PartParameters, type PartValues } from './single-file.js';
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { UserError } from '../base/errors.js';
 import { writeFileAtomic } from '../base/atomic-file.js';
 import type { HostTensor, Shape } from '../tensor/host.js';
-import { readJson } from '../formats/pipeline/pipeline-folder.js';
+import { readJson } from '../formats/read-json.js';
 import { openSafetensors, writeSafetensors } from '../formats/safetensors/safetensors.js';
 import { parameterName, SIDES, type AdapterValues, type Side } from './lora-adapter.js';
 import { adaptableModules, configuredPair, isTarget, type LoraConfig, type LoraPair } from './lora-config.js';

@@ -21,3 +21,9 @@ export interface ProgressLogger extends Logger {
 export function startProgress(log: Logger, total: number, start = 0): Progress | undefined {
   return 'progress' in log ? (log as ProgressLogger).progress(total, start) : undefined;
 }
+
+/** The logger of a whole run: it also keeps a file. */
+export interface RunLogger extends ProgressLogger {
+  /** From now on, lines are also appended to this file, with the time. */
+  writeTo(file: string): void;
+}

@@ -3,7 +3,7 @@ import { Registry } from '../registry/registry.js';
 import type { Program } from '../backends/backend.js';
 import type { Parameters } from './parameters.js';
 import type { RunState } from './run-state.js';
-import type { SampleRequest, WeightSet } from '../models/model.js';
+import type { SampleRequest, WeightSet } from '../sampling/sample-request.js';
 
 /** mmengine's named priorities: a lower number runs earlier at each point. */
 export const PRIORITY = { HIGHEST: 0, VERY_HIGH: 10, HIGH: 30, ABOVE_NORMAL: 40, NORMAL: 50, BELOW_NORMAL: 60, LOW: 70, VERY_LOW: 90, LOWEST: 100 } as const;

@@ -1,7 +1,8 @@
 /** What hooks see and may use during a run. */
 import type { Backend } from '../backends/backend.js';
 import type { Dataset } from '../datasets/dataset.js';
-import type { Model, WeightSet } from '../models/model.js';
+import type { Model } from '../models/model.js';
+import type { WeightSet } from '../sampling/sample-request.js';
 import type { HostTensor } from '../tensor/host.js';
 import type { Rng } from '../base/rng.js';
 import type { Parameters } from './parameters.js';

@@ -1,6 +1,6 @@
 /** A whole training run from a merged config: work dir, log, device, signals. */
 import { type Backend, BACKEND } from '../backends/backend.js';
-import type { ConsoleLogger } from '../loggers/console-logger.js';
+import type { RunLogger } from '../base/logger.js';
 import { defaultCacheDir } from '../base/cache-dir.js';
 import { resolveDataset } from '../formats/hub/hub.js';
 import { Rng } from '../base/rng.js';
@@ -19,7 +19,7 @@ export interface TrainOptions {
   readonly config: Tree;
   readonly workDir: string;
   readonly resume?: Resume;
-  readonly log: ConsoleLogger;
+  readonly log: RunLogger;
 }
 
 /** In the work dir: seconds by phase, of the process that finished the run. */

@@ -1,7 +1,7 @@
 /** What a pipeline costs to use: parameters, arithmetic and time. */
 import { availableParallelism, cpus } from 'node:os';
 import { Scope, RecordingSource, type ParamSource } from '../networks/layers/scope.js';
-import { recorded, recordText, recordUnet, recordVae } from '../formats/pipeline/pipeline-folder.js';
+import { recorded, recordText, recordUnet, recordVae } from '../networks/record.js';
 import { unet } from '../networks/unet.js';
 import { Rng } from '../base/rng.js';
 import { cost } from '../tensor/cost.js';

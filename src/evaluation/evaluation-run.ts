@@ -5,7 +5,7 @@ import { writeFileAtomic } from '../base/atomic-file.js';
 import { contactSheet, writePng } from '../datasets/image/picture-file.js';
 import type { DatasetServices } from '../datasets/dataset.js';
 import { Interrupted, UserError } from '../base/errors.js';
-import type { ConsoleLogger } from '../loggers/console-logger.js';
+import type { RunLogger } from '../base/logger.js';
 import { type FeatureExtractor, type Metric, type Rows, METRICS } from './metrics/metric.js';
 import { ClipFeatures } from '../sampling/clip-features.js';
 import { defaultCacheDir } from '../base/cache-dir.js';
@@ -58,7 +58,7 @@ export interface EvaluationOptions {
   readonly latency: boolean;
   /** write every picture, not the sheets alone */
   readonly savePictures: boolean;
-  readonly log: ConsoleLogger;
+  readonly log: RunLogger;
 }
 
 /** What `eval.json` holds. */

@@ -1,7 +1,7 @@
 /** Where the pictures that are measured come from: a model draws them, or they are there already. */
 import type { Backend } from '../backends/backend.js';
 import { UserError } from '../base/errors.js';
-import type { SampleRequest } from '../models/model.js';
+import type { SampleRequest } from '../sampling/sample-request.js';
 import { pipelineFingerprint } from '../formats/pipeline/pipeline-folder.js';
 import type { Logger } from '../base/logger.js';
 import type { HostTensor } from '../tensor/host.js';

@@ -2,7 +2,7 @@
 import { bootstrapHalfWidths, studentHalfWidth } from './metrics/interval.js';
 import type { Evidence, FeatureExtractor, Metric, Need, Rows } from './metrics/metric.js';
 import { mean } from './metrics/vectors.js';
-import type { SampleRequest } from '../models/model.js';
+import type { SampleRequest } from '../sampling/sample-request.js';
 import { Rng } from '../base/rng.js';
 import type { HostTensor } from '../tensor/host.js';
 import type { PictureSet } from './pictures.js';

@@ -8,7 +8,8 @@ import { loadConfig } from '../registry/load-config.js';
 import { isTree, type Tree } from '../registry/merge.js';
 import { resolvePackagePath } from '../base/package-path.js';
 import { lastCheckpoint } from '../engine/checkpoint.js';
-import { checkpointPath, recordedBase, type Trained } from '../sampling/renderer.js';
+import { checkpointPath, recordedBase } from '../engine/checkpoint-path.js';
+import { type Trained } from '../sampling/renderer.js';
 
 export interface Target {
   /** names the folder of the results */

@@ -13,7 +13,8 @@ import { ConfigReader, type RawConfig } from '../networks/component-config.js';
 import { FrozenSource } from './frozen-source.js';
 import { linear } from '../networks/layers/linear.js';
 import { Scope, type ParamSource } from '../networks/layers/scope.js';
-import { readJson, recorded } from './pipeline/pipeline-folder.js';
+import { readJson } from './read-json.js';
+import { recorded } from '../networks/record.js';
 import { ClipTokenizer } from './tokenizers/clip-tokenizer.js';
 import { openWeights } from './open-weights.js';
 

@@ -6,7 +6,7 @@ import { floats, sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
 import { dequantize, reshape, ZERO_POINT } from '../tensor/ops.js';
 import { weight, type Tensor } from '../tensor/tensor.js';
 import { FrozenSource } from './frozen-source.js';
-import { fingerprint } from './pipeline/pipeline-folder.js';
+import { fingerprint } from './fingerprint.js';
 import { defaultCacheDir } from '../base/cache-dir.js';
 import { openSafetensors, writeSafetensorsStream, type TensorSpec } from './safetensors/safetensors.js';
 import type { TensorEntry, WeightFile } from './weight-file.js';

@@ -8,7 +8,7 @@ import { UserError } from '../base/errors.js';
 import { startProgress, type Logger } from '../base/logger.js';
 import { type FeatureExtractor, type Metric, METRICS } from '../evaluation/metrics/metric.js';
 import { ClipFeatures } from '../sampling/clip-features.js';
-import type { WeightSet } from '../models/model.js';
+import type { WeightSet } from '../sampling/sample-request.js';
 import { resolveDataset } from '../formats/hub/hub.js';
 import { resolvePackagePath } from '../base/package-path.js';
 import { HOOKS, Hook, type PlannedRun } from '../engine/hook.js';

@@ -7,7 +7,7 @@ import { HOOKS, Hook, type PlannedRun } from '../engine/hook.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS } from '../registry/tokens.js';
 import type { HostTensor } from '../tensor/host.js';
-import type { SampleRequest, WeightSet } from '../models/model.js';
+import type { SampleRequest, WeightSet } from '../sampling/sample-request.js';
 
 @HOOKS.register()
 export class VisualizationHook extends Hook {

@@ -1,7 +1,7 @@
 /** Lines on the terminal and in the log file of a run; a progress bar stays below the lines. */
 import { appendFileSync } from 'node:fs';
 import { MultiBar, type SingleBar } from 'cli-progress';
-import type { Progress, ProgressLogger } from '../base/logger.js';
+import type { Progress, RunLogger } from '../base/logger.js';
 
 /** The part of a terminal stream that is used here. */
 export interface Output {
@@ -16,7 +16,7 @@ export interface ConsoleLoggerOptions {
   readonly debug?: boolean;
 }
 
-export class ConsoleLogger implements ProgressLogger {
+export class ConsoleLogger implements RunLogger {
   private readonly out: Output;
   private readonly err: Output;
   private readonly showDebug: boolean;
@@ -30,7 +30,6 @@ export class ConsoleLogger implements ProgressLogger {
     this.showDebug = debug;
   }
 
-  /** From now on, lines are also appended to this file, with the time. */
   writeTo(file: string): void {
     this.file = file;
   }

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { UserError } from '../base/errors.js';
 import type { RawConfig } from '../networks/component-config.js';
 import { derivePipeline } from '../formats/pipeline/derived-pipeline.js';
-import { readJson, type PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
+import { readJson } from '../formats/read-json.js';
+import { type PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
 import { SafetensorsFile, writeSafetensorsStream } from '../formats/safetensors/safetensors.js';
 import type { TensorEntry, WeightFile } from '../formats/weight-file.js';
 

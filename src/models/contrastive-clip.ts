@@ -18,7 +18,8 @@ import { contrastiveLoss, retrievalAccuracy, similarities } from './clip-loss.js
 import { preprocessorConfig } from '../formats/clip-preprocess.js';
 import { stack } from '../sampling/diffusion-pipeline.js';
 import { Scope } from '../networks/layers/scope.js';
-import { fingerprint, recorded } from '../formats/pipeline/pipeline-folder.js';
+import { fingerprint } from '../formats/fingerprint.js';
+import { recorded } from '../networks/record.js';
 import { clipStart } from './random-clip.js';
 import { initOption } from '../networks/random-start.js';
 import { copyTokenizer } from '../formats/tokenizers/small-tokenizer.js';

@@ -1,4 +1,5 @@
 /** What the engine knows of a model: one training step as a graph, the feeds of that step, and pictures. */
+import type { SampleRequest } from '../sampling/sample-request.js';
 import { Registry } from '../registry/registry.js';
 import type { Executor } from '../backends/executor.js';
 import type { Feeds } from '../backends/backend.js';
@@ -12,29 +13,6 @@ export interface TrainSample {
   readonly img: HostTensor;
   readonly text: string;
   readonly prior?: { readonly img: HostTensor; readonly text: string };
-}
-
-/** Which values the trainable parameters take in a program. */
-export type WeightSet = 'current' | 'ema' | 'base';
-
-export interface SampleRequest {
-  readonly prompts: readonly string[];
-  /** one per prompt, or one for all; default '' */
-  readonly negative_prompt?: string | readonly string[];
-  /** one whole number per prompt: the same seed gives the same picture */
-  readonly seeds: readonly number[];
-  readonly steps: number;
-  /** classifier-free guidance; 1 or less runs without */
-  readonly guidance_scale: number;
-  /** pixels, multiples of 8 */
-  readonly height: number;
-  readonly width: number;
-  /** scheduler class name; default the pipeline's own */
-  readonly scheduler?: string;
-  readonly weights?: WeightSet;
-  readonly onStep?: (done: number, total: number) => void;
-  /** Stops between steps. */
-  readonly signal?: AbortSignal;
 }
 
 export interface StepContext {

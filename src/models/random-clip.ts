@@ -7,7 +7,7 @@ import { float32, scalar, sizeOf, type HostTensor, type Shape } from '../tensor/
 import { parseClipConfig, recordClip, type ClipConfig } from '../formats/clip-folder.js';
 import { parseClipPreprocess, preprocessorConfig } from '../formats/clip-preprocess.js';
 import type { RawConfig } from '../networks/component-config.js';
-import { recorded } from '../formats/pipeline/pipeline-folder.js';
+import { recorded } from '../networks/record.js';
 import { smallTokenizer, writeTokenizer } from '../formats/tokenizers/small-tokenizer.js';
 import { writeSafetensors } from '../formats/safetensors/safetensors.js';
 

@@ -10,7 +10,7 @@ import type { ParamSource } from '../networks/layers/scope.js';
 import { adapterShapes, initialAdapter, trainableSource } from '../adapters/lora-adapter.js';
 import { adaptableModules, resolvePairs, type LoraConfig, type LoraPair } from '../adapters/lora-config.js';
 import { architectureHash, savePeft, type BaseRecord } from '../adapters/peft.js';
-import type { WeightSet } from './model.js';
+import type { WeightSet } from '../sampling/sample-request.js';
 import { writeSafetensors } from '../formats/safetensors/safetensors.js';
 
 export type PartName = 'unet' | 'text_encoder' | 'vae';

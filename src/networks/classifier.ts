@@ -4,15 +4,14 @@ import type { Rng } from '../base/rng.js';
 import { float32, sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
 import { mean, silu } from '../tensor/ops.js';
 import { input, type Tensor } from '../tensor/tensor.js';
-import type { Attributes } from './classifier-labels.js';
-import { checkAttributes } from './classifier-labels.js';
+import { type Attributes, checkAttributes } from './classifier-labels.js';
 import { ConfigReader, type RawConfig } from './component-config.js';
 import { conv2d } from './layers/conv.js';
 import { linear } from './layers/linear.js';
 import { groupNorm } from './layers/norm.js';
 import { resnet } from './layers/resnet.js';
 import { Scope } from './layers/scope.js';
-import { recorded } from '../formats/pipeline/pipeline-folder.js';
+import { recorded } from './record.js';
 
 /** Wu and He, arXiv 1803.08494, found 8 to 32 groups about equal. Widths are multiples of it. */
 export const GROUPS = 8;

@@ -5,7 +5,8 @@
 import { cp, mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { parseClipTextConfig } from '../networks/clip-text.js';
-import { readJson, recorded, recordText, recordUnet, recordVae } from '../formats/pipeline/pipeline-folder.js';
+import { readJson } from '../formats/read-json.js';
+import { recorded, recordText, recordUnet, recordVae } from '../networks/record.js';
 import { parseUNetConfig } from '../networks/unet-config.js';
 import { parseVaeConfig } from '../networks/vae-config.js';
 import { layOut } from '../formats/safetensors/safetensors-header.js';

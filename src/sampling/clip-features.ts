@@ -7,7 +7,7 @@ import { input, type Tensor } from '../tensor/tensor.js';
 import { clipImageFeatures, clipTextFeatures, openClip, pooledRows, type ClipFolder } from '../formats/clip-folder.js';
 import { preprocess } from '../formats/clip-preprocess.js';
 import { Scope } from '../networks/layers/scope.js';
-import { fingerprint } from '../formats/pipeline/pipeline-folder.js';
+import { fingerprint } from '../formats/fingerprint.js';
 
 /** Pictures or texts per run. */
 const BATCH = 32;

@@ -13,7 +13,7 @@ import { add, concat, expand, mul, narrow, sub } from '../tensor/ops.js';
 import { input, type Tensor } from '../tensor/tensor.js';
 import { clipText } from '../networks/clip-text.js';
 import { Scope, type ParamSource } from '../networks/layers/scope.js';
-import type { SampleRequest, WeightSet } from '../models/model.js';
+import type { SampleRequest, WeightSet } from './sample-request.js';
 import type { PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
 import { schedulerFromConfig } from './schedulers/from-config.js';
 import { unet } from '../networks/unet.js';

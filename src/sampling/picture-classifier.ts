@@ -13,7 +13,8 @@ import type { Attributes } from '../networks/classifier-labels.js';
 import { classifierLogits, classifierShapes, parseClassifier, type ClassifierConfig } from '../networks/classifier.js';
 import { FrozenSource } from '../formats/frozen-source.js';
 import { Scope } from '../networks/layers/scope.js';
-import { fingerprint, readJson } from '../formats/pipeline/pipeline-folder.js';
+import { fingerprint } from '../formats/fingerprint.js';
+import { readJson } from '../formats/read-json.js';
 import { resolveModel } from '../formats/hub/hub.js';
 import { openWeights } from '../formats/open-weights.js';
 

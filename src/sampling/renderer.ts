@@ -1,23 +1,22 @@
 /** Pictures from a pipeline, as it is or with what a run trained. */
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { Backend } from '../backends/backend.js';
 import { Executor } from '../backends/executor.js';
-import { UserError } from '../base/errors.js';
 import { DiffusionPipeline } from './diffusion-pipeline.js';
 import { FrozenSource } from '../formats/frozen-source.js';
 import type { ParamSource } from '../networks/layers/scope.js';
 import { loadAdapter } from '../adapters/load-adapter.js';
 import { adaptedSource, type AdapterValues } from '../adapters/lora-adapter.js';
-import type { SampleRequest } from '../models/model.js';
-import { openPipeline, pipelineFingerprint, readJson, recorded, recordText, recordUnet, type PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
+import type { SampleRequest } from './sample-request.js';
+import { openPipeline, pipelineFingerprint, type PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
+import { readJson } from '../formats/read-json.js';
+import { recorded, recordText, recordUnet } from '../networks/record.js';
 import { parseUNetConfig, type UNetConfig } from '../networks/unet-config.js';
 import { resolveModel } from '../formats/hub/hub.js';
 import { openWeights } from '../formats/open-weights.js';
 import type { Logger } from '../base/logger.js';
 import type { HostTensor } from '../tensor/host.js';
-import { lastCheckpoint } from '../engine/checkpoint.js';
 
 export interface Trained {
   /** checkpoint, adapter folder or file, as `loadAdapter` takes it */
@@ -77,27 +76,4 @@ async function wholePart(folder: string, stem: string, shapes: ReturnType<typeof
   const source = new FrozenSource(await openWeights(folder, stem));
   source.check(shapes, /^$/);
   return source;
-}
-
-/** A checkpoint or adapter; of a work dir, its last checkpoint. @throws UserError when there is nothing at that path */
-export async function checkpointPath(path: string): Promise<string> {
-  const found = (await lastCheckpoint(path)) ?? resolve(path);
-  if (!existsSync(found)) throw new UserError(`${path}: no such checkpoint or adapter; give a folder such as work_dirs/my_run/step999, or a .safetensors file`);
-  return found;
-}
-
-/**
- * The base model that a checkpoint or adapter says it was trained on.
- * @throws UserError when it does not say
- */
-export async function recordedBase(path: string): Promise<string> {
-  const read = async (file: string): Promise<Record<string, unknown>> =>
-    JSON.parse(await readFile(join(path, file), 'utf8').catch(() => '{}')) as Record<string, unknown>;
-  for (const file of ['adapter_config.json', 'unet/adapter_config.json', 'text_encoder/adapter_config.json']) {
-    const base = (await read(file))['base_model_name_or_path'];
-    if (typeof base === 'string' && base !== '') return base;
-  }
-  const config = (await read('run.json'))['config'] as { model?: { model?: unknown } } | undefined;
-  if (typeof config?.model?.model === 'string') return config.model.model;
-  throw new UserError(`${path}: does not say which model it was trained on; give it with --sdmodel`);
 }

@@ -47,3 +47,5 @@ export function floats(tensor: HostTensor): Float32Array {
   if (!(tensor.data instanceof Float32Array)) throw new TypeError(`expected float32, got ${tensor.dtype}`);
   return tensor.data;
 }
+
+export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((d, i) => d === b[i]);

@@ -2,6 +2,7 @@
 export * from './ops/elementwise.js';
 export * from './ops/reduce.js';
 export * from './ops/shape.js';
+export * from './ops/sum-expand.js';
 export * from './ops/matmul.js';
 export * from './ops/conv.js';
 export * from './ops/layer-norm.js';

@@ -1,16 +1,21 @@
 /** Checks that a graph keeps its own rules. Passes and programs are checked with it in tests. */
-import type { Program } from '../backends/backend.js';
 import { bytesPerElement, sizeOf, type HostTensor } from './host.js';
 import { typeText } from './print.js';
 import { primitives } from './primitive.js';
-import { isLeaf, leafName, topo, type Node, type TensorType, type WeightSource } from './tensor.js';
+import { isLeaf, leafName, topo, type Node, type Tensor, type TensorType, type WeightSource } from './tensor.js';
+
+/** The graph of a program: its results, and the new values of its states. */
+interface Graph {
+  readonly outputs: Readonly<Record<string, Tensor>>;
+  readonly updates?: Readonly<Record<string, Tensor>>;
+}
 
 /**
  * Every node's results are what its shape rule gives, inputs are older than their readers, leaves carry the data of their
  * type, leaves of one name have one type, and updates have the type of the state they replace.
  * @throws Error listing every violation
  */
-export function verify({ outputs, updates = {} }: Pick<Program, 'outputs' | 'updates'>): void {
+export function verify({ outputs, updates = {} }: Graph): void {
   const problems: string[] = [];
   const named = new Map<string, string>();
   for (const node of topo([...Object.values(outputs), ...Object.values(updates)])) {

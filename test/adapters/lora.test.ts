@@ -14,7 +14,8 @@ import { adaptableModules, resolvePairs, type LoraConfig } from '../../src/adapt
 import { mergePair, writeMerged } from '../../src/adapters/merge.js';
 import { architectureHash, savePeft } from '../../src/adapters/peft.js';
 import { saveDiffusersLora, saveKohyaLora, type PartValues } from '../../src/adapters/single-file.js';
-import { openPipeline, recorded, recordText, recordUnet } from '../../src/formats/pipeline/pipeline-folder.js';
+import { openPipeline } from '../../src/formats/pipeline/pipeline-folder.js';
+import { recorded, recordText, recordUnet } from '../../src/networks/record.js';
 import { unet } from '../../src/networks/unet.js';
 import { parseUNetConfig, type UNetConfig } from '../../src/networks/unet-config.js';
 import { openSafetensors, writeSafetensors } from '../../src/formats/safetensors/safetensors.js';

@@ -9,7 +9,8 @@ import { childSeconds, foreignBetween, mappedKilobytes, megabytes } from '../../
 import { flatness } from '../../bench/soak.js';
 import { firstStep } from '../../bench/startup.js';
 import { growth, median, pooled, spreadPercent, steady } from '../../bench/stats.js';
-import { rowOf, stepNotes, type StepRow } from '../../bench/steps.js';
+import { rowOf, stepNotes } from '../../bench/steps.js';
+import { type StepRow } from '../../bench/step-row.js';
 import { figure, gigabytes, markdownTable, ratio, textTable } from '../../bench/table.js';
 
 const timed = (all_s: number[], foreign_cpu_percent: number[] = all_s.map(() => 0), peak_mb = 100) => ({ all_s, foreign_cpu_percent, peak_mb });

@@ -3,7 +3,7 @@ import { scoreTable } from '../../src/evaluation/evaluation-text.js';
 import { observe, summarise, withoutTokens } from '../../src/evaluation/observe.js';
 import { ClipScore } from '../../src/evaluation/metrics/clip-score.js';
 import type { FeatureExtractor } from '../../src/evaluation/metrics/metric.js';
-import type { SampleRequest } from '../../src/models/model.js';
+import type { SampleRequest } from '../../src/sampling/sample-request.js';
 import type { HostTensor } from '../../src/tensor/host.js';
 
 void t.test('the table has as many digits as the interval supports; bounds of a metric itself stand in for one seed', (t) => {

@@ -8,7 +8,7 @@ import { EvaluationHook } from '../../src/hooks/evaluation-hook.js';
 import { type PlannedRun, HOOKS } from '../../src/engine/hook.js';
 import { scoreTable, type RunEvaluation } from '../../src/hooks/report/score-table.js';
 import { ReportHook } from '../../src/hooks/report-hook.js';
-import type { SampleRequest } from '../../src/models/model.js';
+import type { SampleRequest } from '../../src/sampling/sample-request.js';
 import { writeRandomClip } from '../../src/models/random-clip.js';
 import { createBuild } from '../../src/registry/container.js';
 import { CACHE_DIR, LOGGER } from '../../src/registry/tokens.js';

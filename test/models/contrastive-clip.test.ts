@@ -11,7 +11,7 @@ import { TrainStep } from '../../src/engine/train-step.js';
 import { ClipFeatures } from '../../src/sampling/clip-features.js';
 import { contrastiveLoss, logSoftmax, retrievalAccuracy, similarities } from '../../src/models/clip-loss.js';
 import type { ContrastiveCLIP } from '../../src/models/contrastive-clip.js';
-import { readJson } from '../../src/formats/pipeline/pipeline-folder.js';
+import { readJson } from '../../src/formats/read-json.js';
 import { writeRandomClip } from '../../src/models/random-clip.js';
 import { openSafetensors } from '../../src/formats/safetensors/safetensors.js';
 import { Rng } from '../../src/base/rng.js';

@@ -4,7 +4,7 @@ import { clipText, parseClipTextConfig, pooledPosition, type ClipTextConfig } fr
 import type { RawConfig } from '../../src/networks/component-config.js';
 import { FrozenSource } from '../../src/formats/frozen-source.js';
 import { Scope } from '../../src/networks/layers/scope.js';
-import { recorded, recordText } from '../../src/formats/pipeline/pipeline-folder.js';
+import { recorded, recordText } from '../../src/networks/record.js';
 import { LAYOUTS } from '../../src/models/random-model.js';
 import { openSafetensors } from '../../src/formats/safetensors/safetensors.js';
 import { floats, int32 } from '../../src/tensor/host.js';

@@ -11,7 +11,7 @@ import { parseClipPreprocess, preprocess, preprocessorConfig } from '../../src/f
 import { clipVision, parseClipVisionConfig, type ClipVisionConfig } from '../../src/networks/clip-vision.js';
 import type { RawConfig } from '../../src/networks/component-config.js';
 import { Scope } from '../../src/networks/layers/scope.js';
-import { recorded } from '../../src/formats/pipeline/pipeline-folder.js';
+import { recorded } from '../../src/networks/record.js';
 import { writeRandomClip } from '../../src/models/random-clip.js';
 import { fromFloat32 } from '../../src/formats/float-formats.js';
 import { openSafetensors, writeSafetensors } from '../../src/formats/safetensors/safetensors.js';

@@ -4,7 +4,7 @@ import type { RawConfig } from '../../src/networks/component-config.js';
 import { FrozenSource } from '../../src/formats/frozen-source.js';
 import { downsample, upsample } from '../../src/networks/layers/resnet.js';
 import { Scope } from '../../src/networks/layers/scope.js';
-import { recorded, recordUnet } from '../../src/formats/pipeline/pipeline-folder.js';
+import { recorded, recordUnet } from '../../src/networks/record.js';
 import { LAYOUTS } from '../../src/models/random-model.js';
 import { unet, type UNetOutputs } from '../../src/networks/unet.js';
 import { parseUNetConfig, type UNetConfig } from '../../src/networks/unet-config.js';

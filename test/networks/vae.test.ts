@@ -3,7 +3,7 @@ import t from 'tap';
 import type { RawConfig } from '../../src/networks/component-config.js';
 import { FrozenSource } from '../../src/formats/frozen-source.js';
 import { Scope, type RecordingSource } from '../../src/networks/layers/scope.js';
-import { recorded, recordVae } from '../../src/formats/pipeline/pipeline-folder.js';
+import { recorded, recordVae } from '../../src/networks/record.js';
 import { LAYOUTS } from '../../src/models/random-model.js';
 import { vaeDecode, vaeEncode } from '../../src/networks/vae.js';
 import { parseVaeConfig } from '../../src/networks/vae-config.js';

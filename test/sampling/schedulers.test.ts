@@ -1,5 +1,5 @@
 import t from 'tap';
-import { readJson } from '../../src/formats/pipeline/pipeline-folder.js';
+import { readJson } from '../../src/formats/read-json.js';
 import { schedulerFromConfig } from '../../src/sampling/schedulers/from-config.js';
 import { NoiseSchedule } from '../../src/sampling/schedulers/noise-schedule.js';
 import type { Scheduler } from '../../src/sampling/schedulers/scheduler.js';

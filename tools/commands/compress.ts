@@ -16,7 +16,8 @@ Example:
 
 async function compress(model: string, { preset, out }: { preset: BlockRemoval; out: string }): Promise<void> {
   const { BLOCK_REMOVALS, compressPipeline } = await import('../../src/models/block-removal.js');
-  const { openPipeline, recorded, recordUnet } = await import('../../src/formats/pipeline/pipeline-folder.js');
+  const { openPipeline } = await import('../../src/formats/pipeline/pipeline-folder.js');
+  const { recorded, recordUnet } = await import('../../src/networks/record.js');
   const { resolveModel } = await import('../../src/formats/hub/hub.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
   const { sizeOf } = await import('../../src/tensor/host.js');

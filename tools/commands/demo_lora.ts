@@ -18,7 +18,7 @@ Examples:
   diffengine demo_lora "A photo of sks dog in a bucket" work_dirs/small_sd_dreambooth_lora_dog/step999 --sdmodel segmind/small-sd
   diffengine demo_lora "A photo of sks dog in a bucket" work_dirs/small_sd_dreambooth_lora_dog --n 4 --seed 7 --out dogs.png`)
     .action(async (prompt: string, path: string, { sdmodel, loraScale, ...options }: DemoLoraOptions) => {
-      const { checkpointPath, recordedBase } = await import('../../src/sampling/renderer.js');
+      const { checkpointPath, recordedBase } = await import('../../src/engine/checkpoint-path.js');
       const folder = await checkpointPath(path);
       await demo(prompt, sdmodel ?? await recordedBase(folder), { path: folder, scale: loraScale }, options);
     });

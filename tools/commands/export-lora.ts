@@ -16,7 +16,7 @@ Example:
 }
 
 async function exportLora(model: string, adapter: string, { format, out }: { format: ExportFormat; out: string }): Promise<void> {
-  const { checkpointPath } = await import('../../src/sampling/renderer.js');
+  const { checkpointPath } = await import('../../src/engine/checkpoint-path.js');
   const { exportAdapter, EXPORTS } = await import('../../src/adapters/export.js');
   const { loadAdapterFor, refuseWholeNetworks } = await import('../../src/adapters/load-adapter.js');
   const { openPipeline } = await import('../../src/formats/pipeline/pipeline-folder.js');

@@ -17,7 +17,7 @@ Example:
 async function exportCheckpoint(path: string, { out, sdmodel, dtype }: { out: string; sdmodel?: string; dtype?: FloatType }): Promise<void> {
   const { existsSync } = await import('node:fs');
   const { join } = await import('node:path');
-  const { checkpointPath, recordedBase } = await import('../../src/sampling/renderer.js');
+  const { checkpointPath, recordedBase } = await import('../../src/engine/checkpoint-path.js');
   const { exportPipeline } = await import('../../src/models/export-pipeline.js');
   const { openPipeline } = await import('../../src/formats/pipeline/pipeline-folder.js');
   const { resolveModel } = await import('../../src/formats/hub/hub.js');

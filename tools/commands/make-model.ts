@@ -39,7 +39,7 @@ async function makeModel(layout: string, { out, dtype, seed, vae, clip }: MakeMo
     return;
   }
   const report = (file: string): void => console.log(`${out}/${file}`);
-  const { checkpointPath } = await import('../../src/sampling/renderer.js');
+  const { checkpointPath } = await import('../../src/engine/checkpoint-path.js');
   const given = {
     ...(vae === undefined ? {} : { vae: await checkpointPath(vae) }),
     ...(clip === undefined ? {} : { clip: await clipFolder(await checkpointPath(clip)) }),

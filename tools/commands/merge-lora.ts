@@ -15,7 +15,7 @@ Example:
 }
 
 async function mergeLora(model: string, adapter: string, { out, loraScale }: { out: string; loraScale: number }): Promise<void> {
-  const { checkpointPath } = await import('../../src/sampling/renderer.js');
+  const { checkpointPath } = await import('../../src/engine/checkpoint-path.js');
   const { loadAdapterFor, refuseWholeNetworks } = await import('../../src/adapters/load-adapter.js');
   const { mergePipeline } = await import('../../src/adapters/merge.js');
   const { openPipeline } = await import('../../src/formats/pipeline/pipeline-folder.js');

@@ -7,7 +7,7 @@ import { studentConfig, studentWeights, type BlockRemoval } from '../../src/mode
 import { parseClipTextConfig, type ClipTextConfig } from '../../src/networks/clip-text.js';
 import type { RawConfig } from '../../src/networks/component-config.js';
 import { FrozenSource } from '../../src/formats/frozen-source.js';
-import { recorded, recordUnet } from '../../src/formats/pipeline/pipeline-folder.js';
+import { recorded, recordUnet } from '../../src/networks/record.js';
 import { ClipTokenizer } from '../../src/formats/tokenizers/clip-tokenizer.js';
 import { parseUNetConfig, type UNetConfig } from '../../src/networks/unet-config.js';
 import { parseVaeConfig, type VaeConfig } from '../../src/networks/vae-config.js';

@@ -9,7 +9,7 @@ import { DiffusionPipeline } from '../../src/sampling/diffusion-pipeline.js';
 import { Scope, type ParamSource } from '../../src/networks/layers/scope.js';
 import { loadAdapter } from '../../src/adapters/load-adapter.js';
 import { adaptedSource, type AdapterValues } from '../../src/adapters/lora-adapter.js';
-import { recorded, recordText } from '../../src/formats/pipeline/pipeline-folder.js';
+import { recorded, recordText } from '../../src/networks/record.js';
 import { unet } from '../../src/networks/unet.js';
 import { openSafetensors } from '../../src/formats/safetensors/safetensors.js';
 import { openTorchBins } from '../../src/formats/torch-bin/torch-bin.js';

@@ -6,7 +6,7 @@ import { clipText } from '../../src/networks/clip-text.js';
 import { distillLoss, tappedUnet } from '../../src/models/distill-loss.js';
 import { presetTaps } from '../../src/models/distill-presets.js';
 import { Scope, type ParamSource } from '../../src/networks/layers/scope.js';
-import { recorded, recordText } from '../../src/formats/pipeline/pipeline-folder.js';
+import { recorded, recordText } from '../../src/networks/record.js';
 import { adapterShapes, trainableSource } from '../../src/adapters/lora-adapter.js';
 import { adaptableModules, resolvePairs, type LoraConfig, type LoraPair } from '../../src/adapters/lora-config.js';
 import { weightedMse } from '../../src/models/losses/l2-loss.js';

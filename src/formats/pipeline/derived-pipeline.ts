@@ -3,7 +3,7 @@ import { cp, readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { writeFolderAtomic } from '../../base/atomic-folder.js';
 import { UserError } from '../../base/errors.js';
-import { readJson } from './pipeline-folder.js';
+import { readJson } from '../read-json.js';
 import { forgetAbsent } from './model-index.js';
 
 /** Writes weights (and config, when it changes) of a component into a folder that has the component's other files. */

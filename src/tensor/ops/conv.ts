@@ -5,7 +5,7 @@ import { check, definePrimitive, shapeText, type RefArray, type Tfjs } from '../
 import type { Tensor } from '../tensor.js';
 import { concat, pad, reshape, slice, transpose } from './shape.js';
 import { gemm } from './matmul.js';
-import { sum } from './reduce.js';
+import { sum } from './sum-expand.js';
 import { mul } from './elementwise.js';
 
 type Tfjs4D = ReturnType<Tfjs['tensor4d']>;

@@ -4,7 +4,7 @@ import { sizeOf } from '../host.js';
 import { check, definePrimitive, shapeText } from '../primitive.js';
 import type { Tensor } from '../tensor.js';
 import { mul, sub } from './elementwise.js';
-import { sum } from './reduce.js';
+import { sum } from './sum-expand.js';
 import { after } from './recompute.js';
 import { cast, reshape } from './shape.js';
 

@@ -5,7 +5,7 @@ import { broadcastShapes, broadcastStrides, walk } from '../broadcast.js';
 import { check, definePrimitive, MICROSOFT, type Primitive, type RefArray } from '../primitive.js';
 import { constant, fill, type Tensor } from '../tensor.js';
 import { reshape } from './shape.js';
-import { sum } from './reduce.js';
+import { sum } from './sum-expand.js';
 
 type None = Record<never, never>;
 type BinaryRule = (ct: Tensor, a: Tensor, b: Tensor, out: Tensor) => readonly [Tensor | undefined, Tensor | undefined];

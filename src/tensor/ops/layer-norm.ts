@@ -4,7 +4,8 @@ import { operations } from '../cost.js';
 import { definePrimitive, check, shapeText, type RefArray } from '../primitive.js';
 import type { Tensor } from '../tensor.js';
 import { add, mul, neg, sub } from './elementwise.js';
-import { sum, sumLast } from './reduce.js';
+import { sum } from './sum-expand.js';
+import { sumLast } from './reduce.js';
 
 /** Results: y, mean, 1 / standard deviation; the last two [..., 1] feed the gradient. */
 const apply = definePrimitive<{ eps: number }, number>({

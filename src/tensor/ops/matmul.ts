@@ -3,7 +3,7 @@ import { sizeOf } from '../host.js';
 import { multiplyAdds } from '../cost.js';
 import { check, definePrimitive, MICROSOFT, shapeText, type RefArray } from '../primitive.js';
 import type { Tensor } from '../tensor.js';
-import { sum } from './reduce.js';
+import { sum } from './sum-expand.js';
 
 type Trans = { transA: boolean; transB: boolean };
 const bit = (flag: boolean): { i: number } => ({ i: flag ? 1 : 0 });

@@ -1,13 +1,11 @@
-/** Rearranging: reshape, transpose, slice, concat, pad, expand, cast. */
-import { sizeOf, type DType, type Shape } from '../host.js';
+/** Rearranging: reshape, transpose, slice, concat, pad, cast. */
+import { sameShape, sizeOf, type DType, type Shape } from '../host.js';
 import { moves } from '../cost.js';
-import { broadcastShapes, broadcastStrides, strides, walk } from '../broadcast.js';
+import { strides, walk } from '../broadcast.js';
 import { check, definePrimitive, shapeText, TFJS_TYPE, type RefArray } from '../primitive.js';
 import { weight, type Tensor, type WeightSource } from '../tensor.js';
-import { sum } from './reduce.js';
 
 const permute = (values: readonly number[], perm: readonly number[]): number[] => perm.map((a) => values[a]);
-const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((d, i) => d === b[i]);
 
 const applyReshape = definePrimitive<{ shape: Shape }, 1>({
   name: 'reshape',
@@ -171,31 +169,6 @@ const applyPad = definePrimitive<{ before: readonly number[]; after: readonly nu
 /** Zeros before and after each axis. */
 export const pad = (x: Tensor, before: readonly number[], after: readonly number[]): Tensor =>
   [...before, ...after].every((p) => p === 0) ? x : applyPad([x], { before: [...before], after: [...after] })[0];
-
-const applyExpand = definePrimitive<{ shape: Shape }, 1>({
-  name: 'expand',
-  infer: ([x], { shape }) => {
-    check(sameShape(broadcastShapes(x.shape, shape, 'expand'), shape), 'expand', () => `${shapeText(x.shape)} does not stretch to ${shapeText(shape)}`);
-    return { dtype: x.dtype, shape };
-  },
-  vjp: ([ct], [x], { attrs: { shape } }) => {
-    const extra = shape.length - x.shape.length;
-    const axes = shape.map((_, i) => i).filter((i) => i < extra || (x.shape[i - extra] === 1 && shape[i] !== 1));
-    return [reshape(sum(ct as Tensor, axes), x.shape)];
-  },
-  onnx: (emit, { inputs, outputs, attrs }) => void emit.node('Expand', [inputs[0], emit.ints(attrs.shape)], outputs),
-  tfjs: (tf, [x], { shape }) => tf.broadcastTo(x, [...shape]),
-  reference: ([x], { shape }): RefArray => {
-    const data = new Float64Array(sizeOf(shape));
-    walk(shape, broadcastStrides(x.shape, shape), (i, at) => (data[i] = x.data[at]));
-    return { shape, data };
-  },
-  cost: moves,
-  samples: [{ shapes: [[3, 1]], attrs: { shape: [2, 3, 4] } }],
-});
-
-/** Repeats size-1 and missing leading axes up to `shape`. */
-export const expand = (x: Tensor, shape: Shape): Tensor => (sameShape(x.shape, shape) ? x : applyExpand([x], { shape: [...shape] })[0]);
 
 /** TensorProto.DataType of onnx.proto */
 const ONNX_TYPE: Record<DType, number> = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float16: 10, bfloat16: 16 };

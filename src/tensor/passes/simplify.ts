@@ -1,4 +1,5 @@
 /** Applies algebraic rules until none fits. */
+import { sameShape } from '../host.js';
 import type { Tensor } from '../tensor.js';
 import { matches, type Rule } from './pattern.js';
 import { rebuild, rewrite } from './rewrite.js';
@@ -27,9 +28,8 @@ function rewritten(tensor: Tensor, byOp: ReadonlyMap<string, readonly Rule[]>): 
   for (const { match, to } of byOp.get(tensor.node.op) ?? []) {
     const bound = matches(match, tensor);
     const result = bound && to(bound, tensor);
-    if (result && result.dtype === tensor.dtype && sameShape(result, tensor)) return rewritten(result, byOp);
+    if (result && result.dtype === tensor.dtype && sameShape(result.shape, tensor.shape)) return rewritten(result, byOp);
   }
   return tensor;
 }
 
-const sameShape = (s: Tensor, t: Tensor): boolean => s.shape.length === t.shape.length && s.shape.every((d, i) => d === t.shape[i]);

@@ -1,0 +1,29 @@
+/** What a path on the command line means: a checkpoint, an adapter, a work dir. */
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { UserError } from '../base/errors.js';
+import { lastCheckpoint } from './checkpoint.js';
+
+/** A checkpoint or adapter; of a work dir, its last checkpoint. @throws UserError when there is nothing at that path */
+export async function checkpointPath(path: string): Promise<string> {
+  const found = (await lastCheckpoint(path)) ?? resolve(path);
+  if (!existsSync(found)) throw new UserError(`${path}: no such checkpoint or adapter; give a folder such as work_dirs/my_run/step999, or a .safetensors file`);
+  return found;
+}
+
+/**
+ * The base model that a checkpoint or adapter says it was trained on.
+ * @throws UserError when it does not say
+ */
+export async function recordedBase(path: string): Promise<string> {
+  const read = async (file: string): Promise<Record<string, unknown>> =>
+    JSON.parse(await readFile(join(path, file), 'utf8').catch(() => '{}')) as Record<string, unknown>;
+  for (const file of ['adapter_config.json', 'unet/adapter_config.json', 'text_encoder/adapter_config.json']) {
+    const base = (await read(file))['base_model_name_or_path'];
+    if (typeof base === 'string' && base !== '') return base;
+  }
+  const config = (await read('run.json'))['config'] as { model?: { model?: unknown } } | undefined;
+  if (typeof config?.model?.model === 'string') return config.model.model;
+  throw new UserError(`${path}: does not say which model it was trained on; give it with --sdmodel`);
+}
