@@ -13,28 +13,39 @@ type Key = Pick<StepRow, 'layout' | 'size' | 'mode'>;
 
 /** All are at batch 1, and smaller is better. The times of busy rows say nothing, their memory does. */
 export function stepBars(rows: readonly StepRow[]): Bar[] {
-  const find = ({ layout, size, mode }: Key): StepRow | undefined => rows.find((r) => r.layout === layout && r.size === size && r.mode === mode && r.batch === 1);
+  const find = ({ layout, size, mode }: Key): StepRow | undefined =>
+    rows.find((r) => r.layout === layout && r.size === size && r.mode === mode && r.batch === 1);
   const quiet = (row: StepRow | undefined): StepRow | undefined => (row?.busy ? undefined : row);
   const against = (what: string, key: Key, time: number, memory?: number): Bar[] => [
     { what: `${what}, time over PyTorch's`, limit: time, measured: quiet(find(key))?.time_ratio },
-    ...(memory === undefined ? [] : [{ what: `${what}, memory over PyTorch's`, limit: memory, measured: find(key)?.memory_ratio }]),
+    ...(memory === undefined
+      ? []
+      : [{ what: `${what}, memory over PyTorch's`, limit: memory, measured: find(key)?.memory_ratio }]),
   ];
   const overSd15 = (layout: string): Bar => {
-    const [small, large] = [layout, 'sd15'].map((name) => find({ layout: name, size: 512, mode: 'lora' })).map((row) => quiet(row)?.ours_s);
-    return { what: `LoRA step 512 px, time of ${layout} over sd15`, limit: 0.62, measured: small === undefined || large === undefined ? undefined : small / large };
+    const [small, large] = [layout, 'sd15']
+      .map((name) => find({ layout: name, size: 512, mode: 'lora' }))
+      .map((row) => quiet(row)?.ours_s);
+    return {
+      what: `LoRA step 512 px, time of ${layout} over sd15`,
+      limit: 0.62,
+      measured: small === undefined || large === undefined ? undefined : small / large,
+    };
   };
   return [
     ...against('small LoRA step 512 px', { layout: 'small', size: 512, mode: 'lora' }, 0.85, 1),
     ...against('small LoRA step 256 px', { layout: 'small', size: 256, mode: 'lora' }, 0.62, 0.9),
     ...against('sd15 LoRA step 512 px', { layout: 'sd15', size: 512, mode: 'lora' }, 0.9, 1),
-    overSd15('tiny'), overSd15('small'),
+    overSd15('tiny'),
+    overSd15('small'),
     ...against('small guided sampling step 512 px', { layout: 'small', size: 512, mode: 'sample' }, 0.8),
     ...against('small full-parameter step 256 px', { layout: 'small', size: 256, mode: 'full' }, 1),
   ];
 }
 
 /** Rounded as it is shown: a ratio of 0.621 holds 0.62. */
-export const holds = ({ limit, measured }: Bar): boolean | undefined => (measured === undefined ? undefined : Number(measured.toFixed(2)) <= limit);
+export const holds = ({ limit, measured }: Bar): boolean | undefined =>
+  measured === undefined ? undefined : Number(measured.toFixed(2)) <= limit;
 
 export const barColumns: readonly Column<Bar>[] = [
   { head: 'bar', cell: (b) => b.what },

@@ -6,7 +6,8 @@ import { median, type Timed } from './stats.js';
 export const BUSY_PERCENT = 15;
 
 /** The most that any process of a row saw. */
-export const foreignPercent = (runs: readonly Timed[]): number => Math.max(...runs.map((r) => median(r.foreign_cpu_percent)));
+export const foreignPercent = (runs: readonly Timed[]): number =>
+  Math.max(...runs.map((r) => median(r.foreign_cpu_percent)));
 export const isBusy = (runs: readonly Timed[]): boolean => foreignPercent(runs) > BUSY_PERCENT;
 
 /**
@@ -16,6 +17,7 @@ export const isBusy = (runs: readonly Timed[]): boolean => foreignPercent(runs) 
 export function refuseBusy(foreign: number, force: boolean): string | undefined {
   if (foreign <= BUSY_PERCENT) return undefined;
   const seen = `other processes use ${foreign} % of a core, more than ${BUSY_PERCENT}`;
-  if (!force) throw new UserError(`bench: ${seen}, so times would say little; wait, or measure all the same with --force`);
+  if (!force)
+    throw new UserError(`bench: ${seen}, so times would say little; wait, or measure all the same with --force`);
   return `${seen}; such rows are marked`;
 }

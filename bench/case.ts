@@ -5,7 +5,14 @@ import type { Backend } from '../src/backends/backend.js';
 import { loadComponents } from '../src/components.js';
 import { buildBackend } from '../src/engine/build-backend.js';
 import type { CaseSpec } from './cases.js';
-import { cpuSeconds, foreignBetween, mappedMegabytes, peakMegabytes, privateMegabytes, residentMegabytes } from './machine.js';
+import {
+  cpuSeconds,
+  foreignBetween,
+  mappedMegabytes,
+  peakMegabytes,
+  privateMegabytes,
+  residentMegabytes,
+} from './machine.js';
 import type { Timed } from './stats.js';
 import { silent, workload } from './workloads.js';
 
@@ -25,13 +32,15 @@ export interface CaseResult extends Timed {
 const round = (x: number): number => Math.round(x * 10_000) / 10_000;
 
 /** Short repetitions are cheap: about four seconds of them, for a figure that the machine's ticks do not decide. */
-const another = (done: number, spent: number, { reps, seconds }: CaseSpec): boolean => done < 2 || (spent < seconds && (done < reps || (spent < 4 && done < 50)));
+const another = (done: number, spent: number, { reps, seconds }: CaseSpec): boolean =>
+  done < 2 || (spent < seconds && (done < reps || (spent < 4 && done < 50)));
 
 /** Adds up what compiling costs. */
 function probed(backend: Backend, cost: { seconds: number; privateMb: number }): Backend {
   const compile: Backend['compile'] = async (program) => {
     globalThis.gc?.();
-    const memory = privateMegabytes(), start = performance.now();
+    const memory = privateMegabytes(),
+      start = performance.now();
     const executable = await backend.compile(program);
     cost.seconds += (performance.now() - start) / 1000;
     globalThis.gc?.();
@@ -43,28 +52,43 @@ function probed(backend: Backend, cost: { seconds: number; privateMb: number }):
 
 /** Weight files of a pipeline folder. */
 function weightFiles(folder: string): string[] {
-  return folder === '' ? [] : readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.safetensors')).map((name) => join(folder, name));
+  return folder === ''
+    ? []
+    : readdirSync(folder, { recursive: true, encoding: 'utf8' })
+        .filter((name) => name.endsWith('.safetensors'))
+        .map((name) => join(folder, name));
 }
 
 async function main(spec: CaseSpec): Promise<CaseResult> {
   await loadComponents();
-  const cost = { seconds: 0, privateMb: 0 }, backend = buildBackend(undefined, silent);
+  const cost = { seconds: 0, privateMb: 0 },
+    backend = buildBackend(undefined, silent);
   const begin = residentMegabytes('self') ?? 0;
   const repeat = await workload(probed(backend, cost), spec);
-  const all: number[] = [], foreign: number[] = [];
-  let first = 0, spent = 0;
+  const all: number[] = [],
+    foreign: number[] = [];
+  let first = 0,
+    spent = 0;
   for (let i = 0; another(i, spent, spec); i++) {
-    const compiled = cost.seconds, before = cpuSeconds();
+    const compiled = cost.seconds,
+      before = cpuSeconds();
     await repeat(i);
-    const after = cpuSeconds(), elapsed = after.at - before.at;
+    const after = cpuSeconds(),
+      elapsed = after.at - before.at;
     if (i === 0) first = performance.now() / 1000;
     all.push(elapsed - (cost.seconds - compiled));
     foreign.push(foreignBetween(before, after));
     spent += elapsed;
   }
   const result = {
-    all_s: all.map(round), foreign_cpu_percent: foreign, first_s: round(first), session_s: round(cost.seconds), peak_mb: peakMegabytes(),
-    private_mb: Math.round(cost.privateMb), mapped_mb: mappedMegabytes(weightFiles(spec.folder)), grown_mb: Math.round(peakMegabytes() - begin),
+    all_s: all.map(round),
+    foreign_cpu_percent: foreign,
+    first_s: round(first),
+    session_s: round(cost.seconds),
+    peak_mb: peakMegabytes(),
+    private_mb: Math.round(cost.privateMb),
+    mapped_mb: mappedMegabytes(weightFiles(spec.folder)),
+    grown_mb: Math.round(peakMegabytes() - begin),
   };
   await backend.dispose();
   return result;

@@ -31,10 +31,16 @@ export interface Selection {
 
 /** Full training is measured at its usual size only; what all layouts share (VAE, text encoder) is measured in the first. */
 export function casesOf({ layouts, sizes, batches, modes }: Selection): Case[] {
-  const all = layouts.flatMap((layout, l) => sizes.flatMap((size, s) => modes.flatMap((mode) => (isTraining(mode) ? batches : [1]).map((batch) => ({ layout, size, mode, batch, l, s })))));
+  const all = layouts.flatMap((layout, l) =>
+    sizes.flatMap((size, s) =>
+      modes.flatMap((mode) => (isTraining(mode) ? batches : [1]).map((batch) => ({ layout, size, mode, batch, l, s }))),
+    ),
+  );
   return all
     .filter(({ mode, size }) => mode !== 'full' || size === FULL_SIZE)
-    .filter(({ mode, l, s }) => (mode === 'text' ? l + s === 0 : mode !== 'encode' && mode !== 'decode' ? true : l === 0))
+    .filter(({ mode, l, s }) =>
+      mode === 'text' ? l + s === 0 : mode !== 'encode' && mode !== 'decode' ? true : l === 0,
+    )
     .map(({ layout, size, mode, batch }) => ({ layout, size, mode, batch }));
 }
 
@@ -57,8 +63,12 @@ const MILLIONS: Readonly<Record<string, number>> = { sd15: 860, small: 579, bk_s
  * activations of 0.4 MB per latent pixel, twice that with SD 1.5's two layers per block.
  */
 export function neededMegabytes({ layout, size, mode, batch }: Case): number {
-  const process = 300, weights = ((MILLIONS[layout] ?? 10) * 4e6) / 2 ** 20, pixels = (size / 8) ** 2;
-  const activations = isTraining(mode) ? pixels * batch * (layout === 'sd15' ? 0.8 : layout in MILLIONS ? 0.4 : 0.02) : pixels * 0.1;
+  const process = 300,
+    weights = ((MILLIONS[layout] ?? 10) * 4e6) / 2 ** 20,
+    pixels = (size / 8) ** 2;
+  const activations = isTraining(mode)
+    ? pixels * batch * (layout === 'sd15' ? 0.8 : layout in MILLIONS ? 0.4 : 0.02)
+    : pixels * 0.1;
   return Math.round(process + weights * (mode === 'full' ? 4.5 : 1) + activations);
 }
 
@@ -67,6 +77,9 @@ export const LEAST_FREE_MB = 700;
 
 /** undefined: enough */
 export function tooLarge(c: Case, availableMb: number): string | undefined {
-  const needed = neededMegabytes(c), gb = (mb: number): string => (mb / 1024).toFixed(1);
-  return needed + LEAST_FREE_MB > availableMb ? `needs about ${gb(needed)} GB, ${gb(availableMb)} GB are free` : undefined;
+  const needed = neededMegabytes(c),
+    gb = (mb: number): string => (mb / 1024).toFixed(1);
+  return needed + LEAST_FREE_MB > availableMb
+    ? `needs about ${gb(needed)} GB, ${gb(availableMb)} GB are free`
+    : undefined;
 }

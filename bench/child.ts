@@ -19,10 +19,16 @@ export class OutOfMemory extends Error {}
  * @returns standard output
  * @throws OutOfMemory; Error with the last line that it wrote to standard error; the signal's reason
  */
-export async function runChild(command: string, args: readonly string[], { signal, env, cwd, started }: ChildOptions): Promise<string> {
+export async function runChild(
+  command: string,
+  args: readonly string[],
+  { signal, env, cwd, started }: ChildOptions,
+): Promise<string> {
   signal.throwIfAborted();
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env }, cwd });
-  let out = '', err = '', starved = false;
+  let out = '',
+    err = '',
+    starved = false;
   child.stdout.on('data', (data: Buffer) => (out += data.toString()));
   child.stderr.on('data', (data: Buffer) => (err = (err + data.toString()).slice(-4000)));
   const stop = (): void => void child.kill('SIGKILL');
@@ -38,7 +44,8 @@ export async function runChild(command: string, args: readonly string[], { signa
     const [code, killer] = await ended;
     signal.throwIfAborted();
     if (starved) throw new OutOfMemory(`stopped: less than ${LEAST_FREE_MB} MB of memory were left`);
-    if (code !== 0) throw new Error(`${command} ended with ${killer ?? `code ${code}`}: ${err.trim().split('\n').at(-1) ?? ''}`);
+    if (code !== 0)
+      throw new Error(`${command} ended with ${killer ?? `code ${code}`}: ${err.trim().split('\n').at(-1) ?? ''}`);
     return out;
   } finally {
     clearInterval(guard);

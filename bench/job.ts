@@ -25,18 +25,31 @@ const RUNS = [
   { run: 'latents and text not cached', set: ['model.cache_latents=false', 'model.cache_text=false'] },
 ] as const;
 
-export async function benchJob(config: string, set: readonly string[], results: Results<JobRow>, child: ChildOptions, show: (row: JobRow) => void): Promise<void> {
+export async function benchJob(
+  config: string,
+  set: readonly string[],
+  results: Results<JobRow>,
+  child: ChildOptions,
+  show: (row: JobRow) => void,
+): Promise<void> {
   const scratch = mkdtempSync(join(tmpdir(), 'diffengine-bench-'));
   const losses: string[] = [];
   try {
     for (const [i, { run, set: own }] of RUNS.entries()) {
-      const workDir = join(scratch, String(i)), children = { ...child, env: { ...child.env, DIFFENGINE_CACHE: join(scratch, 'cache') } };
+      const workDir = join(scratch, String(i)),
+        children = { ...child, env: { ...child.env, DIFFENGINE_CACHE: join(scratch, 'cache') } };
       const before = cpuSeconds();
       const { wall_s } = await train(config, workDir, [...set, ...own], children);
       losses.push(readFileSync(join(workDir, 'log.jsonl'), 'utf8'));
       const phases = JSON.parse(readFileSync(join(workDir, 'phases.json'), 'utf8')) as Record<string, number>;
       const other = wall_s - Object.values(phases).reduce((a, b) => a + b, 0);
-      const row = { run, wall_s, phases: { ...phases, other: Math.round(other * 1000) / 1000 }, same_losses: losses[i] === losses[0], foreign_cpu_percent: foreignBetween(before, cpuSeconds()) };
+      const row = {
+        run,
+        wall_s,
+        phases: { ...phases, other: Math.round(other * 1000) / 1000 },
+        same_losses: losses[i] === losses[0],
+        foreign_cpu_percent: foreignBetween(before, cpuSeconds()),
+      };
       await results.add(row);
       show(row);
     }
@@ -45,7 +58,10 @@ export async function benchJob(config: string, set: readonly string[], results: 
   }
 }
 
-interface Line { readonly phase: string; readonly seconds: readonly (number | undefined)[] }
+interface Line {
+  readonly phase: string;
+  readonly seconds: readonly (number | undefined)[];
+}
 
 /** A line per phase, in the order in which they began, a column per run. */
 export function jobTable(rows: readonly JobRow[]): { columns: readonly Column<Line>[]; lines: readonly Line[] } {
@@ -54,12 +70,24 @@ export function jobTable(rows: readonly JobRow[]): { columns: readonly Column<Li
     { head: 'seconds', cell: (line: Line) => line.phase },
     ...rows.map(({ run }, i) => ({ head: run, cell: (line: Line) => line.seconds[i]?.toFixed(1) ?? '' })),
   ];
-  return { columns, lines: [...phases.map((phase) => ({ phase, seconds: rows.map((r) => r.phases[phase]) })), { phase: 'all', seconds: rows.map((r) => r.wall_s) }] };
+  return {
+    columns,
+    lines: [
+      ...phases.map((phase) => ({ phase, seconds: rows.map((r) => r.phases[phase]) })),
+      { phase: 'all', seconds: rows.map((r) => r.wall_s) },
+    ],
+  };
 }
 
 export function jobNotes(rows: readonly JobRow[]): string {
   const seconds = (row: JobRow): string => (row.phases['encode'] ?? 0).toFixed(1);
-  const [, warm, off] = rows, notes = rows.filter((r) => r.foreign_cpu_percent > BUSY_PERCENT).map((r) => `busy: other processes used ${r.foreign_cpu_percent} % of a core in "${r.run}"`);
-  if (warm && off) notes.push(`With latents and text cached, encoding takes ${seconds(warm)} s instead of ${seconds(off)} s; the losses are ${off.same_losses && warm.same_losses ? 'the same to the last bit' : 'NOT the same'}.`);
+  const [, warm, off] = rows,
+    notes = rows
+      .filter((r) => r.foreign_cpu_percent > BUSY_PERCENT)
+      .map((r) => `busy: other processes used ${r.foreign_cpu_percent} % of a core in "${r.run}"`);
+  if (warm && off)
+    notes.push(
+      `With latents and text cached, encoding takes ${seconds(warm)} s instead of ${seconds(off)} s; the losses are ${off.same_losses && warm.same_losses ? 'the same to the last bit' : 'NOT the same'}.`,
+    );
   return notes.join('\n');
 }

@@ -5,7 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 export const machineName = (): string => `${availableParallelism()} x ${cpus()[0]?.model.trim() ?? 'unknown CPU'}`;
 
-interface CpuSeconds { readonly machine: number; readonly own: number; readonly at: number }
+interface CpuSeconds {
+  readonly machine: number;
+  readonly own: number;
+  readonly at: number;
+}
 
 /** CPU seconds of the whole machine, and of this process with its threads and the children that have ended. */
 export function cpuSeconds(): CpuSeconds {
@@ -21,7 +25,8 @@ export function childSeconds(stat: string): number {
 }
 
 /** CPU that others used between two looks, in percent of one core. The system counts in hundredths of a second: look rarely. */
-export const foreignBetween = (a: CpuSeconds, b: CpuSeconds): number => Math.max(0, Math.round((100 * (b.machine - a.machine - (b.own - a.own))) / (b.at - a.at)));
+export const foreignBetween = (a: CpuSeconds, b: CpuSeconds): number =>
+  Math.max(0, Math.round((100 * (b.machine - a.machine - (b.own - a.own))) / (b.at - a.at)));
 
 export async function foreignNow(seconds = 2): Promise<number> {
   const before = cpuSeconds();
@@ -43,22 +48,29 @@ export function megabytes(text: string, name: string): number | undefined {
 }
 
 /** Most memory that was ever resident in this process, mapped files included. */
-export const peakMegabytes = (): number => Math.round(megabytes(proc('self/status'), 'VmHWM') ?? process.resourceUsage().maxRSS / 1024);
+export const peakMegabytes = (): number =>
+  Math.round(megabytes(proc('self/status'), 'VmHWM') ?? process.resourceUsage().maxRSS / 1024);
 /** undefined when the process has ended, or where there is no /proc */
-export const residentMegabytes = (pid: number | 'self'): number | undefined => megabytes(proc(`${pid}/status`), 'VmRSS');
+export const residentMegabytes = (pid: number | 'self'): number | undefined =>
+  megabytes(proc(`${pid}/status`), 'VmRSS');
 /** Memory of this process that no file backs: the system cannot take it away, and no other process shares it. */
-export const privateMegabytes = (): number => megabytes(proc('self/smaps_rollup'), 'Anonymous') ?? process.memoryUsage.rss() / 2 ** 20;
+export const privateMegabytes = (): number =>
+  megabytes(proc('self/smaps_rollup'), 'Anonymous') ?? process.memoryUsage.rss() / 2 ** 20;
 /** What can be used without swapping, page cache that can be dropped included. */
-export const availableMegabytes = (): number => Math.round(megabytes(proc('meminfo'), 'MemAvailable') ?? freemem() / 2 ** 20);
+export const availableMegabytes = (): number =>
+  Math.round(megabytes(proc('meminfo'), 'MemAvailable') ?? freemem() / 2 ** 20);
 
 /** MB of these files that this process has mapped and resident: pages of the page cache, which all processes share. */
 export function mappedMegabytes(files: readonly string[]): number {
-  return Math.round(mappedKilobytes(proc('self/smaps'), new Set(files.map((file) => String(statSync(file).ino)))) / 1024);
+  return Math.round(
+    mappedKilobytes(proc('self/smaps'), new Set(files.map((file) => String(statSync(file).ino)))) / 1024,
+  );
 }
 
 /** By inode, for a mapping may go by the name of another hard link. @param smaps text of /proc/PID/smaps */
 export function mappedKilobytes(smaps: string, inodes: ReadonlySet<string>): number {
-  let wanted = false, sum = 0;
+  let wanted = false,
+    sum = 0;
   for (const line of smaps.split('\n')) {
     const mapping = /^[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ (\d+)/.exec(line);
     if (mapping) wanted = inodes.has(mapping[1]);

@@ -12,8 +12,18 @@ export class Results<Row> {
   /** @param kind what was measured: steps, job, growth, soak, startup */
   constructor(folder: string, kind: string, command: readonly string[], now = new Date()) {
     const commit = commitName();
-    this.head = { kind, command: ['npm run bench --', ...command].join(' '), commit, date: now.toISOString(), machine: machineName(), node: process.version };
-    this.path = join(folder, `${now.toISOString().slice(0, 19).replaceAll(/[:-]/g, '')}-${commit}${kind === 'steps' ? '' : `-${kind}`}.json`);
+    this.head = {
+      kind,
+      command: ['npm run bench --', ...command].join(' '),
+      commit,
+      date: now.toISOString(),
+      machine: machineName(),
+      node: process.version,
+    };
+    this.path = join(
+      folder,
+      `${now.toISOString().slice(0, 19).replaceAll(/[:-]/g, '')}-${commit}${kind === 'steps' ? '' : `-${kind}`}.json`,
+    );
   }
 
   async add(row: Row): Promise<void> {
@@ -29,9 +39,13 @@ export class Results<Row> {
 
 /** "-dirty" when what is measured is not what was committed. */
 function commitName(): string {
-  const git = (...args: string[]): string => execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  const git = (...args: string[]): string =>
+    execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   try {
-    return git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain', '--untracked-files=no', '--', 'src', 'bench') === '' ? '' : '-dirty');
+    return (
+      git('rev-parse', '--short', 'HEAD') +
+      (git('status', '--porcelain', '--untracked-files=no', '--', 'src', 'bench') === '' ? '' : '-dirty')
+    );
   } catch {
     return 'unknown';
   }

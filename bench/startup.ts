@@ -21,7 +21,12 @@ export interface StartupRow {
 
 const NO_PICTURES = ['custom_hooks.preview=null', 'custom_hooks.evaluation=null', 'train_cfg.max_iters=4'];
 
-export async function benchStartup(reps: number, results: Results<StartupRow>, child: ChildOptions, show: (row: StartupRow) => void): Promise<void> {
+export async function benchStartup(
+  reps: number,
+  results: Results<StartupRow>,
+  child: ChildOptions,
+  show: (row: StartupRow) => void,
+): Promise<void> {
   const scratch = mkdtempSync(join(tmpdir(), 'diffengine-bench-'));
   const add = async (row: StartupRow): Promise<void> => {
     await results.add(row);
@@ -36,14 +41,30 @@ export async function benchStartup(reps: number, results: Results<StartupRow>, c
     }
     await add({ what: 'diffengine --help', bar_s: 0.3, measured_s: median(help), all_s: help });
     // Class pictures are made once per model and prompt, so the first of the runs makes them and does not count.
-    const toyland = ['toyland_small_sd_dreambooth_lora_dog', 'toyland_sd_dreambooth_lora_dog'].map((config) => [`${config} to its first step`, 3, config, async () => NO_PICTURES] as const);
-    const small = ['small-sd LoRA 512 px to its first step', 6, 'small_sd_dreambooth_lora_dog', async () => [
-      ...NO_PICTURES, `model.model=${await randomPipeline('small')}`, 'train_dataloader.dataset.dataset=package:assets/dog-drawings', 'train_dataloader.dataset.class_prompt=null', 'train_dataloader.batch_size=1',
-    ]] as const;
+    const toyland = ['toyland_small_sd_dreambooth_lora_dog', 'toyland_sd_dreambooth_lora_dog'].map(
+      (config) => [`${config} to its first step`, 3, config, async () => NO_PICTURES] as const,
+    );
+    const small = [
+      'small-sd LoRA 512 px to its first step',
+      6,
+      'small_sd_dreambooth_lora_dog',
+      async () => [
+        ...NO_PICTURES,
+        `model.model=${await randomPipeline('small')}`,
+        'train_dataloader.dataset.dataset=package:assets/dog-drawings',
+        'train_dataloader.dataset.class_prompt=null',
+        'train_dataloader.batch_size=1',
+      ],
+    ] as const;
     for (const [what, bar_s, config, options] of [...toyland, small]) {
-      const begun: number[] = [], done: number[] = [], set = await options();
+      const begun: number[] = [],
+        done: number[] = [],
+        set = await options();
       for (let i = 0; i <= reps; i++) {
-        const one = await untilFirstStep(config, join(scratch, `${config}-${i}`), set, { ...child, env: { ...child.env, DIFFENGINE_CACHE: join(scratch, 'cache') } });
+        const one = await untilFirstStep(config, join(scratch, `${config}-${i}`), set, {
+          ...child,
+          env: { ...child.env, DIFFENGINE_CACHE: join(scratch, 'cache') },
+        });
         if (i === 0) continue;
         begun.push(one.begun);
         done.push(one.done);
@@ -56,11 +77,19 @@ export async function benchStartup(reps: number, results: Results<StartupRow>, c
 }
 
 /** Seen from outside: when the log gets its first line, and how long a later step takes. */
-async function untilFirstStep(config: string, workDir: string, set: readonly string[], child: ChildOptions): Promise<{ begun: number; done: number }> {
+async function untilFirstStep(
+  config: string,
+  workDir: string,
+  set: readonly string[],
+  child: ChildOptions,
+): Promise<{ begun: number; done: number }> {
   const seen: number[] = [];
-  await train(config, workDir, set, child, { everyMs: 5, look: (_pid, elapsed) => {
-    for (let n = seen.length, now = iterations(workDir); n < now; n++) seen.push(elapsed);
-  } });
+  await train(config, workDir, set, child, {
+    everyMs: 5,
+    look: (_pid, elapsed) => {
+      for (let n = seen.length, now = iterations(workDir); n < now; n++) seen.push(elapsed);
+    },
+  });
   return firstStep(seen);
 }
 

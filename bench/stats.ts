@@ -13,7 +13,8 @@ export interface Timed {
 /** @throws Error for no values */
 export function median(values: readonly number[]): number {
   if (values.length === 0) throw new Error('median: no values');
-  const sorted = [...values].sort((a, b) => a - b), half = sorted.length >> 1;
+  const sorted = [...values].sort((a, b) => a - b),
+    half = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
 }
 
@@ -35,4 +36,5 @@ export const peak = (runs: readonly Timed[]): number => Math.max(...runs.map((r)
  * How a cost grows: the exponent k of cost = c * size^k through two points, 1 when it is linear.
  * @param from, to `[size, cost]`
  */
-export const growth = ([n, a]: readonly [number, number], [m, b]: readonly [number, number]): number => Math.log(b / a) / Math.log(m / n);
+export const growth = ([n, a]: readonly [number, number], [m, b]: readonly [number, number]): number =>
+  Math.log(b / a) / Math.log(m / n);

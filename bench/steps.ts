@@ -14,7 +14,10 @@ import { median, peak, pooled, spreadPercent, type Timed } from './stats.js';
 import { figure, gigabytes, ratio, type Column } from './table.js';
 import { randomPipeline } from './weights.js';
 
-export interface Peer { readonly script: string; readonly python: string }
+export interface Peer {
+  readonly script: string;
+  readonly python: string;
+}
 
 export interface StepOptions extends Selection {
   readonly reps: number;
@@ -25,7 +28,12 @@ export interface StepOptions extends Selection {
   readonly peer: Peer | undefined;
 }
 
-export async function benchSteps(options: StepOptions, results: Results<StepRow>, child: ChildOptions, show: (row: StepRow) => void): Promise<void> {
+export async function benchSteps(
+  options: StepOptions,
+  results: Results<StepRow>,
+  child: ChildOptions,
+  show: (row: StepRow) => void,
+): Promise<void> {
   for (const c of casesOf(options)) {
     const row = await measured(c, options, child);
     await results.add(row);
@@ -36,7 +44,8 @@ export async function benchSteps(options: StepOptions, results: Results<StepRow>
 async function measured(c: Case, options: StepOptions, child: ChildOptions): Promise<StepRow> {
   const skipped = tooLarge(c, availableMegabytes());
   if (skipped !== undefined) return { ...c, skipped };
-  const ours: CaseResult[] = [], theirs: Timed[] = [];
+  const ours: CaseResult[] = [],
+    theirs: Timed[] = [];
   const spec: CaseSpec = { ...c, folder: await randomPipeline(c.layout), reps: options.reps, seconds: options.seconds };
   let noPeer = options.peer ? undefined : 'no PyTorch';
   for (let pair = 0; pair < options.pairs; pair++) {
@@ -46,20 +55,42 @@ async function measured(c: Case, options: StepOptions, child: ChildOptions): Pro
       if (!(error instanceof OutOfMemory)) throw error;
       if (ours.length === 0) return { ...c, skipped: error.message };
     }
-    if (options.peer && noPeer === undefined) noPeer = await opponent(options.peer, spec, ours[0].all_s.length, theirs, child);
+    if (options.peer && noPeer === undefined)
+      noPeer = await opponent(options.peer, spec, ours[0].all_s.length, theirs, child);
   }
   return rowOf(c, ours, theirs, noPeer);
 }
 
 export function runCase(spec: CaseSpec, child: ChildOptions): Promise<CaseResult> {
-  return runForJson(process.execPath, ['--expose-gc', fileURLToPath(new URL('./case.js', import.meta.url)), JSON.stringify(spec)], child);
+  return runForJson(
+    process.execPath,
+    ['--expose-gc', fileURLToPath(new URL('./case.js', import.meta.url)), JSON.stringify(spec)],
+    child,
+  );
 }
 
 /** @returns why it cannot be measured, once it could not */
-async function opponent({ script, python }: Peer, spec: CaseSpec, reps: number, into: Timed[], child: ChildOptions): Promise<string | undefined> {
+async function opponent(
+  { script, python }: Peer,
+  spec: CaseSpec,
+  reps: number,
+  into: Timed[],
+  child: ChildOptions,
+): Promise<string | undefined> {
   const asked = peerMode(spec);
   if (!asked || !PEER_LAYOUTS.includes(spec.layout)) return 'not in the PyTorch script';
-  const args = [script, spec.layout, String(spec.size / 8), asked.mode, '--batch', String(asked.batch), '--reps', String(reps), '--threads', String(cpus().length)];
+  const args = [
+    script,
+    spec.layout,
+    String(spec.size / 8),
+    asked.mode,
+    '--batch',
+    String(asked.batch),
+    '--reps',
+    String(reps),
+    '--threads',
+    String(cpus().length),
+  ];
   try {
     into.push(await runForJson<Timed>(python, args, child));
     return undefined;
@@ -69,14 +100,36 @@ async function opponent({ script, python }: Peer, spec: CaseSpec, reps: number, 
   }
 }
 
-export function rowOf(c: Case, ours: readonly CaseResult[], theirs: readonly Timed[], noPeer: string | undefined): StepRow {
-  const [ours_s, ours_mb] = [pooled(ours), peak(ours)], all = [...ours, ...theirs];
+export function rowOf(
+  c: Case,
+  ours: readonly CaseResult[],
+  theirs: readonly Timed[],
+  noPeer: string | undefined,
+): StepRow {
+  const [ours_s, ours_mb] = [pooled(ours), peak(ours)],
+    all = [...ours, ...theirs];
   const most = (of: (r: CaseResult) => number): number => Math.max(...ours.map(of));
   return {
-    ...c, ours_s, spread_percent: Math.round(spreadPercent(ours)), ours_mb,
-    ...(theirs.length > 0 ? { peer_s: pooled(theirs), time_ratio: ours_s / pooled(theirs), peer_mb: peak(theirs), memory_ratio: ours_mb / peak(theirs) } : {}),
-    private_mb: most((r) => r.private_mb), mapped_mb: most((r) => r.mapped_mb), session_s: median(ours.map((r) => r.session_s)), first_s: median(ours.map((r) => r.first_s)),
-    foreign_cpu_percent: foreignPercent(all), busy: isBusy(all), ...(noPeer === undefined ? {} : { no_peer: noPeer }), runs: { ours, peer: theirs },
+    ...c,
+    ours_s,
+    spread_percent: Math.round(spreadPercent(ours)),
+    ours_mb,
+    ...(theirs.length > 0
+      ? {
+          peer_s: pooled(theirs),
+          time_ratio: ours_s / pooled(theirs),
+          peer_mb: peak(theirs),
+          memory_ratio: ours_mb / peak(theirs),
+        }
+      : {}),
+    private_mb: most((r) => r.private_mb),
+    mapped_mb: most((r) => r.mapped_mb),
+    session_s: median(ours.map((r) => r.session_s)),
+    first_s: median(ours.map((r) => r.first_s)),
+    foreign_cpu_percent: foreignPercent(all),
+    busy: isBusy(all),
+    ...(noPeer === undefined ? {} : { no_peer: noPeer }),
+    runs: { ours, peer: theirs },
   };
 }
 

@@ -5,14 +5,25 @@ export interface Column<Row> {
   readonly cell: (row: Row) => string;
 }
 
-const cells = <Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string[][] => [columns.map((c) => c.head), ...rows.map((row) => columns.map((c) => c.cell(row)))];
+const cells = <Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string[][] => [
+  columns.map((c) => c.head),
+  ...rows.map((row) => columns.map((c) => c.cell(row))),
+];
 const isNumber = (text: string): boolean => /^[\d.,-]/.test(text) || text === '';
 
 /** Columns that hold numbers are aligned to the right. */
 export function textTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
-  const all = cells(columns, rows), widths = columns.map((_, i) => Math.max(...all.map((line) => line[i].length)));
+  const all = cells(columns, rows),
+    widths = columns.map((_, i) => Math.max(...all.map((line) => line[i].length)));
   const right = columns.map((_, i) => all.slice(1).every((line) => isNumber(line[i])));
-  return all.map((line) => line.map((text, i) => (right[i] ? text.padStart(widths[i]) : text.padEnd(widths[i]))).join('  ').trimEnd()).join('\n');
+  return all
+    .map((line) =>
+      line
+        .map((text, i) => (right[i] ? text.padStart(widths[i]) : text.padEnd(widths[i])))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }
 
 export function markdownTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {

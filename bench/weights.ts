@@ -7,7 +7,8 @@ import { LAYOUTS, writeRandomModel } from '../src/models/random-model.js';
 import { defaultCacheDir } from '../src/base/cache-dir.js';
 
 export async function randomPipeline(layout: string): Promise<string> {
-  if (!LAYOUTS[layout]) throw new UserError(`--layouts: no layout "${layout}"; known: ${Object.keys(LAYOUTS).join(', ')}`);
+  if (!LAYOUTS[layout])
+    throw new UserError(`--layouts: no layout "${layout}"; known: ${Object.keys(LAYOUTS).join(', ')}`);
   const folder = join(defaultCacheDir(), 'bench', layout);
   if (!existsSync(join(folder, 'model_index.json'))) {
     process.stderr.write(`writing random weights of ${layout} to ${folder}; once, about a minute\n`);

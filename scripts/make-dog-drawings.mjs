@@ -5,7 +5,11 @@ import sharp from 'sharp';
 
 const FOLDER = 'assets/dog-drawings';
 const SIZE = 96;
-const ORANGE = '#f28c28', DARK = '#241a16', CREAM = '#ffe3bd', BLUE = '#1f5fd6', PINK = '#f2708a';
+const ORANGE = '#f28c28',
+  DARK = '#241a16',
+  CREAM = '#ffe3bd',
+  BLUE = '#1f5fd6',
+  PINK = '#f2708a';
 const line = `stroke="${DARK}" stroke-width="2.5" stroke-linecap="round" stroke-linejoin="round"`;
 
 /** The head around (0, 0), about 44 wide: orange ear left, black ear right. */
@@ -24,7 +28,8 @@ const collar = (x, y, turn = 0) => `<g transform="translate(${x} ${y}) rotate(${
   <rect x="-12" y="-3" width="24" height="6.5" rx="3" fill="${BLUE}" ${line}/><circle cx="0" cy="5.5" r="3" fill="#ffd23f" ${line}/></g>`;
 
 const at = (x, y, content, extra = '') => `<g transform="translate(${x} ${y}) ${extra}">${content}</g>`;
-const leg = (x, y, height) => `<rect x="${x}" y="${y}" width="8.5" height="${height}" rx="4" fill="${ORANGE}" ${line}/>`;
+const leg = (x, y, height) =>
+  `<rect x="${x}" y="${y}" width="8.5" height="${height}" rx="4" fill="${ORANGE}" ${line}/>`;
 
 /** Facing us, sitting; (0, 0) is the middle of the collar. */
 const sitting = (tongue) => `
@@ -36,14 +41,20 @@ const sitting = (tongue) => `
   ${at(0, -15, head(tongue))}${collar(0, 2)}`;
 
 /** From the side, looking at us; (0, 0) is the middle of the trunk. `facing` 1: to the right, -1: to the left. */
-const standing = (stride, facing) => at(0, 0, `
+const standing = (stride, facing) =>
+  at(
+    0,
+    0,
+    `
   <path d="M-24 -4 C-34 -8 -35 -18 -31 -24" fill="none" stroke="${DARK}" stroke-width="8.5" stroke-linecap="round"/>
   <path d="M-24 -4 C-34 -8 -35 -18 -31 -24" fill="none" stroke="${ORANGE}" stroke-width="4.5" stroke-linecap="round"/>
   ${at(-15, 6, leg(-4, 0, 20), `rotate(${stride})`)}${at(14, 6, leg(-4, 0, 20), `rotate(${-stride})`)}
   <rect x="-27" y="-12" width="50" height="25" rx="12" fill="${ORANGE}" ${line}/>
   <path d="M-16 8 Q0 13 12 8" fill="none" stroke="${CREAM}" stroke-width="5" stroke-linecap="round"/>
   ${at(-21, 6, leg(-4, 0, 20), `rotate(${-stride})`)}${at(8, 6, leg(-4, 0, 20), `rotate(${stride})`)}
-  ${collar(17, -9, -12)}${at(20, -25, head(false), `scale(${facing} 1)`)}`, `scale(${facing} 1)`);
+  ${collar(17, -9, -12)}${at(20, -25, head(false), `scale(${facing} 1)`)}`,
+    `scale(${facing} 1)`,
+  );
 
 /** Lying down, paws forward; (0, 0) is the middle of the trunk. */
 const lying = `
@@ -64,7 +75,17 @@ const pictures = {
     ${at(46, 62, standing(14, 1))}`,
   // In the snow at night.
   '03-snow': `<rect width="96" height="96" fill="#243b6b"/><path d="M0 70 Q30 62 60 70 T96 68 V96 H0 Z" fill="#f4f8ff"/>
-    ${[[10, 12], [26, 30], [44, 8], [68, 10], [86, 26], [12, 48], [88, 52]].map(([x, y]) => `<circle cx="${x}" cy="${y}" r="2" fill="#fff"/>`).join('')}
+    ${[
+      [10, 12],
+      [26, 30],
+      [44, 8],
+      [68, 10],
+      [86, 26],
+      [12, 48],
+      [88, 52],
+    ]
+      .map(([x, y]) => `<circle cx="${x}" cy="${y}" r="2" fill="#fff"/>`)
+      .join('')}
     ${at(50, 49, sitting(false), 'scale(0.95)')}`,
   // Lying on a red carpet.
   '04-carpet': `<rect width="96" height="96" fill="#f6e7d8"/><rect y="60" width="96" height="36" fill="#b98a5e"/>
@@ -80,6 +101,9 @@ const pictures = {
 await mkdir(FOLDER, { recursive: true });
 for (const [name, content] of Object.entries(pictures)) {
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${SIZE}" height="${SIZE}" viewBox="0 0 96 96">${content}</svg>`;
-  const { size } = await sharp(Buffer.from(svg)).removeAlpha().png({ compressionLevel: 9 }).toFile(`${FOLDER}/${name}.png`);
+  const { size } = await sharp(Buffer.from(svg))
+    .removeAlpha()
+    .png({ compressionLevel: 9 })
+    .toFile(`${FOLDER}/${name}.png`);
   console.log(`${FOLDER}/${name}.png ${size} bytes`);
 }

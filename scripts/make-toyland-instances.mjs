@@ -3,12 +3,14 @@
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-const dist = process.argv[2] ?? 'dist', out = process.argv[3] ?? 'assets/toyland-instances';
+const dist = process.argv[2] ?? 'dist',
+  out = process.argv[3] ?? 'assets/toyland-instances';
 const load = (file) => import(pathToFileURL(resolve(dist, 'src/datasets', file)).href);
 const { INSTANCES, instancePhotos } = await load('toyland/instances.js');
 const { writePng } = await load('image.js');
 
 for (const instance of INSTANCES) {
-  for (const [i, photo] of (await instancePhotos(instance)).entries()) await writePng(join(out, instance, `${i}.png`), photo);
+  for (const [i, photo] of (await instancePhotos(instance)).entries())
+    await writePng(join(out, instance, `${i}.png`), photo);
   console.log(join(out, instance));
 }

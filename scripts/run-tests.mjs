@@ -14,7 +14,9 @@ tap.stdout.on('data', (chunk) => {
   tail = (tail + chunk).slice(-4000);
 });
 tap.on('close', (code) => {
-  const summary = [...tail.matchAll(/# \{ total: (\d+)(?:, pass: (\d+))?(?:, fail: (\d+))?(?:, skip: (\d+))?[^}]*\}/g)].pop();
+  const summary = [
+    ...tail.matchAll(/# \{ total: (\d+)(?:, pass: (\d+))?(?:, fail: (\d+))?(?:, skip: (\d+))?[^}]*\}/g),
+  ].pop();
   const [, , passed = 0, failed = 0, skipped = 0] = summary ?? [];
   console.log(`${passed} passed, ${failed} failed${Number(skipped) > 0 ? `, ${skipped} skipped` : ''}`);
   process.exitCode = code ?? 1;

@@ -14,7 +14,8 @@ export async function loadComponents(): Promise<void> {
   for (const folder of FOLDERS) {
     for (const entry of await readdir(join(root, folder), { recursive: true, withFileTypes: true })) {
       const path = join(entry.parentPath, entry.name);
-      if (entry.name.endsWith('.js') && /\b[A-Z_]+\.register\(/.test(await readFile(path, 'utf8'))) await import(pathToFileURL(path).href);
+      if (entry.name.endsWith('.js') && /\b[A-Z_]+\.register\(/.test(await readFile(path, 'utf8')))
+        await import(pathToFileURL(path).href);
     }
   }
 }
@@ -26,7 +27,9 @@ export async function loadComponents(): Promise<void> {
 export async function loadCustomImports(config: Tree, configFile: string): Promise<string[]> {
   const listed = config['custom_imports'] ?? [];
   if (!Array.isArray(listed) || listed.some((path) => typeof path !== 'string')) {
-    throw new UserError(`custom_imports: expected a list of files, got ${JSON.stringify(listed)}; write custom_imports: ['./my_hook.ts']`);
+    throw new UserError(
+      `custom_imports: expected a list of files, got ${JSON.stringify(listed)}; write custom_imports: ['./my_hook.ts']`,
+    );
   }
   const files = (listed as string[]).map((path) => resolve(dirname(configFile), path));
   for (const file of files) await loadModule(file);

@@ -19,17 +19,43 @@ export { fileSource, folderSources } from './datasets/sources.js';
 export * as toyland from './datasets/toyland/world.js';
 export { Sampler, SAMPLERS } from './datasets/sampler.js';
 export { Transform, TRANSFORMS, type TransformSample } from './datasets/transforms/transform.js';
-export { Metric, METRICS, type Evidence, type FeatureExtractor, type Need, type Rows } from './evaluation/metrics/metric.js';
+export {
+  Metric,
+  METRICS,
+  type Evidence,
+  type FeatureExtractor,
+  type Need,
+  type Rows,
+} from './evaluation/metrics/metric.js';
 export { Model, MODELS, type StepContext, type TrainSample } from './models/model.js';
 export { type SampleRequest, type WeightSet } from './sampling/sample-request.js';
 export { Loss, LOSSES, type LossContext } from './models/losses/loss.js';
 export { Noise, NOISE } from './models/noise/noise.js';
 export { Timesteps, TIMESTEPS } from './models/timesteps/timesteps.js';
 export { Scheduler, SCHEDULERS } from './sampling/schedulers/scheduler.js';
-export { BACKEND, BACKENDS, type Backend, type Executable, type Feeds, type Fetches, type Program, type StateStore } from './backends/backend.js';
+export {
+  BACKEND,
+  BACKENDS,
+  type Backend,
+  type Executable,
+  type Feeds,
+  type Fetches,
+  type Program,
+  type StateStore,
+} from './backends/backend.js';
 export { Rng, RandomStream } from './base/rng.js';
 export { float32, floats, int32, scalar, sizeOf, type DType, type HostTensor, type Shape } from './tensor/host.js';
 export * as ops from './tensor/ops.js';
 export { grad } from './tensor/autodiff.js';
-export { constant, dims, fill, input, parameter, state, weight, type Tensor, type TensorType } from './tensor/tensor.js';
+export {
+  constant,
+  dims,
+  fill,
+  input,
+  parameter,
+  state,
+  weight,
+  type Tensor,
+  type TensorType,
+} from './tensor/tensor.js';
 export { definePrimitive } from './tensor/primitive.js';

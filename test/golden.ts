@@ -14,7 +14,8 @@ export const golden = (...parts: string[]): string => resolve(folder, ...parts);
 /** Largest difference, relative to the largest expected value. */
 export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   if (actual.length !== expected.length) return Infinity;
-  let worst = 0, scale = 0;
+  let worst = 0,
+    scale = 0;
   for (let i = 0; i < expected.length; i++) {
     const difference = Math.abs(actual[i] - expected[i]);
     if (Number.isNaN(difference)) return NaN; // fails every comparison

@@ -11,14 +11,22 @@ export function sampleInputs(op: string, sample: Sample, index: number): HostTen
   return sample.shapes.map((shape, i) => {
     const draw = new Rng(index).stream(op, i);
     const limit = sample.indices?.[i];
-    if (limit !== undefined) return int32(Int32Array.from({ length: sizeOf(shape) }, () => draw.int(0, limit)), shape);
-    return float32(Float32Array.from({ length: sizeOf(shape) }, () => low + (high - low) * draw.uniform()), shape);
+    if (limit !== undefined)
+      return int32(
+        Int32Array.from({ length: sizeOf(shape) }, () => draw.int(0, limit)),
+        shape,
+      );
+    return float32(
+      Float32Array.from({ length: sizeOf(shape) }, () => low + (high - low) * draw.uniform()),
+      shape,
+    );
   });
 }
 
 /** Largest |a - b| over the largest |b|. */
 export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  let worst = 0, top = 0;
+  let worst = 0,
+    top = 0;
   for (let i = 0; i < b.length; i++) {
     worst = Math.max(worst, Math.abs(a[i] - b[i]));
     top = Math.max(top, Math.abs(b[i]));

@@ -8,7 +8,10 @@ import { applyPrimitive, primitives } from '../src/tensor/primitive.js';
 import { constant, input, type Tensor } from '../src/tensor/tensor.js';
 import { sampleInputs } from './sample-tensors.js';
 
-export interface Sweep { readonly program: Program; readonly feeds: Record<string, HostTensor> }
+export interface Sweep {
+  readonly program: Program;
+  readonly feeds: Record<string, HostTensor>;
+}
 
 /** What every primitive gives: outputs `<name>.<sample>-><result>`. */
 export function valueSweep(): Sweep {
@@ -25,15 +28,20 @@ export function gradientSweep(): Sweep {
   });
 }
 
-function sweep(name: string, outputsOf: (key: string, inputs: readonly Tensor[], outs: readonly Tensor[]) => (readonly [string, Tensor])[]): Sweep {
-  const outputs: Record<string, Tensor> = {}, feeds: Record<string, HostTensor> = {};
-  for (const [op, rule] of primitives()) for (const [s, sample] of rule.samples.entries()) {
-    const key = `${op}.${s}`;
-    const inputs = sampleInputs(op, sample, s).map((value, i) => {
-      feeds[`${key}.${i}`] = value;
-      return input(`${key}.${i}`, value.shape, value.dtype);
-    });
-    for (const [output, t] of outputsOf(key, inputs, applyPrimitive(rule, inputs, sample.attrs))) outputs[output] = t;
-  }
+function sweep(
+  name: string,
+  outputsOf: (key: string, inputs: readonly Tensor[], outs: readonly Tensor[]) => (readonly [string, Tensor])[],
+): Sweep {
+  const outputs: Record<string, Tensor> = {},
+    feeds: Record<string, HostTensor> = {};
+  for (const [op, rule] of primitives())
+    for (const [s, sample] of rule.samples.entries()) {
+      const key = `${op}.${s}`;
+      const inputs = sampleInputs(op, sample, s).map((value, i) => {
+        feeds[`${key}.${i}`] = value;
+        return input(`${key}.${i}`, value.shape, value.dtype);
+      });
+      for (const [output, t] of outputsOf(key, inputs, applyPrimitive(rule, inputs, sample.attrs))) outputs[output] = t;
+    }
   return { program: { name, outputs }, feeds };
 }

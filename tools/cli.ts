@@ -11,21 +11,28 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 
 const folder = new URL('./commands/', import.meta.url);
 const packageRoot = fileURLToPath(new URL('../../', import.meta.url));
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
 
 const program = new Command('diffengine')
   .description('Train and personalise small, distilled Stable Diffusion models. No Python.')
   .version(version)
   .showHelpAfterError('(add --help for the options and examples)')
-  .addHelpText('after', `
+  .addHelpText(
+    'after',
+    `
 Examples:
   diffengine train tiny_random_sd_dreambooth_lora_dog        train the built-in default
   diffengine list-cfg                                        what else is built in
   diffengine copy-cfg small_sd_dreambooth_lora_dog .         start a config of your own
   diffengine describe DreamBoothDataset                      options of a component
-  diffengine <command> --help                                options and examples of a command`);
+  diffengine <command> --help                                options and examples of a command`,
+  );
 
-for (const file of readdirSync(folder).filter((name) => name.endsWith('.js')).sort()) {
+for (const file of readdirSync(folder)
+  .filter((name) => name.endsWith('.js'))
+  .sort()) {
   const command = (await import(new URL(file, folder).href)) as { register(program: Command): void };
   command.register(program);
 }
@@ -41,12 +48,15 @@ try {
   const { message, stack = '' } = error instanceof Error ? error : new Error(String(error));
   const debug = process.argv.includes('--debug');
   process.stderr.write(`${debug ? stack : `diffengine: ${message}`}\n`);
-  if (!debug && !(error instanceof UserError)) process.stderr.write(`${origin(stackFiles(stack))}; --debug shows where it happened.\n`);
+  if (!debug && !(error instanceof UserError))
+    process.stderr.write(`${origin(stackFiles(stack))}; --debug shows where it happened.\n`);
   process.exitCode ||= 1;
 }
 
 /** Whose mistake an unexpected error is: a component of the user's may have thrown it. */
 function origin(files: readonly string[]): string {
   const own = files.find((file) => !file.startsWith(packageRoot));
-  return own === undefined ? `This looks like a defect of diffengine ${version} (${packageRoot})` : `It comes from ${own}`;
+  return own === undefined
+    ? `This looks like a defect of diffengine ${version} (${packageRoot})`
+    : `It comes from ${own}`;
 }

@@ -25,12 +25,20 @@ export function addDemoOptions(command: Command): Command {
     .option('--width <px>', "a multiple of 8 (default: the model's own)", multipleOf8)
     .option('--seed <n>', 'picture k starts from the noise of seed + k', whole(0), 0)
     .option('--n <count>', 'number of pictures', whole(1), 1)
-    .option('--scheduler <name>', "sampler, such as DDIMScheduler or DPMSolverMultistepScheduler (default: the model's own)")
+    .option(
+      '--scheduler <name>',
+      "sampler, such as DDIMScheduler or DPMSolverMultistepScheduler (default: the model's own)",
+    )
     .option('--negative-prompt <text>', 'what should not be in the picture', '')
     .option('--backend <name>', 'what computes: onnxruntime, tfjs, or another component of BACKENDS');
 }
 
-export async function demo(prompt: string, model: string, trained: Trained | undefined, options: DemoOptions): Promise<void> {
+export async function demo(
+  prompt: string,
+  model: string,
+  trained: Trained | undefined,
+  options: DemoOptions,
+): Promise<void> {
   const { contactSheet, writePng } = await import('../src/datasets/image/picture-file.js');
   const { Renderer } = await import('../src/sampling/renderer.js');
   const { ConsoleLogger } = await import('../src/loggers/console-logger.js');
@@ -44,9 +52,15 @@ export async function demo(prompt: string, model: string, trained: Trained | und
     const { steps, seed, n, scheduler } = options;
     const bar = log.progress(n * steps, 0);
     const request = {
-      prompts: Array<string>(n).fill(prompt), negative_prompt: options.negativePrompt, seeds: Array.from({ length: n }, (_, k) => seed + k),
-      steps, guidance_scale: options.guidance, height: options.height ?? renderer.defaultSize, width: options.width ?? renderer.defaultSize,
-      ...(scheduler === undefined ? {} : { scheduler }), onStep: (done: number) => bar?.update(done, 'denoising'),
+      prompts: Array<string>(n).fill(prompt),
+      negative_prompt: options.negativePrompt,
+      seeds: Array.from({ length: n }, (_, k) => seed + k),
+      steps,
+      guidance_scale: options.guidance,
+      height: options.height ?? renderer.defaultSize,
+      width: options.width ?? renderer.defaultSize,
+      ...(scheduler === undefined ? {} : { scheduler }),
+      onStep: (done: number) => bar?.update(done, 'denoising'),
     };
     const pictures = [];
     try {
@@ -64,7 +78,8 @@ export async function demo(prompt: string, model: string, trained: Trained | und
 }
 
 /** a/demo.png, 2 -> a/demo-2.png */
-const numbered = (path: string, k: number): string => `${path.slice(0, path.length - extname(path).length)}-${k}${extname(path)}`;
+const numbered = (path: string, k: number): string =>
+  `${path.slice(0, path.length - extname(path).length)}-${k}${extname(path)}`;
 
 export function number(text: string): number {
   const value = Number(text);
@@ -72,11 +87,14 @@ export function number(text: string): number {
   return value;
 }
 
-export const whole = (minimum: number) => (text: string): number => {
-  const value = number(text);
-  if (!Number.isSafeInteger(value) || value < minimum) throw new InvalidArgumentError(`not a whole number from ${minimum}.`);
-  return value;
-};
+export const whole =
+  (minimum: number) =>
+  (text: string): number => {
+    const value = number(text);
+    if (!Number.isSafeInteger(value) || value < minimum)
+      throw new InvalidArgumentError(`not a whole number from ${minimum}.`);
+    return value;
+  };
 
 function multipleOf8(text: string): number {
   const value = whole(8)(text);

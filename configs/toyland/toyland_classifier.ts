@@ -13,6 +13,9 @@ export default defineConfig({
   },
   train_dataloader: { dataset: { seed: 7, captions: 'full' } },
   optim_wrapper: { optimizer: { lr: 3e-3 } },
-  param_scheduler: [{ type: 'LinearLR', start_factor: 0.01, end: 50 }, { type: 'CosineAnnealingLR', begin: 50, eta_min: 1e-5 }],
+  param_scheduler: [
+    { type: 'LinearLR', start_factor: 0.01, end: 50 },
+    { type: 'CosineAnnealingLR', begin: 50, eta_min: 1e-5 },
+  ],
   train_cfg: { max_iters: 1500 },
 });

@@ -8,7 +8,13 @@ import schedule from 'diffengine/configs/_base_/schedules/from_scratch';
 
 export default defineConfig({
   _base_: [dataset, evaluation, preview, schedule, runtime],
-  model: { type: 'DistillSD', model: 'package:assets/toyland-sd', block_removal: 'base', caption_dropout: 0.1, loss: { type: 'SNRL2Loss', snr_gamma: 5 } },
+  model: {
+    type: 'DistillSD',
+    model: 'package:assets/toyland-sd',
+    block_removal: 'base',
+    caption_dropout: 0.1,
+    loss: { type: 'SNRL2Loss', snr_gamma: 5 },
+  },
   optim_wrapper: { optimizer: { lr: 5e-4 } },
   train_cfg: { max_iters: 1500 },
   custom_hooks: { ema: { type: 'EMAHook', momentum: 5e-3, begin_iter: 100 } },

@@ -15,19 +15,32 @@ export const EXPORTS = {
 } as const;
 export type ExportFormat = keyof typeof EXPORTS;
 
-export async function exportAdapter({ values, parameters, base }: FittedAdapter, format: ExportFormat, out: string): Promise<void> {
+export async function exportAdapter(
+  { values, parameters, base }: FittedAdapter,
+  format: ExportFormat,
+  out: string,
+): Promise<void> {
   if (format === 'diffusers') return saveDiffusersLora(out, values, base);
   if (format === 'kohya') return saveKohyaLora(out, values, base);
   for (const [part, adapter] of Object.entries(values) as [Part, AdapterValues][]) {
     const { config, pairs, tensors } = described(part, adapter, adaptableModules(parameters[part]));
-    await savePeft(join(out, part), part, config, pairs, tensors, { ...base, architecture: architectureHash(parameters[part]) });
+    await savePeft(join(out, part), part, config, pairs, tensors, {
+      ...base,
+      architecture: architectureHash(parameters[part]),
+    });
   }
 }
 
 /** The PEFT config that has exactly these pairs: the commonest r and alpha, and a pattern for every other one. */
-function described(part: Part, adapter: AdapterValues, modules: ReadonlyMap<string, Shape>): { config: LoraConfig; pairs: Map<string, LoraPair>; tensors: Record<string, HostTensor> } {
-  const pairs = new Map<string, LoraPair>(), tensors: Record<string, HostTensor> = {};
-  const ranks = new Map<string, number>(), alphas = new Map<string, number>();
+function described(
+  part: Part,
+  adapter: AdapterValues,
+  modules: ReadonlyMap<string, Shape>,
+): { config: LoraConfig; pairs: Map<string, LoraPair>; tensors: Record<string, HostTensor> } {
+  const pairs = new Map<string, LoraPair>(),
+    tensors: Record<string, HostTensor> = {};
+  const ranks = new Map<string, number>(),
+    alphas = new Map<string, number>();
   for (const [module, pair] of adapter) {
     const rank = pair.lora_A.shape[0];
     pairs.set(module, pairOf(module, modules.get(module) as Shape, rank, pair.scale));
@@ -35,9 +48,21 @@ function described(part: Part, adapter: AdapterValues, modules: ReadonlyMap<stri
     ranks.set(module, rank);
     alphas.set(module, pair.scale * rank);
   }
-  const r = commonest(ranks.values()), alpha = commonest(alphas.values());
-  const others = (of: ReadonlyMap<string, number>, usual: number): Record<string, number> => Object.fromEntries([...of].filter(([, v]) => v !== usual));
-  return { config: { r, lora_alpha: alpha, target_modules: [...adapter.keys()], rank_pattern: others(ranks, r), alpha_pattern: others(alphas, alpha) }, pairs, tensors };
+  const r = commonest(ranks.values()),
+    alpha = commonest(alphas.values());
+  const others = (of: ReadonlyMap<string, number>, usual: number): Record<string, number> =>
+    Object.fromEntries([...of].filter(([, v]) => v !== usual));
+  return {
+    config: {
+      r,
+      lora_alpha: alpha,
+      target_modules: [...adapter.keys()],
+      rank_pattern: others(ranks, r),
+      alpha_pattern: others(alphas, alpha),
+    },
+    pairs,
+    tensors,
+  };
 }
 
 function commonest(values: Iterable<number>): number {

@@ -22,7 +22,9 @@ const CLASSES: Readonly<Record<string, Part>> = { UNet2DConditionModel: 'unet', 
 export async function loadAdapter(path: string, parameters: PartParameters, base?: BaseRecord): Promise<PartValues> {
   const where = resolve(path);
   const info = await stat(where).catch((error: NodeJS.ErrnoException) => {
-    throw new UserError(`${where}: cannot be read (${error.code}); give an adapter folder or a .safetensors file`, { cause: error });
+    throw new UserError(`${where}: cannot be read (${error.code}); give an adapter folder or a .safetensors file`, {
+      cause: error,
+    });
   });
   if (info.isFile()) return loadSingleFile(where, parameters, base);
   const names = await readdir(where);
@@ -38,7 +40,9 @@ export async function loadAdapter(path: string, parameters: PartParameters, base
   if (found.unet || found.text_encoder) return found;
   const files = names.filter((n) => n.endsWith('.safetensors'));
   if (files.length === 1) return loadSingleFile(join(where, files[0]), parameters, base);
-  throw new UserError(`${where}: no adapter; looked for adapter_config.json (also in unet, text_encoder) and one .safetensors file, found ${names.join(', ') || 'nothing'}`);
+  throw new UserError(
+    `${where}: no adapter; looked for adapter_config.json (also in unet, text_encoder) and one .safetensors file, found ${names.join(', ') || 'nothing'}`,
+  );
 }
 
 /** A checkpoint may hold an adapter of one network and all of another one. @throws UserError when it does: nothing may get lost */
@@ -46,7 +50,10 @@ export async function refuseWholeNetworks(path: string): Promise<void> {
   const names = (await stat(path)).isDirectory() ? await readdir(path) : [];
   for (const part of PARTS) {
     const inside = names.includes(part) ? await readdir(join(path, part)) : [];
-    if (inside.includes('config.json')) throw new UserError(`${join(path, part)}: all of this network was trained, an adapter cannot hold it; "diffengine export-pipeline" writes it, and ${join(path, part === 'unet' ? 'text_encoder' : 'unet')} alone is the adapter`);
+    if (inside.includes('config.json'))
+      throw new UserError(
+        `${join(path, part)}: all of this network was trained, an adapter cannot hold it; "diffengine export-pipeline" writes it, and ${join(path, part === 'unet' ? 'text_encoder' : 'unet')} alone is the adapter`,
+      );
   }
 }
 
@@ -58,14 +65,20 @@ export interface FittedAdapter {
 
 /** `loadAdapter` for an open pipeline. @param model how its user calls it, for errors and records */
 export async function loadAdapterFor(pipeline: PipelineFolder, model: string, path: string): Promise<FittedAdapter> {
-  const parameters = { unet: recorded((s) => recordUnet(s, pipeline.unetConfig)), text_encoder: recorded((s) => recordText(s, pipeline.textConfig)) };
+  const parameters = {
+    unet: recorded((s) => recordUnet(s, pipeline.unetConfig)),
+    text_encoder: recorded((s) => recordText(s, pipeline.textConfig)),
+  };
   const base = { model, fingerprint: await pipelineFingerprint(pipeline) };
   return { values: await loadAdapter(path, parameters, base), parameters, base };
 }
 
 /** Which network a single PEFT folder is for: by the class it names, else by the folder's name. */
 async function partOf(folder: string): Promise<Part> {
-  const { auto_mapping: mapping } = await readJson(join(folder, 'adapter_config.json'), 'a PEFT adapter folder has one');
+  const { auto_mapping: mapping } = await readJson(
+    join(folder, 'adapter_config.json'),
+    'a PEFT adapter folder has one',
+  );
   const named = CLASSES[(mapping as { base_model_class?: string } | null | undefined)?.base_model_class ?? ''];
   return named ?? PARTS.find((part) => part === basename(folder)) ?? 'unet';
 }

@@ -12,20 +12,42 @@ export const loraSchema = {
     type: { type: 'string', const: 'LoRA', description: 'the only adapter kind' },
     r: { type: 'integer', minimum: 1, default: 8, description: 'rank of the update' },
     lora_alpha: { type: 'number', default: 8, description: 'the update is scaled by lora_alpha / r' },
-    target_modules: { type: ['array', 'string'], items: { type: 'string' }, default: ['to_q', 'to_k', 'to_v', 'to_out.0'], description: 'ends of module names, or one regular expression for whole names' },
+    target_modules: {
+      type: ['array', 'string'],
+      items: { type: 'string' },
+      default: ['to_q', 'to_k', 'to_v', 'to_out.0'],
+      description: 'ends of module names, or one regular expression for whole names',
+    },
     lora_dropout: { enum: [0], default: 0, description: 'must be 0: a step depends on its seed and data only' },
     bias: { enum: ['none'], default: 'none', description: 'must be none: biases are not trained' },
     use_rslora: { type: 'boolean', default: false, description: 'scale by lora_alpha / sqrt(r)' },
-    init_lora_weights: { enum: [true, 'gaussian'], default: true, description: 'start of A: uniform as torch.nn.Linear, or normal with deviation 1 / r; B starts at zero' },
-    rank_pattern: { type: 'object', additionalProperties: { type: 'integer', minimum: 1 }, default: {}, description: 'r for modules whose name ends so (regular expressions)' },
-    alpha_pattern: { type: 'object', additionalProperties: { type: 'number' }, default: {}, description: 'lora_alpha for modules whose name ends so (regular expressions)' },
+    init_lora_weights: {
+      enum: [true, 'gaussian'],
+      default: true,
+      description: 'start of A: uniform as torch.nn.Linear, or normal with deviation 1 / r; B starts at zero',
+    },
+    rank_pattern: {
+      type: 'object',
+      additionalProperties: { type: 'integer', minimum: 1 },
+      default: {},
+      description: 'r for modules whose name ends so (regular expressions)',
+    },
+    alpha_pattern: {
+      type: 'object',
+      additionalProperties: { type: 'number' },
+      default: {},
+      description: 'lora_alpha for modules whose name ends so (regular expressions)',
+    },
   },
 } as const;
 
 /** Schema of `text_encoder_lora_config`: CLIP's layers have other names. */
 export const textLoraSchema = {
   ...loraSchema,
-  properties: { ...loraSchema.properties, target_modules: { ...loraSchema.properties.target_modules, default: ['q_proj', 'k_proj', 'v_proj', 'out_proj'] } },
+  properties: {
+    ...loraSchema.properties,
+    target_modules: { ...loraSchema.properties.target_modules, default: ['q_proj', 'k_proj', 'v_proj', 'out_proj'] },
+  },
 } as const;
 
 export interface LoraConfig {
@@ -54,7 +76,8 @@ const TABLE = /(^|\.)(token|position)_embedding\.weight$/;
 export function adaptableModules(parameters: ReadonlyMap<string, Shape>): Map<string, Shape> {
   const modules = new Map<string, Shape>();
   for (const [name, shape] of parameters) {
-    if (name.endsWith(WEIGHT) && (shape.length === 2 || shape.length === 4) && !TABLE.test(name)) modules.set(name.slice(0, -WEIGHT.length), shape);
+    if (name.endsWith(WEIGHT) && (shape.length === 2 || shape.length === 4) && !TABLE.test(name))
+      modules.set(name.slice(0, -WEIGHT.length), shape);
   }
   return modules;
 }
@@ -64,20 +87,34 @@ export function adaptableModules(parameters: ReadonlyMap<string, Shape>): Map<st
  * @param where for errors, e.g. `model.unet_lora_config`
  * @throws UserError when a target names no module
  */
-export function resolvePairs(config: LoraConfig, modules: ReadonlyMap<string, Shape>, where: string): Map<string, LoraPair> {
-  const { target_modules: targets } = config, names = [...modules.keys()];
+export function resolvePairs(
+  config: LoraConfig,
+  modules: ReadonlyMap<string, Shape>,
+  where: string,
+): Map<string, LoraPair> {
+  const { target_modules: targets } = config,
+    names = [...modules.keys()];
   const chosen = names.filter((name) => isTarget(config, name, where));
-  const unused = typeof targets === 'string' ? (chosen.length === 0 ? targets : undefined) : targets.find((t) => !names.some((n) => endsWith(n, t)));
+  const unused =
+    typeof targets === 'string'
+      ? chosen.length === 0
+        ? targets
+        : undefined
+      : targets.find((t) => !names.some((n) => endsWith(n, t)));
   if (unused !== undefined || chosen.length === 0) {
     const tails = [...new Set(names.flatMap((n) => [n.split('.').slice(-1)[0], n.split('.').slice(-2).join('.')]))];
-    throw new UserError(`${where}.target_modules: "${unused ?? ''}" names no linear or convolution module; did you mean "${closest(unused ?? '', tails)}"?`);
+    throw new UserError(
+      `${where}.target_modules: "${unused ?? ''}" names no linear or convolution module; did you mean "${closest(unused ?? '', tails)}"?`,
+    );
   }
   return new Map(chosen.map((module) => [module, configuredPair(config, module, modules.get(module) as Shape, where)]));
 }
 
 /** As PEFT: a list holds ends of names, at a dot; a string is a regular expression for the whole name. */
 export function isTarget({ target_modules: targets }: LoraConfig, module: string, where: string): boolean {
-  return typeof targets === 'string' ? pattern(`^(?:${targets})$`, where, 'target_modules').test(module) : targets.some((t) => endsWith(module, t));
+  return typeof targets === 'string'
+    ? pattern(`^(?:${targets})$`, where, 'target_modules').test(module)
+    : targets.some((t) => endsWith(module, t));
 }
 
 /** The pair that the config gives a module, whether or not it is a target. @param weight shape of the module's weight */
@@ -85,7 +122,8 @@ export function configuredPair(config: LoraConfig, module: string, weight: Shape
   // PEFT's get_pattern_key: the first expression that fits the end of the name, at a dot.
   const own = (key: 'rank_pattern' | 'alpha_pattern'): unknown =>
     Object.entries(config[key] ?? {}).find(([end]) => pattern(`^(?:.*\\.)?(?:${end})$`, where, key).test(module))?.[1];
-  const rank = Number(own('rank_pattern') ?? config.r), alpha = Number(own('alpha_pattern') ?? config.lora_alpha);
+  const rank = Number(own('rank_pattern') ?? config.r),
+    alpha = Number(own('alpha_pattern') ?? config.lora_alpha);
   return pairOf(module, weight, rank, alpha / (config.use_rslora ? Math.sqrt(rank) : rank));
 }
 
@@ -99,6 +137,9 @@ function pattern(source: string, where: string, key: string): RegExp {
   try {
     return new RegExp(source);
   } catch (error) {
-    throw new UserError(`${where}.${key}: ${(error as Error).message}; a list of module names needs no regular expression`, { cause: error });
+    throw new UserError(
+      `${where}.${key}: ${(error as Error).message}; a list of module names needs no regular expression`,
+      { cause: error },
+    );
   }
 }

@@ -13,11 +13,15 @@ export interface Program {
 }
 
 /** What a program computes: its results, then the new values of states. */
-export const rootsOf = ({ outputs, updates = {} }: Pick<Program, 'outputs' | 'updates'>): Tensor[] => [...Object.values(outputs), ...Object.values(updates)];
+export const rootsOf = ({ outputs, updates = {} }: Pick<Program, 'outputs' | 'updates'>): Tensor[] => [
+  ...Object.values(outputs),
+  ...Object.values(updates),
+];
 
 /** The program with other tensors in place of its roots, in the order of `rootsOf`. */
 export function withRoots({ name, outputs, updates = {} }: Program, roots: readonly Tensor[]): Program {
-  const take = (keys: readonly string[], from: number): Record<string, Tensor> => Object.fromEntries(keys.map((key, i) => [key, roots[from + i]]));
+  const take = (keys: readonly string[], from: number): Record<string, Tensor> =>
+    Object.fromEntries(keys.map((key, i) => [key, roots[from + i]]));
   const names = Object.keys(outputs);
   return { name, outputs: take(names, 0), updates: take(Object.keys(updates), names.length) };
 }

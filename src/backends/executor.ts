@@ -8,14 +8,19 @@ export type Bind = (outputs: readonly Tensor[], weights: string) => Tensor[];
 export class Executor {
   private readonly compiled = new Map<string, Promise<Executable>>();
 
-  constructor(readonly backend: Backend, private readonly bind: Bind) {}
+  constructor(
+    readonly backend: Backend,
+    private readonly bind: Bind,
+  ) {}
 
   /**
    * @param name with the shapes of the feeds, the key of the compiled program: equal keys must mean equal graphs
    * @param weights which values `parameter` leaves take
    */
   async run(name: string, weights: string, build: () => Record<string, Tensor>, feeds: Feeds): Promise<Fetches> {
-    const shapes = Object.entries(feeds).map(([key, t]) => `${key}:${t.dtype}[${t.shape}]`).sort();
+    const shapes = Object.entries(feeds)
+      .map(([key, t]) => `${key}:${t.dtype}[${t.shape}]`)
+      .sort();
     const key = [name, weights, ...shapes].join('|');
     let executable = this.compiled.get(key);
     if (!executable) {
@@ -27,7 +32,10 @@ export class Executor {
 
   private compile(name: string, weights: string, outputs: Record<string, Tensor>): Promise<Executable> {
     const names = Object.keys(outputs);
-    const bound = this.bind(names.map((n) => outputs[n]), weights);
+    const bound = this.bind(
+      names.map((n) => outputs[n]),
+      weights,
+    );
     return this.backend.compile({ name, outputs: Object.fromEntries(names.map((n, i) => [n, bound[i]])) });
   }
 

@@ -11,30 +11,48 @@ import { rootsOf, type Program } from './backend.js';
  * @returns names of states
  */
 export function updatedInPlace(program: Program): Set<string> {
-  const leaves = new Map<string, Tensor[]>(), readers = new Map<Tensor, Node[]>();
+  const leaves = new Map<string, Tensor[]>(),
+    readers = new Map<Tensor, Node[]>();
   for (const node of topo(rootsOf(program))) {
-    if (node.op === 'state') leaves.set(leafName(node.outs[0]), [...(leaves.get(leafName(node.outs[0])) ?? []), node.outs[0]]);
+    if (node.op === 'state')
+      leaves.set(leafName(node.outs[0]), [...(leaves.get(leafName(node.outs[0])) ?? []), node.outs[0]]);
     for (const operand of new Set(node.inputs)) readers.set(operand, [...(readers.get(operand) ?? []), node]);
   }
   const results = new Set(rootsOf(program));
   const safe = ([name, next]: readonly [string, Tensor]): boolean => {
-    const old = leaves.get(name) ?? [], uses = old.flatMap((leaf) => usesOf(leaf, readers));
+    const old = leaves.get(name) ?? [],
+      uses = old.flatMap((leaf) => usesOf(leaf, readers));
     if (old.length === 0 || isLeaf(next.node) || uses.some(({ value }) => results.has(value))) return false;
     const before = new Set(topo([next]));
     return uses.every(({ value, reader }) => (reader === next.node ? elementwise(next, value) : before.has(reader)));
   };
-  return new Set(Object.entries(program.updates ?? {}).filter(safe).map(([name]) => name));
+  return new Set(
+    Object.entries(program.updates ?? {})
+      .filter(safe)
+      .map(([name]) => name),
+  );
 }
 
-interface Use { readonly value: Tensor; readonly reader: Node }
+interface Use {
+  readonly value: Tensor;
+  readonly reader: Node;
+}
 
 /** Readers of a buffer: also those of the same elements in another shape, which may be the same memory. */
 function usesOf(value: Tensor, readers: ReadonlyMap<Tensor, readonly Node[]>): Use[] {
-  return (readers.get(value) ?? []).flatMap((reader) => [{ value, reader }, ...(VIEWS.has(reader.op) ? usesOf(reader.outs[0], readers) : [])]);
+  return (readers.get(value) ?? []).flatMap((reader) => [
+    { value, reader },
+    ...(VIEWS.has(reader.op) ? usesOf(reader.outs[0], readers) : []),
+  ]);
 }
 
 /** Element i of the result needs no other element of this operand than i. */
 function elementwise(result: Tensor, operand: Tensor): boolean {
   const { tfjs } = primitive(result.node.op);
-  return typeof tfjs === 'object' && tfjs.order === 'any' && operand.dtype === result.dtype && String(operand.shape) === String(result.shape);
+  return (
+    typeof tfjs === 'object' &&
+    tfjs.order === 'any' &&
+    operand.dtype === result.dtype &&
+    String(operand.shape) === String(result.shape)
+  );
 }

@@ -13,9 +13,17 @@ export async function readWeight(source: WeightSource, { dtype, shape }: TensorT
   const file = await open(source.file);
   try {
     const bytes = new Uint8Array(source.bytes);
-    for (let at = 0; at < bytes.byteLength; ) {
-      const { bytesRead } = await file.read(bytes, at, Math.min(CHUNK_BYTES, bytes.byteLength - at), source.offset + at);
-      if (bytesRead === 0) throw new Error(`${source.file}: ends at byte ${source.offset + at}, inside "${source.key}"; is the download complete?`);
+    for (let at = 0; at < bytes.byteLength;) {
+      const { bytesRead } = await file.read(
+        bytes,
+        at,
+        Math.min(CHUNK_BYTES, bytes.byteLength - at),
+        source.offset + at,
+      );
+      if (bytesRead === 0)
+        throw new Error(
+          `${source.file}: ends at byte ${source.offset + at}, inside "${source.key}"; is the download complete?`,
+        );
       at += bytesRead;
     }
     return fromBytes(bytes, dtype, shape);

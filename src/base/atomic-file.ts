@@ -9,7 +9,10 @@ import { UserError } from './errors.js';
  * @param data the content, or what writes it; an error of its own is passed on
  * @throws UserError when the disk is full, the folder read-only, the name a folder's, ...
  */
-export async function writeFileAtomic(path: string, data: Uint8Array | string | ((file: FileHandle) => Promise<void>)): Promise<void> {
+export async function writeFileAtomic(
+  path: string,
+  data: Uint8Array | string | ((file: FileHandle) => Promise<void>),
+): Promise<void> {
   const aside = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
   try {
     await mkdir(dirname(path), { recursive: true });
@@ -25,6 +28,8 @@ export async function writeFileAtomic(path: string, data: Uint8Array | string | 
     await rm(aside, { force: true }).catch(() => undefined); // the first error is the one to tell
     const { code, syscall } = error as NodeJS.ErrnoException;
     if (error instanceof UserError || !code || !syscall) throw error;
-    throw new UserError(`${path}: cannot be written (${code}); is there space, and may you write there?`, { cause: error });
+    throw new UserError(`${path}: cannot be written (${code}); is there space, and may you write there?`, {
+      cause: error,
+    });
   }
 }

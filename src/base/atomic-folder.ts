@@ -7,11 +7,14 @@ import { UserError } from './errors.js';
  * @throws UserError when `out` has content already, or cannot be written
  */
 export async function writeFolderAtomic(out: string, write: (folder: string) => Promise<void>): Promise<void> {
-  const to = resolve(out), aside = `${to}.${process.pid}.tmp`;
+  const to = resolve(out),
+    aside = `${to}.${process.pid}.tmp`;
   const existing = await readdir(to).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw new UserError(`${to}: cannot be used (${error.code}); choose another folder`, { cause: error });
+    if (error.code !== 'ENOENT')
+      throw new UserError(`${to}: cannot be used (${error.code}); choose another folder`, { cause: error });
   });
-  if (existing && existing.length > 0) throw new UserError(`${to}: exists and is not empty; choose another folder or remove it`);
+  if (existing && existing.length > 0)
+    throw new UserError(`${to}: exists and is not empty; choose another folder or remove it`);
   try {
     await mkdir(aside, { recursive: true });
     await write(aside);
@@ -21,6 +24,8 @@ export async function writeFolderAtomic(out: string, write: (folder: string) => 
     await rm(aside, { recursive: true, force: true }).catch(() => undefined); // the first error is the one to tell
     const { code, syscall } = error as NodeJS.ErrnoException;
     if (error instanceof UserError || !code || !syscall) throw error;
-    throw new UserError(`${to}: cannot be written (${code}); is there space, and may you write there?`, { cause: error });
+    throw new UserError(`${to}: cannot be written (${code}); is there space, and may you write there?`, {
+      cause: error,
+    });
   }
 }

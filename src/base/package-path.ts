@@ -16,4 +16,5 @@ function findRoot(folder: string): string {
 const SCHEME = 'package:';
 
 /** `package:assets/x` names a file that ships with diffengine; anything else is left as it is. */
-export const resolvePackagePath = (path: string): string => (path.startsWith(SCHEME) ? join(packageRoot, path.slice(SCHEME.length)) : path);
+export const resolvePackagePath = (path: string): string =>
+  path.startsWith(SCHEME) ? join(packageRoot, path.slice(SCHEME.length)) : path;

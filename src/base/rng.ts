@@ -3,17 +3,25 @@
  * So a resumed run equals an uninterrupted one, and any sample can be made again alone.
  * Philox4x32-10: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
  */
-const MUL0 = 0xd2511f53, MUL1 = 0xcd9e8d57; // round multipliers, Salmon et al. table 2
-const WEYL0 = 0x9e3779b9, WEYL1 = 0xbb67ae85; // key schedule: golden ratio and sqrt(3) - 1
+const MUL0 = 0xd2511f53,
+  MUL1 = 0xcd9e8d57; // round multipliers, Salmon et al. table 2
+const WEYL0 = 0x9e3779b9,
+  WEYL1 = 0xbb67ae85; // key schedule: golden ratio and sqrt(3) - 1
 const ROUNDS = 10;
 
 /** One block of four 32-bit words. `counter` and the result are four words, `key` two. */
 export function philox(counter: Uint32Array, key: readonly [number, number], out: Uint32Array): void {
-  let c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
-  let k0 = key[0], k1 = key[1];
+  let c0 = counter[0],
+    c1 = counter[1],
+    c2 = counter[2],
+    c3 = counter[3];
+  let k0 = key[0],
+    k1 = key[1];
   for (let r = 0; r < ROUNDS; r++) {
-    const high0 = mulHigh(MUL0, c0), high1 = mulHigh(MUL1, c2);
-    const low0 = Math.imul(MUL0, c0), low1 = Math.imul(MUL1, c2);
+    const high0 = mulHigh(MUL0, c0),
+      high1 = mulHigh(MUL1, c2);
+    const low0 = Math.imul(MUL0, c0),
+      low1 = Math.imul(MUL1, c2);
     c0 = high1 ^ c1 ^ k0;
     c1 = low1;
     c2 = high0 ^ c3 ^ k1;
@@ -21,12 +29,18 @@ export function philox(counter: Uint32Array, key: readonly [number, number], out
     k0 = (k0 + WEYL0) | 0;
     k1 = (k1 + WEYL1) | 0;
   }
-  out[0] = c0; out[1] = c1; out[2] = c2; out[3] = c3;
+  out[0] = c0;
+  out[1] = c1;
+  out[2] = c2;
+  out[3] = c3;
 }
 
 /** High 32 bits of an unsigned 32x32 product, by 16-bit halves; integer operations only, which V8 keeps in registers. */
 function mulHigh(a: number, b: number): number {
-  const a0 = a & 0xffff, a1 = a >>> 16, b0 = b & 0xffff, b1 = b >>> 16;
+  const a0 = a & 0xffff,
+    a1 = a >>> 16,
+    b0 = b & 0xffff,
+    b1 = b >>> 16;
   const middle = (Math.imul(a1, b0) + (Math.imul(a0, b0) >>> 16)) | 0;
   const carry = (Math.imul(a0, b1) + (middle & 0xffff)) | 0;
   return (Math.imul(a1, b1) + (middle >>> 16) + (carry >>> 16)) | 0;
@@ -36,12 +50,17 @@ function mulHigh(a: number, b: number): number {
 export class Rng {
   /** @param seed an integer, 0 <= seed <= 2^53 - 1 */
   constructor(readonly seed: number) {
-    if (!Number.isSafeInteger(seed) || seed < 0) throw new RangeError(`seed: ${seed} is not a whole number from 0 to 2^53 - 1`);
+    if (!Number.isSafeInteger(seed) || seed < 0)
+      throw new RangeError(`seed: ${seed} is not a whole number from 0 to 2^53 - 1`);
   }
 
   /** @param counters up to two whole numbers below 2^32, e.g. iteration and sample */
   stream(name: string, first = 0, second = 0): RandomStream {
-    return new RandomStream([(this.seed ^ hash(name)) >>> 0, (Math.floor(this.seed / 2 ** 32) ^ hash(`${name}'`)) >>> 0], first, second);
+    return new RandomStream(
+      [(this.seed ^ hash(name)) >>> 0, (Math.floor(this.seed / 2 ** 32) ^ hash(`${name}'`)) >>> 0],
+      first,
+      second,
+    );
   }
 }
 
@@ -58,7 +77,11 @@ export class RandomStream {
   private used = 4;
   private spareNormal: number | undefined;
 
-  constructor(private readonly key: readonly [number, number], first: number, second: number) {
+  constructor(
+    private readonly key: readonly [number, number],
+    first: number,
+    second: number,
+  ) {
     this.counter = Uint32Array.from([0, 0, first, second]);
   }
 

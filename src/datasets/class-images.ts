@@ -39,17 +39,34 @@ export async function cachedClassImages(wanted: ClassImages, services: DatasetSe
   return paths.map(fileSource);
 }
 
-async function generate(wanted: ClassImages, missing: readonly number[], folder: string, { logger, generateClassImages }: DatasetServices): Promise<void> {
+async function generate(
+  wanted: ClassImages,
+  missing: readonly number[],
+  folder: string,
+  { logger, generateClassImages }: DatasetServices,
+): Promise<void> {
   const { model, prompt, seed, count, height, width, steps, guidance } = wanted;
   if (!generateClassImages) {
-    throw new UserError(`class_prompt: ${missing.length} of ${count} class images are missing and nothing here can generate them; give your own with class_image.data_dir`);
+    throw new UserError(
+      `class_prompt: ${missing.length} of ${count} class images are missing and nothing here can generate them; give your own with class_image.data_dir`,
+    );
   }
-  logger.info(`class images: generating ${missing.length} of ${count} of "${prompt}", ${width}x${height}, into ${folder}`);
-  await writeFileAtomic(join(folder, 'request.json'), `${JSON.stringify({ model, prompt, seed, height, width, steps, guidance }, null, 2)}\n`);
+  logger.info(
+    `class images: generating ${missing.length} of ${count} of "${prompt}", ${width}x${height}, into ${folder}`,
+  );
+  await writeFileAtomic(
+    join(folder, 'request.json'),
+    `${JSON.stringify({ model, prompt, seed, height, width, steps, guidance }, null, 2)}\n`,
+  );
   const often = Math.ceil(missing.length / 10);
   let done = 0;
   await generateClassImages({
-    model, prompt, size: { height, width }, steps, guidance, seeds: missing.map((k) => seed + k),
+    model,
+    prompt,
+    size: { height, width },
+    steps,
+    guidance,
+    seeds: missing.map((k) => seed + k),
     onImage: async (index, image) => {
       await writePng(join(folder, fileName(missing[index])), image);
       if (++done % often === 0) logger.info(`class images: ${done}/${missing.length}`);
@@ -60,8 +77,15 @@ async function generate(wanted: ClassImages, missing: readonly number[], folder:
 
 const fileName = (k: number): string => `${String(k).padStart(4, '0')}.png`;
 
-function keyOf({ model, prompt, seed, height, width, steps, guidance }: ClassImages, { modelFingerprint }: DatasetServices): string {
+function keyOf(
+  { model, prompt, seed, height, width, steps, guidance }: ClassImages,
+  { modelFingerprint }: DatasetServices,
+): string {
   const maker = modelFingerprint ? modelFingerprint(model) : model;
-  if (maker === undefined) throw new UserError('class_image.model: not set; name the model that makes the class images');
-  return createHash('sha256').update(JSON.stringify({ maker, prompt, seed, height, width, steps, guidance })).digest('hex').slice(0, 32);
+  if (maker === undefined)
+    throw new UserError('class_image.model: not set; name the model that makes the class images');
+  return createHash('sha256')
+    .update(JSON.stringify({ maker, prompt, seed, height, width, steps, guidance }))
+    .digest('hex')
+    .slice(0, 32);
 }

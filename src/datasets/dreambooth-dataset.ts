@@ -12,22 +12,61 @@ import { heightWidth, sizeOption } from './transforms/size.js';
 @DATASETS.register()
 export class DreamBoothDataset extends Dataset {
   static readonly options = {
-    description: 'A few pictures of one subject, all with the same prompt, and optionally class pictures for prior preservation.',
-    type: 'object', additionalProperties: false, required: ['dataset', 'instance_prompt', 'pipeline'],
+    description:
+      'A few pictures of one subject, all with the same prompt, and optionally class pictures for prior preservation.',
+    type: 'object',
+    additionalProperties: false,
+    required: ['dataset', 'instance_prompt', 'pipeline'],
     properties: {
       dataset: { type: 'string', description: 'folder, or dataset id on the hub, with pictures of the subject' },
-      instance_prompt: { type: 'string', description: 'text for every picture, with a rare word for the subject: "a photo of sks dog"' },
-      class_prompt: { type: ['string', 'null'], default: null, description: 'text of the class pictures: "a photo of dog"; null: no prior preservation' },
+      instance_prompt: {
+        type: 'string',
+        description: 'text for every picture, with a rare word for the subject: "a photo of sks dog"',
+      },
+      class_prompt: {
+        type: ['string', 'null'],
+        default: null,
+        description: 'text of the class pictures: "a photo of dog"; null: no prior preservation',
+      },
       class_image: {
-        type: 'object', additionalProperties: false, default: {}, description: 'where class pictures come from; read only with a class_prompt',
+        type: 'object',
+        additionalProperties: false,
+        default: {},
+        description: 'where class pictures come from; read only with a class_prompt',
         properties: {
-          model: { type: ['string', 'null'], default: null, description: 'pipeline that makes them; null: the model being trained, before training' },
-          num_images: { type: 'integer', minimum: 1, default: 200, description: 'how many to make; made once and kept in the cache' },
-          data_dir: { type: ['string', 'null'], default: null, description: 'folder of your own class pictures, used instead; nothing is written there' },
-          size: { ...sizeOption, default: 512, description: 'pixels of those made: a side of a square, or [height, width]' },
+          model: {
+            type: ['string', 'null'],
+            default: null,
+            description: 'pipeline that makes them; null: the model being trained, before training',
+          },
+          num_images: {
+            type: 'integer',
+            minimum: 1,
+            default: 200,
+            description: 'how many to make; made once and kept in the cache',
+          },
+          data_dir: {
+            type: ['string', 'null'],
+            default: null,
+            description: 'folder of your own class pictures, used instead; nothing is written there',
+          },
+          size: {
+            ...sizeOption,
+            default: 512,
+            description: 'pixels of those made: a side of a square, or [height, width]',
+          },
           num_inference_steps: { type: 'integer', minimum: 1, default: 50, description: 'denoising steps of each' },
-          guidance_scale: { type: 'number', default: 7.5, description: 'classifier-free guidance; 1 or less is without' },
-          seed: { type: ['integer', 'null'], minimum: 0, default: null, description: 'seed of the first one; null: the seed of the run' },
+          guidance_scale: {
+            type: 'number',
+            default: 7.5,
+            description: 'classifier-free guidance; 1 or less is without',
+          },
+          seed: {
+            type: ['integer', 'null'],
+            minimum: 0,
+            default: null,
+            description: 'seed of the first one; null: the seed of the run',
+          },
         },
       },
       pipeline: pipelineOption,
@@ -39,19 +78,26 @@ export class DreamBoothDataset extends Dataset {
   private instances: readonly Source[] = [];
   private classes: readonly Source[] = [];
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof DreamBoothDataset.options>, @inject(BUILD) build: Build) {
+  constructor(
+    @inject(OPTIONS) private readonly opts: Output<typeof DreamBoothDataset.options>,
+    @inject(BUILD) build: Build,
+  ) {
     super();
     this.pipeline = buildPipeline(opts.pipeline, build);
     this.augmented = this.pipeline.random;
   }
 
-  override get length(): number { return this.instances.length; }
+  override get length(): number {
+    return this.instances.length;
+  }
 
   /** @throws UserError when there are no pictures, or one is unreadable or does not suit the pipeline */
   override async prepare(services: DatasetServices): Promise<void> {
     this.instances = await folderSources(await services.resolveDataset(this.opts.dataset));
     await this.check(this.instances, this.opts.instance_prompt);
-    services.logger.info(`dataset: ${this.instances.length} pictures of "${this.opts.instance_prompt}" from ${this.opts.dataset}`);
+    services.logger.info(
+      `dataset: ${this.instances.length} pictures of "${this.opts.instance_prompt}" from ${this.opts.dataset}`,
+    );
     if (this.opts.class_prompt !== null) this.classes = await this.classSources(this.opts.class_prompt, services);
   }
 
@@ -65,14 +111,34 @@ export class DreamBoothDataset extends Dataset {
   }
 
   private async classSources(prompt: string, services: DatasetServices): Promise<Source[]> {
-    const { model, num_images, data_dir, size, seed, num_inference_steps: steps, guidance_scale: guidance } = this.opts.class_image;
+    const {
+      model,
+      num_images,
+      data_dir,
+      size,
+      seed,
+      num_inference_steps: steps,
+      guidance_scale: guidance,
+    } = this.opts.class_image;
     if (data_dir !== null) {
       const own = await folderSources(data_dir);
       await this.check(own, prompt);
       return own;
     }
     const [height, width] = heightWidth(size);
-    return cachedClassImages({ model: model ?? undefined, prompt, seed: seed ?? services.seed, count: num_images, height, width, steps, guidance }, services);
+    return cachedClassImages(
+      {
+        model: model ?? undefined,
+        prompt,
+        seed: seed ?? services.seed,
+        count: num_images,
+        height,
+        width,
+        steps,
+        guidance,
+      },
+      services,
+    );
   }
 
   /** Runs every picture through the pipeline; what chance draws here is thrown away, what it cannot change is kept. */
@@ -82,4 +148,8 @@ export class DreamBoothDataset extends Dataset {
   }
 }
 
-declare module '../registry/kinds.js' { interface DatasetMap { DreamBoothDataset: typeof DreamBoothDataset } }
+declare module '../registry/kinds.js' {
+  interface DatasetMap {
+    DreamBoothDataset: typeof DreamBoothDataset;
+  }
+}

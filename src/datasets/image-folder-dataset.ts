@@ -15,11 +15,21 @@ import { fileSource } from './sources.js';
 export class ImageFolderDataset extends Dataset {
   static readonly options = {
     description: 'A folder of pictures with a table that gives each its text.',
-    type: 'object', additionalProperties: false, required: ['dataset', 'pipeline'],
+    type: 'object',
+    additionalProperties: false,
+    required: ['dataset', 'pipeline'],
     properties: {
       dataset: { type: 'string', description: 'folder, or dataset id on the hub' },
-      csv: { type: 'string', default: 'metadata.csv', description: 'table in that folder: .csv with a header line, or .jsonl' },
-      image_column: { type: 'string', default: 'file_name', description: 'column with the file name, relative to the table' },
+      csv: {
+        type: 'string',
+        default: 'metadata.csv',
+        description: 'table in that folder: .csv with a header line, or .jsonl',
+      },
+      image_column: {
+        type: 'string',
+        default: 'file_name',
+        description: 'column with the file name, relative to the table',
+      },
       caption_column: { type: 'string', default: 'text', description: 'column with the text' },
       pipeline: pipelineOption,
     },
@@ -29,26 +39,35 @@ export class ImageFolderDataset extends Dataset {
   private readonly pipeline: Pipeline;
   private rows: readonly { source: Source; text: string }[] = [];
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof ImageFolderDataset.options>, @inject(BUILD) build: Build) {
+  constructor(
+    @inject(OPTIONS) private readonly opts: Output<typeof ImageFolderDataset.options>,
+    @inject(BUILD) build: Build,
+  ) {
     super();
     this.pipeline = buildPipeline(opts.pipeline, build);
     this.augmented = this.pipeline.random;
   }
 
-  override get length(): number { return this.rows.length; }
+  override get length(): number {
+    return this.rows.length;
+  }
 
   /** Checks that every picture is there and tries the first; there may be too many to decode them all. */
   override async prepare(services: DatasetServices): Promise<void> {
     const { dataset, csv, image_column, caption_column } = this.opts;
     const table = join(await services.resolveDataset(dataset), csv);
     const captions = await readCaptions(table, image_column, caption_column);
-    this.rows = await Promise.all(captions.map(async ({ file, text, where }) => {
-      const path = join(table, '..', file);
-      await access(path).catch((error) => {
-        throw new UserError(`${where}: no such picture, ${path}; correct the name or remove the row`, { cause: error });
-      });
-      return { source: fileSource(path), text };
-    }));
+    this.rows = await Promise.all(
+      captions.map(async ({ file, text, where }) => {
+        const path = join(table, '..', file);
+        await access(path).catch((error) => {
+          throw new UserError(`${where}: no such picture, ${path}; correct the name or remove the row`, {
+            cause: error,
+          });
+        });
+        return { source: fileSource(path), text };
+      }),
+    );
     await this.get(0, new Rng(0).stream('check'));
     services.logger.info(`dataset: ${this.rows.length} pictures with texts from ${table}`);
   }
@@ -59,4 +78,8 @@ export class ImageFolderDataset extends Dataset {
   }
 }
 
-declare module '../registry/kinds.js' { interface DatasetMap { ImageFolderDataset: typeof ImageFolderDataset } }
+declare module '../registry/kinds.js' {
+  interface DatasetMap {
+    ImageFolderDataset: typeof ImageFolderDataset;
+  }
+}

@@ -8,17 +8,23 @@ import { OPTIONS } from '../registry/tokens.js';
 export class InfiniteSampler extends Sampler {
   static readonly options = {
     description: 'Goes through the dataset again and again, each time in a new order. Batches may span two rounds.',
-    type: 'object', additionalProperties: false,
-    properties: { shuffle: { type: 'boolean', default: true, description: 'false: always in the order of the dataset' } },
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      shuffle: { type: 'boolean', default: true, description: 'false: always in the order of the dataset' },
+    },
   } as const satisfies OptionsSchema;
 
   /** The last orders drawn. Prefetching looks at two epochs at a time, so keep two. */
   private readonly orders = new Map<string, number[]>();
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof InfiniteSampler.options>) { super(); }
+  constructor(@inject(OPTIONS) private readonly opts: Output<typeof InfiniteSampler.options>) {
+    super();
+  }
 
   override indexAt(position: number, length: number, rng: Rng): number {
-    const epoch = Math.floor(position / length), place = position % length;
+    const epoch = Math.floor(position / length),
+      place = position % length;
     return this.opts.shuffle ? this.order(epoch, length, rng)[place] : place;
   }
 
@@ -33,4 +39,8 @@ export class InfiniteSampler extends Sampler {
   }
 }
 
-declare module '../registry/kinds.js' { interface SamplerMap { InfiniteSampler: typeof InfiniteSampler } }
+declare module '../registry/kinds.js' {
+  interface SamplerMap {
+    InfiniteSampler: typeof InfiniteSampler;
+  }
+}

@@ -8,13 +8,29 @@ import type { Build } from '../registry/tokens.js';
 /** Schema of `train_dataloader`. */
 export const dataLoaderOptions = {
   description: 'Batches of training samples.',
-  type: 'object', additionalProperties: false, required: ['dataset'],
+  type: 'object',
+  additionalProperties: false,
+  required: ['dataset'],
   properties: {
     batch_size: { type: 'integer', minimum: 1, default: 1, description: 'samples per iteration' },
-    num_workers: { type: 'integer', minimum: 0, default: 1, description: 'batches to prepare in the background, ahead of the one in use' },
-    drop_last: { type: 'boolean', default: false, description: 'count only full batches as the length of a round; batches are always full' },
+    num_workers: {
+      type: 'integer',
+      minimum: 0,
+      default: 1,
+      description: 'batches to prepare in the background, ahead of the one in use',
+    },
+    drop_last: {
+      type: 'boolean',
+      default: false,
+      description: 'count only full batches as the length of a round; batches are always full',
+    },
     dataset: { type: 'object', component: 'DATASETS', description: 'where samples come from' },
-    sampler: { type: 'object', component: 'SAMPLERS', default: { type: 'InfiniteSampler' }, description: 'in which order' },
+    sampler: {
+      type: 'object',
+      component: 'SAMPLERS',
+      default: { type: 'InfiniteSampler' },
+      description: 'in which order',
+    },
   },
 } as const satisfies OptionsSchema;
 
@@ -31,8 +47,12 @@ export class DataLoader {
   private readonly ahead = new Map<number, Promise<Sample[]>>();
   private closed = false;
 
-  constructor(private readonly options: Pick<Output<typeof dataLoaderOptions>, 'batch_size' | 'num_workers' | 'drop_last'>,
-              readonly dataset: Dataset, private readonly sampler: Sampler, private readonly rng: Rng) {}
+  constructor(
+    private readonly options: Pick<Output<typeof dataLoaderOptions>, 'batch_size' | 'num_workers' | 'drop_last'>,
+    readonly dataset: Dataset,
+    private readonly sampler: Sampler,
+    private readonly rng: Rng,
+  ) {}
 
   /** Batches in one round through the dataset, at least 1. */
   get length(): number {
@@ -40,7 +60,9 @@ export class DataLoader {
     return Math.max(1, this.options.drop_last ? Math.floor(rounds) : Math.ceil(rounds));
   }
 
-  get batchSize(): number { return this.options.batch_size; }
+  get batchSize(): number {
+    return this.options.batch_size;
+  }
 
   /** @param iteration 0-based  @returns batch_size samples, all pictures of one shape */
   batch(iteration: number): Promise<Sample[]> {
@@ -49,7 +71,11 @@ export class DataLoader {
     for (const known of this.ahead.keys()) {
       if (known <= iteration || known > last) this.ahead.delete(known); // used, or left behind by a jump
     }
-    if (!this.closed) void wanted.then(() => this.prefetch(iteration + 1, last), () => undefined);
+    if (!this.closed)
+      void wanted.then(
+        () => this.prefetch(iteration + 1, last),
+        () => undefined,
+      );
     return wanted;
   }
 
@@ -70,10 +96,12 @@ export class DataLoader {
 
   private async load(iteration: number): Promise<Sample[]> {
     const { batch_size } = this.options;
-    const samples = await Promise.all(Array.from({ length: batch_size }, (_, j) => {
-      const index = this.sampler.indexAt(iteration * batch_size + j, this.dataset.length, this.rng);
-      return this.dataset.get(index, this.rng.stream('data', iteration, j));
-    }));
+    const samples = await Promise.all(
+      Array.from({ length: batch_size }, (_, j) => {
+        const index = this.sampler.indexAt(iteration * batch_size + j, this.dataset.length, this.rng);
+        return this.dataset.get(index, this.rng.stream('data', iteration, j));
+      }),
+    );
     checkShapes(samples);
     return samples;
   }
@@ -81,8 +109,12 @@ export class DataLoader {
 
 /** Pictures are stacked into one tensor, so they need one shape. */
 function checkShapes(samples: readonly Sample[]): void {
-  const shapes = new Set(samples.flatMap(({ img, prior }) => [img, ...(prior ? [prior.img] : [])].map(({ shape }) => shape.join('x'))));
+  const shapes = new Set(
+    samples.flatMap(({ img, prior }) => [img, ...(prior ? [prior.img] : [])].map(({ shape }) => shape.join('x'))),
+  );
   if (shapes.size > 1) {
-    throw new UserError(`train_dataloader.dataset.pipeline: pictures of different shapes in one batch (${[...shapes].join(', ')}); add CenterCrop or RandomCrop`);
+    throw new UserError(
+      `train_dataloader.dataset.pipeline: pictures of different shapes in one batch (${[...shapes].join(', ')}); add CenterCrop or RandomCrop`,
+    );
   }
 }

@@ -8,7 +8,8 @@ export const pipelineOption = {
   type: 'array',
   items: { type: 'object', component: 'TRANSFORMS' },
   minItems: 1,
-  description: 'transforms from a picture to float32 [3, H, W]: Resize, RandomCrop, ..., ToTensor, Normalize, PackInputs',
+  description:
+    'transforms from a picture to float32 [3, H, W]: Resize, RandomCrop, ..., ToTensor, Normalize, PackInputs',
 } as const;
 
 export function buildPipeline(steps: readonly object[], build: Build): Pipeline {

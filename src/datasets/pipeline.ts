@@ -17,7 +17,10 @@ export interface Source {
 }
 
 /** A sample that `done` leading steps have been applied to. */
-interface Started { readonly sample: TransformSample; readonly done: number }
+interface Started {
+  readonly sample: TransformSample;
+  readonly done: number;
+}
 
 export class Pipeline {
   /** True when some step draws from the stream. */
@@ -65,7 +68,9 @@ export class Pipeline {
 
 function packed({ img, text }: TransformSample): Captioned {
   if (img.dtype !== 'float32' || img.shape.length !== 3 || img.shape[0] !== 3) {
-    throw new UserError(`pipeline: ends with ${img.dtype} [${img.shape}] instead of float32 [3, H, W]; end it with ToTensor, Normalize, PackInputs`);
+    throw new UserError(
+      `pipeline: ends with ${img.dtype} [${img.shape}] instead of float32 [3, H, W]; end it with ToTensor, Normalize, PackInputs`,
+    );
   }
   return { img, text };
 }

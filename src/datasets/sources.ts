@@ -17,9 +17,12 @@ export async function folderSources(folder: string): Promise<Source[]> {
   const pictures = names.filter((name) => isImageName(name.split('/').at(-1)!));
   const here = pictures.filter((name) => !name.includes('/'));
   const chosen = here.length > 0 ? here : pictures;
-  const sources = chosen.length > 0 ? chosen.map((name) => fileSource(join(folder, name))) : await parquetSources(folder, names);
+  const sources =
+    chosen.length > 0 ? chosen.map((name) => fileSource(join(folder, name))) : await parquetSources(folder, names);
   if (sources.length === 0) {
-    throw new UserError(`${folder}: no pictures in it (${names.length} other files); put .png, .jpg, .jpeg, .webp or .parquet files there`);
+    throw new UserError(
+      `${folder}: no pictures in it (${names.length} other files); put .png, .jpg, .jpeg, .webp or .parquet files there`,
+    );
   }
   return sources;
 }
@@ -30,9 +33,15 @@ export const fileSource = (path: string): Source => ({ name: path, load: () => r
 async function listFiles(folder: string): Promise<string[]> {
   try {
     const names = await readdir(folder, { recursive: true });
-    return names.map((name) => name.replaceAll('\\', '/')).filter((name) => !/(^|\/)\./.test(name)).sort();
+    return names
+      .map((name) => name.replaceAll('\\', '/'))
+      .filter((name) => !/(^|\/)\./.test(name))
+      .sort();
   } catch (error) {
-    throw new UserError(`${folder}: cannot be opened as a folder (${(error as NodeJS.ErrnoException).code}); is the path right?`, { cause: error });
+    throw new UserError(
+      `${folder}: cannot be opened as a folder (${(error as NodeJS.ErrnoException).code}); is the path right?`,
+      { cause: error },
+    );
   }
 }
 
@@ -47,7 +56,9 @@ async function readParquet(path: string): Promise<Source[]> {
   return rows.map(({ image }, row) => {
     const bytes = (image as { bytes?: unknown } | null)?.bytes;
     if (!(bytes instanceof Uint8Array)) {
-      throw new UserError(`${path} row ${row}: the image column has no bytes; download the dataset with its images embedded`);
+      throw new UserError(
+        `${path} row ${row}: the image column has no bytes; download the dataset with its images embedded`,
+      );
     }
     const name = `${path} row ${row}`;
     return { name, load: () => decodeImage(bytes, name) };
@@ -64,11 +75,16 @@ async function parquetImageRows(path: string): Promise<Record<string, unknown>[]
     }
     // utf8: false keeps binary columns binary; strings are marked as such in the file and stay strings.
     return await parquetReadObjects({
-      file, metadata, columns: ['image'], utf8: false,
+      file,
+      metadata,
+      columns: ['image'],
+      utf8: false,
       compressors: { GZIP: (input) => gunzipSync(input), BROTLI: (input) => brotliDecompressSync(input) },
     });
   } catch (error) {
     if (error instanceof UserError) throw error;
-    throw new UserError(`${path}: not a readable parquet file (${(error as Error).message}); download it again`, { cause: error });
+    throw new UserError(`${path}: not a readable parquet file (${(error as Error).message}); download it again`, {
+      cause: error,
+    });
   }
 }

@@ -12,14 +12,33 @@ import { renderToyland } from './toyland/render.js';
 @DATASETS.register()
 export class ToylandDataset extends Dataset {
   static readonly options = {
-    description: 'Drawings with captions, made as they are needed: twelve subjects in eight colours and ten settings, with patterns, hats and bows.',
-    type: 'object', additionalProperties: false, required: ['pipeline'],
+    description:
+      'Drawings with captions, made as they are needed: twelve subjects in eight colours and ten settings, with patterns, hats and bows.',
+    type: 'object',
+    additionalProperties: false,
+    required: ['pipeline'],
     properties: {
       num_images: { type: 'integer', minimum: 1, default: 12_000, description: 'pictures in one round' },
       seed: { type: 'integer', minimum: 0, default: 0, description: 'equal seeds give equal pictures' },
-      split: { type: 'string', enum: ['train', 'held_out', 'all'], default: 'train', description: 'train lacks one setting of each pair of subject and colour, held_out has only those' },
-      captions: { type: 'string', enum: ['varied', 'full'], default: 'varied', description: 'varied: some leave something out, as people do; full: all that can be seen but the size' },
-      instance: { type: ['string', 'null'], enum: [...INSTANCES, null], default: null, description: 'draw this subject of the DreamBooth pictures, in the settings that they do not show, one after the other: what a model that learned it should draw' },
+      split: {
+        type: 'string',
+        enum: ['train', 'held_out', 'all'],
+        default: 'train',
+        description: 'train lacks one setting of each pair of subject and colour, held_out has only those',
+      },
+      captions: {
+        type: 'string',
+        enum: ['varied', 'full'],
+        default: 'varied',
+        description: 'varied: some leave something out, as people do; full: all that can be seen but the size',
+      },
+      instance: {
+        type: ['string', 'null'],
+        enum: [...INSTANCES, null],
+        default: null,
+        description:
+          'draw this subject of the DreamBooth pictures, in the settings that they do not show, one after the other: what a model that learned it should draw',
+      },
       size: { type: 'integer', minimum: 8, default: 64, description: 'pixels of either side' },
       pipeline: pipelineOption,
     },
@@ -29,14 +48,19 @@ export class ToylandDataset extends Dataset {
   private readonly pipeline: Pipeline;
   private readonly rng: Rng;
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof ToylandDataset.options>, @inject(BUILD) build: Build) {
+  constructor(
+    @inject(OPTIONS) private readonly opts: Output<typeof ToylandDataset.options>,
+    @inject(BUILD) build: Build,
+  ) {
     super();
     this.pipeline = buildPipeline(opts.pipeline, build);
     this.augmented = this.pipeline.random;
     this.rng = new Rng(opts.seed);
   }
 
-  override get length(): number { return this.opts.num_images; }
+  override get length(): number {
+    return this.opts.num_images;
+  }
 
   override async prepare({ logger }: DatasetServices): Promise<void> {
     await this.get(0, new Rng(0).stream('check'));
@@ -46,14 +70,26 @@ export class ToylandDataset extends Dataset {
   override get(index: number, stream: RandomStream): Promise<Sample> {
     const { seed, split, size, captions, instance } = this.opts;
     if (instance !== null) {
-      const setting = NEW_SETTINGS[index % NEW_SETTINGS.length], drawn = () => renderInstance(instance, setting, this.rng.stream(`toyland ${instance} new`, index), size);
-      return this.pipeline.run({ name: `toyland ${seed} ${instance} ${size} ${index}`, load: drawn }, `a photo of sks ${classOf(instance)} ${setting}`, stream);
+      const setting = NEW_SETTINGS[index % NEW_SETTINGS.length],
+        drawn = () => renderInstance(instance, setting, this.rng.stream(`toyland ${instance} new`, index), size);
+      return this.pipeline.run(
+        { name: `toyland ${seed} ${instance} ${size} ${index}`, load: drawn },
+        `a photo of sks ${classOf(instance)} ${setting}`,
+        stream,
+      );
     }
     const scene = sceneAt(this.rng, index, split);
-    const text = captions === 'full' ? fullCaption({ ...scene, size: '' }) : captionOf(scene, this.rng.stream('toyland caption', index));
+    const text =
+      captions === 'full'
+        ? fullCaption({ ...scene, size: '' })
+        : captionOf(scene, this.rng.stream('toyland caption', index));
     const load = () => renderToyland(scene, this.rng.stream('toyland picture', index), size);
     return this.pipeline.run({ name: `toyland ${seed} ${split} ${size} ${index}`, load }, text, stream);
   }
 }
 
-declare module '../registry/kinds.js' { interface DatasetMap { ToylandDataset: typeof ToylandDataset } }
+declare module '../registry/kinds.js' {
+  interface DatasetMap {
+    ToylandDataset: typeof ToylandDataset;
+  }
+}

@@ -14,7 +14,10 @@ import type { LossScaleSetting } from './loss-scale.js';
 import type { RunParts } from './runner.js';
 import type { WorkDir } from './work-dir.js';
 
-interface Component { readonly type: string; readonly [option: string]: unknown }
+interface Component {
+  readonly type: string;
+  readonly [option: string]: unknown;
+}
 
 /** The part of a config that a run is built from; names as in mmengine. */
 export interface RunConfig {
@@ -64,10 +67,13 @@ export function buildRun(config: RunConfig, { build, ...services }: RunServices)
     schedules: [config.param_scheduler ?? []].flat().map((schedule) => build(LR_SCHEDULES, schedule)),
     loader: new DataLoader(
       { batch_size: loader.batch_size, num_workers: loader.num_workers ?? 1, drop_last: loader.drop_last ?? false },
-      build(DATASETS, loader.dataset), sampler, services.rng,
+      build(DATASETS, loader.dataset),
+      sampler,
+      services.rng,
     ),
     hooks: hooks.filter((hook) => hook !== null).map((hook) => build(HOOKS, hook)),
     maxIters: config.train_cfg.max_iters,
-    otherModel: (idOrPath) => (idOrPath === config.model['model'] ? undefined : build(MODELS, { type: config.model.type, model: idOrPath })),
+    otherModel: (idOrPath) =>
+      idOrPath === config.model['model'] ? undefined : build(MODELS, { type: config.model.type, model: idOrPath }),
   };
 }

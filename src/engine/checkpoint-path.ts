@@ -8,7 +8,10 @@ import { lastCheckpoint } from './checkpoint.js';
 /** A checkpoint or adapter; of a work dir, its last checkpoint. @throws UserError when there is nothing at that path */
 export async function checkpointPath(path: string): Promise<string> {
   const found = (await lastCheckpoint(path)) ?? resolve(path);
-  if (!existsSync(found)) throw new UserError(`${path}: no such checkpoint or adapter; give a folder such as work_dirs/my_run/step999, or a .safetensors file`);
+  if (!existsSync(found))
+    throw new UserError(
+      `${path}: no such checkpoint or adapter; give a folder such as work_dirs/my_run/step999, or a .safetensors file`,
+    );
   return found;
 }
 

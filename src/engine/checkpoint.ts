@@ -41,14 +41,24 @@ export interface CheckpointParts {
 }
 
 /** @returns the folder, which now holds a complete checkpoint and is the one to resume from */
-export async function saveCheckpoint({ workDir, states, stateNames, record, addFiles }: CheckpointParts): Promise<string> {
-  const folder = workDir.step(record.iteration), name = basename(folder);
-  const aside = workDir.file(TMP + name), old = workDir.file(OLD + name);
+export async function saveCheckpoint({
+  workDir,
+  states,
+  stateNames,
+  record,
+  addFiles,
+}: CheckpointParts): Promise<string> {
+  const folder = workDir.step(record.iteration),
+    name = basename(folder);
+  const aside = workDir.file(TMP + name),
+    old = workDir.file(OLD + name);
   try {
     await rm(aside, { recursive: true, force: true });
     await mkdir(aside);
     const specs = await Promise.all(stateNames.map(async (name) => ({ name, ...(await states.type(name)) })));
-    await writeSafetensorsStream(join(aside, STATE_FILE), specs, ({ name }) => states.read(name), { format: 'diffengine' });
+    await writeSafetensorsStream(join(aside, STATE_FILE), specs, ({ name }) => states.read(name), {
+      format: 'diffengine',
+    });
     await writeFile(join(aside, RECORD_FILE), `${JSON.stringify(record, null, 2)}\n`);
     await addFiles(aside);
     await syncTree(aside);
@@ -79,7 +89,10 @@ export async function forgetLast(workDir: WorkDir): Promise<void> {
 /** Iterations of the checkpoints in a work dir, ascending. */
 export async function checkpointsIn(workDir: string): Promise<number[]> {
   const names = await readdir(workDir).catch(() => []);
-  return names.flatMap((n) => /^step(\d+)$/.exec(n)?.[1] ?? []).map(Number).sort((a, b) => a - b);
+  return names
+    .flatMap((n) => /^step(\d+)$/.exec(n)?.[1] ?? [])
+    .map(Number)
+    .sort((a, b) => a - b);
 }
 
 /**
@@ -116,18 +129,27 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
   const folder = (await lastCheckpoint(path)) ?? resolve(path);
   const fail = async (error: unknown): Promise<never> => {
     const why = error instanceof Error ? error.message : String(error);
-    throw new UserError(`${folder}: cannot resume from this checkpoint (${why}); ${await advice(folder)}`, { cause: error });
+    throw new UserError(`${folder}: cannot resume from this checkpoint (${why}); ${await advice(folder)}`, {
+      cause: error,
+    });
   };
   const record = await readRecord(folder).catch(fail);
   const restore = async (states: StateStore, names: readonly string[]): Promise<void> => {
     const file = await openSafetensors(join(folder, STATE_FILE)).catch(fail);
-    const missing = names.filter((n) => !file.entries.has(n)), extra = [...file.entries.keys()].filter((n) => !names.includes(n));
+    const missing = names.filter((n) => !file.entries.has(n)),
+      extra = [...file.entries.keys()].filter((n) => !names.includes(n));
     if (missing.length + extra.length > 0) {
-      await fail(`it holds ${[...file.entries.keys()].join(', ')} but this run needs ${names.join(', ')}: another optimizer, accumulation or EMA setting`);
+      await fail(
+        `it holds ${[...file.entries.keys()].join(', ')} but this run needs ${names.join(', ')}: another optimizer, accumulation or EMA setting`,
+      );
     }
     for (const name of names) {
-      const { shape } = await states.type(name), stored = file.entries.get(name)?.shape;
-      if (String(stored) !== String(shape)) await fail(`its "${name}" is [${stored}] but this run needs [${shape}]: other parameters were trained, or another version of diffengine wrote it`);
+      const { shape } = await states.type(name),
+        stored = file.entries.get(name)?.shape;
+      if (String(stored) !== String(shape))
+        await fail(
+          `its "${name}" is [${stored}] but this run needs [${shape}]: other parameters were trained, or another version of diffengine wrote it`,
+        );
     }
     for (const name of names) await states.write(name, await file.read(name).catch(fail), true);
   };
@@ -135,8 +157,12 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
 }
 
 async function readRecord(folder: string): Promise<RunRecord> {
-  await stat(folder).catch(() => { throw new Error('no such folder'); });
-  const text = await readFile(join(folder, RECORD_FILE), 'utf8').catch(() => { throw new Error(`no ${RECORD_FILE} in it`); });
+  await stat(folder).catch(() => {
+    throw new Error('no such folder');
+  });
+  const text = await readFile(join(folder, RECORD_FILE), 'utf8').catch(() => {
+    throw new Error(`no ${RECORD_FILE} in it`);
+  });
   try {
     const record = JSON.parse(text) as RunRecord;
     if (!Number.isSafeInteger(record.iteration)) throw new Error('no iteration');
@@ -148,7 +174,8 @@ async function readRecord(folder: string): Promise<RunRecord> {
 
 /** What the user can do instead. */
 async function advice(folder: string): Promise<string> {
-  const home = dirname(folder), broken = Number(/^step(\d+)$/.exec(basename(folder))?.[1] ?? Infinity);
+  const home = dirname(folder),
+    broken = Number(/^step(\d+)$/.exec(basename(folder))?.[1] ?? Infinity);
   const others = (await checkpointsIn(home)).filter((step) => step !== broken);
   const best = others.filter((step) => step < broken).at(-1) ?? others.at(-1);
   return best === undefined ? `there is no other checkpoint in ${home}` : `try --resume ${join(home, `step${best}`)}`;
@@ -156,13 +183,20 @@ async function advice(folder: string): Promise<string> {
 
 /** A hash that does not depend on the order of keys. */
 export function configHash(config: unknown): string {
-  return createHash('sha256').update(JSON.stringify(sorted(config)) ?? '').digest('hex').slice(0, 16);
+  return createHash('sha256')
+    .update(JSON.stringify(sorted(config)) ?? '')
+    .digest('hex')
+    .slice(0, 16);
 }
 
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([k, v]) => [k, sorted(v)]));
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([k, v]) => [k, sorted(v)]),
+  );
 }
 
 /** Forces a folder with all its files to disk. */

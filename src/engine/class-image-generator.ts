@@ -18,15 +18,25 @@ export function classImageGenerator({ model: own, otherModel, backend, signal }:
     const second = id === undefined ? undefined : otherModel(id);
     const model = second ? await ready(second, backend) : own;
     let index = 0;
-    const pictures = model.sample({ prompts: seeds.map(() => prompt), seeds, steps, guidance_scale: guidance, ...size, weights: 'base', signal });
+    const pictures = model.sample({
+      prompts: seeds.map(() => prompt),
+      seeds,
+      steps,
+      guidance_scale: guidance,
+      ...size,
+      weights: 'base',
+      signal,
+    });
     for await (const picture of pictures) await onImage(index++, asImage(picture));
     if (second) await model.executor.dispose();
   };
 }
 
 /** For `DatasetServices.modelFingerprint`: which weights make the class pictures. */
-export const classImageFingerprint = ({ model, otherModel }: Pick<Makers, 'model' | 'otherModel'>) => (id: string | undefined): string =>
-  id === undefined || otherModel(id) === undefined ? model.fingerprint : `other model ${id}`;
+export const classImageFingerprint =
+  ({ model, otherModel }: Pick<Makers, 'model' | 'otherModel'>) =>
+  (id: string | undefined): string =>
+    id === undefined || otherModel(id) === undefined ? model.fingerprint : `other model ${id}`;
 
 /** Nothing of it is trained, so it has no parameters to bind. */
 async function ready(model: Model, backend: Backend): Promise<Model> {

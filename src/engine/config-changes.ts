@@ -5,12 +5,21 @@ type Plain = Readonly<Record<string, unknown>>;
 /** Hooks that look on, or write files: their options cannot change what is learnt. */
 const OBSERVERS = new Set(['CheckpointHook', 'PeftSaveHook', 'VisualizationHook', 'LoggerHook', 'ReportHook']);
 /** Places and names; the checkpoint's base model is compared by fingerprint instead. */
-const HARMLESS = [/^work_dir$/, /^log_level$/, /^custom_imports\b/, /^model\.model$/, /^train_dataloader\.num_workers$/, /\.class_image\.model$/];
+const HARMLESS = [
+  /^work_dir$/,
+  /^log_level$/,
+  /^custom_imports\b/,
+  /^model\.model$/,
+  /^train_dataloader\.num_workers$/,
+  /\.class_image\.model$/,
+];
 
 /** @returns one line per option that changes the numbers, `path: old -> new`, sorted */
 export function changedOptions(before: Plain, after: Plain): string[] {
-  const old = leaves(before), now = leaves(after);
-  return [...new Set([...old.keys(), ...now.keys()])].sort()
+  const old = leaves(before),
+    now = leaves(after);
+  return [...new Set([...old.keys(), ...now.keys()])]
+    .sort()
     .filter((path) => old.get(path) !== now.get(path) && !HARMLESS.some((pattern) => pattern.test(path)))
     .filter((path) => path !== 'train_cfg.max_iters' || dependsOnLength(after))
     .map((path) => `${path}: ${old.get(path) ?? 'not set'} -> ${now.get(path) ?? 'not set'}`);
@@ -28,6 +37,7 @@ function leaves(value: unknown, path = '', out = new Map<string, string>()): Map
     return out;
   }
   const isObserver = /^(default|custom)_hooks\.[^.]+$/.test(path) && OBSERVERS.has(String((value as Plain)['type']));
-  if (!isObserver) for (const [key, inner] of Object.entries(value)) leaves(inner, path === '' ? key : `${path}.${key}`, out);
+  if (!isObserver)
+    for (const [key, inner] of Object.entries(value)) leaves(inner, path === '' ? key : `${path}.${key}`, out);
   return out;
 }

@@ -6,7 +6,17 @@ import type { RunState } from './run-state.js';
 import type { SampleRequest, WeightSet } from '../sampling/sample-request.js';
 
 /** mmengine's named priorities: a lower number runs earlier at each point. */
-export const PRIORITY = { HIGHEST: 0, VERY_HIGH: 10, HIGH: 30, ABOVE_NORMAL: 40, NORMAL: 50, BELOW_NORMAL: 60, LOW: 70, VERY_LOW: 90, LOWEST: 100 } as const;
+export const PRIORITY = {
+  HIGHEST: 0,
+  VERY_HIGH: 10,
+  HIGH: 30,
+  ABOVE_NORMAL: 40,
+  NORMAL: 50,
+  BELOW_NORMAL: 60,
+  LOW: 70,
+  VERY_LOW: 90,
+  LOWEST: 100,
+} as const;
 export type Priority = keyof typeof PRIORITY;
 
 /** A run that is only planned; what hooks tell it is counted, nothing is computed. */

@@ -18,10 +18,14 @@ export class Interrupt {
   }
 
   /** Aborted by the first signal. */
-  get signal(): AbortSignal { return this.controller.signal; }
+  get signal(): AbortSignal {
+    return this.controller.signal;
+  }
 
   /** What the process should exit with; 0 when nobody interrupted it. */
-  get exitCode(): number { return this.received ? EXIT_CODES[this.received] : 0; }
+  get exitCode(): number {
+    return this.received ? EXIT_CODES[this.received] : 0;
+  }
 
   /** Leaves signals to their default effect again. */
   dispose(): void {

@@ -10,7 +10,9 @@ import { floats, float32 } from '../tensor/host.js';
 /** 'dynamic', or a factor that stays. */
 export type LossScaleSetting = 'dynamic' | number;
 
-const INITIAL = 2 ** 16, GROWTH = 2, BACKOFF = 0.5;
+const INITIAL = 2 ** 16,
+  GROWTH = 2,
+  BACKOFF = 0.5;
 /** Updates in a row with finite gradients after which the scale grows. */
 const GROWTH_INTERVAL = 2000;
 /** Below, it is not the scale that makes gradients infinite. */
@@ -39,12 +41,20 @@ export class LossScale {
    */
   async settle(states: StateStore, finite: boolean, iteration: number): Promise<void> {
     if (this.setting !== 'dynamic') {
-      if (!finite) throw new UserError(`iteration ${iteration}: gradients are not numbers with optim_wrapper.loss_scale ${this.setting}; take a smaller one, or 'dynamic'`);
+      if (!finite)
+        throw new UserError(
+          `iteration ${iteration}: gradients are not numbers with optim_wrapper.loss_scale ${this.setting}; take a smaller one, or 'dynamic'`,
+        );
       return;
     }
-    const [scale, before, skipped] = await this.read(states), good = finite ? before + 1 : 0;
-    const grows = good === GROWTH_INTERVAL, next = !finite ? scale * BACKOFF : grows ? scale * GROWTH : scale;
-    if (next < LEAST) throw new UserError(`iteration ${iteration}: gradients are not numbers at any loss scale down to ${scale}; try a lower optim_wrapper.optimizer.lr, optim_wrapper.clip_grad, or optim_wrapper.type: 'OptimWrapper', which computes with 32 bits`);
+    const [scale, before, skipped] = await this.read(states),
+      good = finite ? before + 1 : 0;
+    const grows = good === GROWTH_INTERVAL,
+      next = !finite ? scale * BACKOFF : grows ? scale * GROWTH : scale;
+    if (next < LEAST)
+      throw new UserError(
+        `iteration ${iteration}: gradients are not numbers at any loss scale down to ${scale}; try a lower optim_wrapper.optimizer.lr, optim_wrapper.clip_grad, or optim_wrapper.type: 'OptimWrapper', which computes with 32 bits`,
+      );
     await this.write(states, next, grows ? 0 : good, finite ? skipped : skipped + 1);
   }
 

@@ -14,9 +14,17 @@ const PACK_LIMIT = 2 ** 20;
 const PACK_UNIT = 2 ** 16;
 const padded = (size: number): number => (size > 2 * PACK_UNIT ? Math.ceil(size / PACK_UNIT) * PACK_UNIT : size);
 
-interface Entry { readonly name: string; readonly shape: Shape; readonly offset: number }
+interface Entry {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly offset: number;
+}
 /** `size`: elements of its state, at least those of its entries. */
-export interface Bucket { readonly id: string; readonly size: number; readonly entries: readonly Entry[] }
+export interface Bucket {
+  readonly id: string;
+  readonly size: number;
+  readonly entries: readonly Entry[];
+}
 
 /** The states that hold a set of weights. Programs on 'base' weights have no parameters to bind. */
 export const purposeOf = (weights: string): string => (weights === 'ema' ? 'ema' : 'params');
@@ -26,7 +34,8 @@ export class Parameters {
   private readonly where = new Map<string, { bucket: Bucket; entry: Entry }>();
 
   constructor(readonly shapes: ReadonlyMap<string, Shape>) {
-    const small: Entry[] = [], large: Bucket[] = [];
+    const small: Entry[] = [],
+      large: Bucket[] = [];
     let offset = 0;
     for (const [name, shape] of shapes) {
       const size = sizeOf(shape);
@@ -37,7 +46,8 @@ export class Parameters {
       }
     }
     this.buckets = small.length > 0 ? [{ id: 'packed', size: padded(offset), entries: small }, ...large] : large;
-    for (const bucket of this.buckets) for (const entry of bucket.entries) this.where.set(entry.name, { bucket, entry });
+    for (const bucket of this.buckets)
+      for (const entry of bucket.entries) this.where.set(entry.name, { bucket, entry });
   }
 
   /** Number of trainable values. */
@@ -58,14 +68,18 @@ export class Parameters {
       const found = this.where.get(leafName(leaf));
       if (!found) throw new Error(`parameters: "${leafName(leaf)}" is not a trainable parameter of this run`);
       const flat = leaves.get(found.bucket) as Tensor;
-      return reshape(narrow(flat, 0, found.entry.offset, found.entry.offset + sizeOf(found.entry.shape)), found.entry.shape);
+      return reshape(
+        narrow(flat, 0, found.entry.offset, found.entry.offset + sizeOf(found.entry.shape)),
+        found.entry.shape,
+      );
     });
   }
 
   /** One flat vector per bucket from a tensor per parameter. */
   packSymbolic(of: (name: string) => Tensor): Tensor[] {
     return this.buckets.map((b) => {
-      const values = b.entries.map((e) => reshape(of(e.name), [sizeOf(e.shape)])), rest = b.size - values.reduce((n, v) => n + v.shape[0], 0);
+      const values = b.entries.map((e) => reshape(of(e.name), [sizeOf(e.shape)])),
+        rest = b.size - values.reduce((n, v) => n + v.shape[0], 0);
       return concat(rest > 0 ? [...values, fill(0, [rest])] : values, 0);
     });
   }
@@ -79,19 +93,22 @@ export class Parameters {
   }
 
   async fill(states: StateStore, purpose: string, value: number): Promise<void> {
-    for (const b of this.buckets) await states.write(this.stateName(purpose, b), float32(new Float32Array(b.size).fill(value), [b.size]), true);
+    for (const b of this.buckets)
+      await states.write(this.stateName(purpose, b), float32(new Float32Array(b.size).fill(value), [b.size]), true);
   }
 
   /** The states of one purpose as those of another. */
   async copy(states: StateStore, from: string, to: string): Promise<void> {
-    for (const b of this.buckets) await states.write(this.stateName(to, b), await states.read(this.stateName(from, b)), true);
+    for (const b of this.buckets)
+      await states.write(this.stateName(to, b), await states.read(this.stateName(from, b)), true);
   }
 
   async read(states: StateStore, purpose: string): Promise<Record<string, HostTensor>> {
     const out: Record<string, HostTensor> = {};
     for (const bucket of this.buckets) {
       const flat = floats(await states.read(this.stateName(purpose, bucket)));
-      for (const { name, shape, offset } of bucket.entries) out[name] = float32(flat.length === sizeOf(shape) ? flat : flat.slice(offset, offset + sizeOf(shape)), shape);
+      for (const { name, shape, offset } of bucket.entries)
+        out[name] = float32(flat.length === sizeOf(shape) ? flat : flat.slice(offset, offset + sizeOf(shape)), shape);
     }
     return out;
   }

@@ -28,14 +28,16 @@ export class Phases {
 
   /** "12.3 s: steps 10.1 s, compile 1.5 s", the longest first, without what is under a hundredth of the whole. */
   toString(): string {
-    const total = [...this.spent.values()].reduce((a, b) => a + b, 0), text = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+    const total = [...this.spent.values()].reduce((a, b) => a + b, 0),
+      text = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
     const shown = [...this.spent].filter(([, ms]) => ms >= total / 100).sort(([, a], [, b]) => b - a);
     return `${text(total)}: ${shown.map(([phase, ms]) => `${phase} ${text(ms)}`).join(', ')}`;
   }
 
   /** Gives the time since the last look to the innermost phase. */
   private settle(): void {
-    const now = this.now(), inner = this.open.at(-1);
+    const now = this.now(),
+      inner = this.open.at(-1);
     if (inner !== undefined) this.spent.set(inner, (this.spent.get(inner) ?? 0) + now - this.since);
     this.since = now;
   }
@@ -44,7 +46,9 @@ export class Phases {
 /** A backend whose compilation is a phase, whoever asks for it. */
 export function timed(backend: Backend, phases: Phases): Backend {
   return {
-    get name() { return backend.name; }, // TfjsBackend's says more once it has been opened
+    get name() {
+      return backend.name;
+    }, // TfjsBackend's says more once it has been opened
     states: backend.states,
     compile: (program) => phases.measure('compile', () => backend.compile(program)),
     dispose: () => backend.dispose(),

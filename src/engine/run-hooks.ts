@@ -9,7 +9,10 @@ export class RunHooks {
   private readonly ordered: readonly Hook[];
 
   /** @param hooks those of equal priority keep this order @param phases gets the time of each, by its class */
-  constructor(hooks: readonly Hook[], private readonly phases = new Phases()) {
+  constructor(
+    hooks: readonly Hook[],
+    private readonly phases = new Phases(),
+  ) {
     this.ordered = [...hooks].sort((a, b) => PRIORITY[a.priority] - PRIORITY[b.priority]);
   }
 
@@ -28,7 +31,8 @@ export class RunHooks {
   /** Every hook gets its turn to clean up, even when another fails; the first failure is thrown at the end. */
   async afterRun(run: RunState): Promise<void> {
     const failures: unknown[] = [];
-    for (const hook of this.ordered) await this.timed(hook, () => hook.afterRun(run)).catch((error: unknown) => failures.push(error));
+    for (const hook of this.ordered)
+      await this.timed(hook, () => hook.afterRun(run)).catch((error: unknown) => failures.push(error));
     if (failures.length > 0) throw failures[0];
   }
 

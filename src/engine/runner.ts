@@ -9,7 +9,16 @@ import type { Hook } from './hook.js';
 import type { Model } from '../models/model.js';
 import type { Rng } from '../base/rng.js';
 import type { Logger } from '../base/logger.js';
-import { checkpointsIn, configHash, forgetLast, lastCheckpoint, openCheckpoint, saveCheckpoint, type Checkpoint, type RunRecord } from './checkpoint.js';
+import {
+  checkpointsIn,
+  configHash,
+  forgetLast,
+  lastCheckpoint,
+  openCheckpoint,
+  saveCheckpoint,
+  type Checkpoint,
+  type RunRecord,
+} from './checkpoint.js';
 import { classImageFingerprint, classImageGenerator } from './class-image-generator.js';
 import { changedOptions } from './config-changes.js';
 import type { LossScaleSetting } from './loss-scale.js';
@@ -79,7 +88,9 @@ export class Runner {
     const { model, backend, log, maxIters } = this.parts;
     const checkpoint = await this.checkpointToResume(resume);
     if (checkpoint && checkpoint.record.iteration + 1 >= maxIters) {
-      log.info(`already trained to iteration ${checkpoint.record.iteration}, train_cfg.max_iters is ${maxIters}; nothing to do`);
+      log.info(
+        `already trained to iteration ${checkpoint.record.iteration}, train_cfg.max_iters is ${maxIters}; nothing to do`,
+      );
       return { iteration: checkpoint.record.iteration, checkpoint: checkpoint.folder };
     }
     await this.phases.measure('open', () => model.load());
@@ -101,7 +112,14 @@ export class Runner {
       if (checkpoint) await this.restore(run, checkpoint);
       else await this.startAfresh();
       this.banner(parameters);
-      await trainLoop(run, { ...this.parts, step, hooks: this.hooks, phases: this.phases, lr: (i) => this.lr(i), stopped: () => this.stopReason !== undefined });
+      await trainLoop(run, {
+        ...this.parts,
+        step,
+        hooks: this.hooks,
+        phases: this.phases,
+        lr: (i) => this.lr(i),
+        stopped: () => this.stopReason !== undefined,
+      });
       if (this.stopReason !== undefined) log.info(`stopped after iteration ${run.iter}: ${this.stopReason}`);
     } catch (error) {
       await cleanUp().catch((second: Error) => log.debug(`while cleaning up after an error: ${second.stack}`));
@@ -123,20 +141,28 @@ export class Runner {
   private checkBase({ folder, record }: Checkpoint): void {
     const { fingerprint } = this.parts.model;
     if (record.model_fingerprint === fingerprint) return;
-    throw new UserError(`${folder}: trained on another base model (${record.model_fingerprint}, this one is ${fingerprint}); set model.model as it was, or start a new run with another --work-dir`);
+    throw new UserError(
+      `${folder}: trained on another base model (${record.model_fingerprint}, this one is ${fingerprint}); set model.model as it was, or start a new run with another --work-dir`,
+    );
   }
 
   private async prepareDataset(): Promise<void> {
     const { model, loader, log, rng, signal, datasetServices, otherModel, backend } = this.parts;
     try {
       await loader.dataset.prepare?.({
-        ...datasetServices, logger: log, seed: rng.seed, modelFingerprint: classImageFingerprint({ model, otherModel }),
+        ...datasetServices,
+        logger: log,
+        seed: rng.seed,
+        modelFingerprint: classImageFingerprint({ model, otherModel }),
         generateClassImages: classImageGenerator({ model, otherModel, backend, signal }),
       });
     } catch (error) {
       if (!signal.aborted) throw error;
     }
-    if (signal.aborted) throw new Interrupted('stopped before the first iteration; the same command starts again, with what is in the cache');
+    if (signal.aborted)
+      throw new Interrupted(
+        'stopped before the first iteration; the same command starts again, with what is in the cache',
+      );
   }
 
   private async restore(run: RunState, { folder, record, restore }: Checkpoint): Promise<void> {
@@ -145,8 +171,14 @@ export class Runner {
     this.runId = record.run_id;
     run.iter = record.iteration + 1;
     this.saved = { iter: record.iteration, folder };
-    const changes = [...(record.seed === rng.seed ? [] : [`randomness.seed: ${record.seed} -> ${rng.seed}`]), ...changedOptions(record.config, config)];
-    if (changes.length > 0) log.warn(`the config changed since ${folder}, so this run will not equal an uninterrupted one:\n  ${changes.join('\n  ')}`);
+    const changes = [
+      ...(record.seed === rng.seed ? [] : [`randomness.seed: ${record.seed} -> ${rng.seed}`]),
+      ...changedOptions(record.config, config),
+    ];
+    if (changes.length > 0)
+      log.warn(
+        `the config changed since ${folder}, so this run will not equal an uninterrupted one:\n  ${changes.join('\n  ')}`,
+      );
     log.info(`resumed from ${folder}, next iteration ${run.iter}`);
     await this.hooks.call('afterLoadCheckpoint', run);
   }
@@ -154,16 +186,25 @@ export class Runner {
   private async startAfresh(): Promise<void> {
     const { workDir, log } = this.parts;
     const old = await checkpointsIn(workDir.path);
-    if (old.length > 0) log.warn(`${workDir.path} holds checkpoints of an earlier run (${old.map((i) => `step${i}`).join(', ')}); they stay until this run writes one of the same name`);
+    if (old.length > 0)
+      log.warn(
+        `${workDir.path} holds checkpoints of an earlier run (${old.map((i) => `step${i}`).join(', ')}); they stay until this run writes one of the same name`,
+      );
     await forgetLast(workDir);
   }
 
   private banner(parameters: Parameters): void {
     const { model, loader, backend, optimizer, accumulativeCounts, maxIters, rng, log, lossScale } = this.parts;
     const n = (value: number): string => value.toLocaleString('en-US');
-    log.info(`model      ${model.constructor.name}: ${n(model.counts.frozen)} frozen and ${n(parameters.count)} trainable parameters, on ${backend.name}`);
-    log.info(`data       ${loader.dataset.constructor.name}: ${n(loader.dataset.length)} samples, batches of ${loader.batchSize}${accumulativeCounts > 1 ? `, ${accumulativeCounts} per update` : ''}`);
-    log.info(`training   ${n(maxIters)} iterations with ${optimizer.constructor.name}, learning rate ${optimizer.lr}, seed ${rng.seed}${lossScale === undefined ? '' : `, products in float16, loss scale ${lossScale}`}`);
+    log.info(
+      `model      ${model.constructor.name}: ${n(model.counts.frozen)} frozen and ${n(parameters.count)} trainable parameters, on ${backend.name}`,
+    );
+    log.info(
+      `data       ${loader.dataset.constructor.name}: ${n(loader.dataset.length)} samples, batches of ${loader.batchSize}${accumulativeCounts > 1 ? `, ${accumulativeCounts} per update` : ''}`,
+    );
+    log.info(
+      `training   ${n(maxIters)} iterations with ${optimizer.constructor.name}, learning rate ${optimizer.lr}, seed ${rng.seed}${lossScale === undefined ? '' : `, products in float16, loss scale ${lossScale}`}`,
+    );
   }
 
   private lr(iteration: number): number {
@@ -173,15 +214,29 @@ export class Runner {
   private state(parameters: Parameters, stateNames: string[]): RunState {
     const { model, backend, loader, workDir, rng, config, maxIters, signal } = this.parts;
     const run: RunState = {
-      model, backend, parameters, dataset: loader.dataset, workDir, rng, config, maxIters, signal, stateNames,
+      model,
+      backend,
+      parameters,
+      dataset: loader.dataset,
+      workDir,
+      rng,
+      config,
+      maxIters,
+      signal,
+      stateNames,
       iter: 0,
       logs: {},
       weights: 'current',
-      values: async (weights = run.weights) => weights === 'base' ? model.initialValues(rng) : parameters.read(backend.states, purposeOf(weights)),
+      values: async (weights = run.weights) =>
+        weights === 'base' ? model.initialValues(rng) : parameters.read(backend.states, purposeOf(weights)),
       saveCheckpoint: () => this.save(run),
-      stop: (reason) => { this.stopReason ??= reason; },
+      stop: (reason) => {
+        this.stopReason ??= reason;
+      },
       every: (n) => n > 0 && (run.iter + 1) % n === 0,
-      get isLast() { return run.iter + 1 >= maxIters; },
+      get isLast() {
+        return run.iter + 1 >= maxIters;
+      },
     };
     return run;
   }
@@ -190,11 +245,20 @@ export class Runner {
     if (this.saved?.iter === run.iter) return this.saved.folder;
     const { workDir, backend, config, rng, model, accumulativeCounts } = this.parts;
     const record: RunRecord = {
-      iteration: run.iter, seed: rng.seed, accumulated: run.isLast ? 0 : (run.iter + 1) % accumulativeCounts,
-      model_fingerprint: model.fingerprint, run_id: this.runId, diffengine: packageVersion, config_hash: configHash(config), config,
+      iteration: run.iter,
+      seed: rng.seed,
+      accumulated: run.isLast ? 0 : (run.iter + 1) % accumulativeCounts,
+      model_fingerprint: model.fingerprint,
+      run_id: this.runId,
+      diffengine: packageVersion,
+      config_hash: configHash(config),
+      config,
     };
     const folder = await saveCheckpoint({
-      workDir, states: backend.states, stateNames: run.stateNames, record,
+      workDir,
+      states: backend.states,
+      stateNames: run.stateNames,
+      record,
       addFiles: (aside) => this.hooks.beforeSaveCheckpoint(run, aside),
     });
     this.saved = { iter: run.iter, folder };

@@ -29,7 +29,7 @@ export async function trainLoop(run: RunState, { loader, step, hooks, phases, lr
     await hooks.call('beforeTrainIter', run);
     const now = { iteration: run.iter, lr: lr(run.iter) };
     const feeds = await phases.measure('encode', () => run.model.feeds(samples, { iteration: run.iter, rng: run.rng }));
-    run.logs = { ...await phases.measure('steps', () => step.run(feeds, now)), lr: now.lr };
+    run.logs = { ...(await phases.measure('steps', () => step.run(feeds, now))), lr: now.lr };
     requireFinite(run);
     await hooks.call('afterTrainIter', run);
     if (run.isLast || stopped()) break;
@@ -46,7 +46,7 @@ function requireFinite(run: RunState): void {
     if (value === undefined || Number.isFinite(value)) continue;
     throw new UserError(
       `iteration ${run.iter}: ${name} is ${value} (learning rate ${run.logs['lr']}); nothing of this iteration was saved. ` +
-      'Try a lower optim_wrapper.optimizer.lr, a warm-up (param_scheduler: LinearLR) or optim_wrapper.clip_grad, and --resume from the last checkpoint',
+        'Try a lower optim_wrapper.optimizer.lr, a warm-up (param_scheduler: LinearLR) or optim_wrapper.clip_grad, and --resume from the last checkpoint',
     );
   }
 }
@@ -54,5 +54,7 @@ function requireFinite(run: RunState): void {
 async function interrupted(run: RunState): Promise<Interrupted> {
   const folder = await run.saveCheckpoint();
   const left = run.maxIters - run.iter - 1;
-  return new Interrupted(`stopped after iteration ${run.iter}, ${left} left; saved ${folder}. Add --resume to the same command to continue`);
+  return new Interrupted(
+    `stopped after iteration ${run.iter}, ${left} left; saved ${folder}. Add --resume to the same command to continue`,
+  );
 }

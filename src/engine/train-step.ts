@@ -45,7 +45,10 @@ export class TrainStep {
     this.lossScale = parts.lossScale === undefined ? undefined : new LossScale(parts.lossScale);
     this.apart = parts.accumulativeCounts > 1 || this.lossScale !== undefined;
     const purposes = ['params', ...parts.optimizer.slots, ...(this.apart ? ['grads'] : [])];
-    this.stateNames = [...purposes.flatMap((p) => parts.parameters.stateNames(p)), ...(this.lossScale ? [this.lossScale.stateName] : [])];
+    this.stateNames = [
+      ...purposes.flatMap((p) => parts.parameters.stateNames(p)),
+      ...(this.lossScale ? [this.lossScale.stateName] : []),
+    ];
   }
 
   /** Writes the start values and empty slots. */
@@ -64,8 +67,15 @@ export class TrainStep {
    * parameters were updated. They are not when a scaled gradient is no number: the scale is smaller then.
    */
   async run(feeds: Feeds, step: { iteration: number; lr: number }): Promise<Record<string, number>> {
-    const { accumulativeCounts: n, maxIters, optimizer, parameters, backend: { states } } = this.parts;
-    const scaled = await this.lossScale?.current(states), scale = scaled?.scale;
+    const {
+      accumulativeCounts: n,
+      maxIters,
+      optimizer,
+      parameters,
+      backend: { states },
+    } = this.parts;
+    const scaled = await this.lossScale?.current(states),
+      scale = scaled?.scale;
     const updates = Math.floor(step.iteration / n) + 1;
     const hyper = optimizer.hyper(updates - (scaled?.skipped ?? 0), step.lr);
     const hyperFeed = { 'step.hyper': float32(hyper, [hyper.length]) };
@@ -73,8 +83,13 @@ export class TrainStep {
 
     // As mmengine's OptimWrapper: the last, shorter group is averaged over its own length.
     const group = Math.min(n, maxIters - (updates - 1) * n);
-    const factors = { 'step.share': scalar(1 / (group * (scale ?? 1))), ...(scale === undefined ? {} : { 'step.loss_scale': scalar(scale) }) };
-    const { [GRAD_SQUARE]: square, ...found } = await this.execute('grad_step', feeds, factors, (inputs) => this.accumulate(inputs));
+    const factors = {
+      'step.share': scalar(1 / (group * (scale ?? 1))),
+      ...(scale === undefined ? {} : { 'step.loss_scale': scalar(scale) }),
+    };
+    const { [GRAD_SQUARE]: square, ...found } = await this.execute('grad_step', feeds, factors, (inputs) =>
+      this.accumulate(inputs),
+    );
     const logs = scale === undefined ? found : { ...found, loss_scale: scale };
     if ((step.iteration + 1) % n !== 0 && step.iteration + 1 !== maxIters) return logs;
     const finite = square === undefined || Number.isFinite(square);
@@ -91,8 +106,18 @@ export class TrainStep {
     this.programs.clear();
   }
 
-  private async execute(name: string, feeds: Feeds, extra: Feeds, build: (inputs: Record<string, Tensor>) => Built): Promise<Record<string, number>> {
-    const key = [name, ...Object.entries(feeds).map(([k, t]) => `${k}:${t.dtype}[${t.shape}]`).sort()].join('|');
+  private async execute(
+    name: string,
+    feeds: Feeds,
+    extra: Feeds,
+    build: (inputs: Record<string, Tensor>) => Built,
+  ): Promise<Record<string, number>> {
+    const key = [
+      name,
+      ...Object.entries(feeds)
+        .map(([k, t]) => `${k}:${t.dtype}[${t.shape}]`)
+        .sort(),
+    ].join('|');
     let program = this.programs.get(key);
     if (!program) {
       const inputs = Object.fromEntries(Object.entries(feeds).map(([k, t]) => [k, input(k, t.shape, t.dtype)]));
@@ -105,7 +130,8 @@ export class TrainStep {
 
   private compile(name: string, { outputs, updates }: Built): Promise<Executable> {
     const { parameters, backend } = this.parts;
-    const names = Object.keys(outputs), states = Object.keys(updates);
+    const names = Object.keys(outputs),
+      states = Object.keys(updates);
     const whole = parameters.bind([...names.map((n) => outputs[n]), ...states.map((s) => updates[s])], 'params');
     const bound = this.lossScale ? halfProducts(whole) : whole;
     return backend.compile({
@@ -118,12 +144,18 @@ export class TrainStep {
   private lossAndGrads(inputs: Record<string, Tensor>): { outputs: Record<string, Tensor>; grads: Tensor[] } {
     const { model, parameters } = this.parts;
     const { loss, logs } = model.loss(inputs);
-    if (loss.shape.length > 0) throw new UserError(`model: its loss has shape [${loss.shape}], not that of one number; a loss ends with ops.mean(...) or ops.sum(...)`);
+    if (loss.shape.length > 0)
+      throw new UserError(
+        `model: its loss has shape [${loss.shape}], not that of one number; a loss ends with ops.mean(...) or ops.sum(...)`,
+      );
     // `parameter` leaves are equal by name: a model may have built several of the same one.
-    const leaves = topo([loss]).filter((n) => n.op === 'parameter').map((n) => n.outs[0]);
+    const leaves = topo([loss])
+      .filter((n) => n.op === 'parameter')
+      .map((n) => n.outs[0]);
     const byName = new Map<string, Tensor>();
     grad(this.lossScale ? mul(loss, input('step.loss_scale', [])) : loss, leaves).forEach((g, i) => {
-      const name = leafName(leaves[i]), before = byName.get(name);
+      const name = leafName(leaves[i]),
+        before = byName.get(name);
       byName.set(name, before ? add(before, g) : g);
     });
     const grads = parameters.packSymbolic((name) => byName.get(name) ?? fill(0, parameters.shapes.get(name)));
@@ -138,20 +170,30 @@ export class TrainStep {
 
   private accumulate(inputs: Record<string, Tensor>): Built {
     const { outputs, grads } = this.lossAndGrads(inputs);
-    const share = input('step.share', []), sums = this.parts.parameters.buckets.map((b, i) => add(this.leaf('grads', b), mul(grads[i], share)));
+    const share = input('step.share', []),
+      sums = this.parts.parameters.buckets.map((b, i) => add(this.leaf('grads', b), mul(grads[i], share)));
     const squares: Record<string, Tensor> = this.lossScale ? { [GRAD_SQUARE]: squareSum(sums) } : {};
-    return { outputs: { ...outputs, ...squares }, updates: this.eachBucket((b, i) => ({ [this.name('grads', b)]: sums[i] })) };
+    return {
+      outputs: { ...outputs, ...squares },
+      updates: this.eachBucket((b, i) => ({ [this.name('grads', b)]: sums[i] })),
+    };
   }
 
   private apply(hyperLength: number): Built {
-    const { norm, updates, clipped } = this.optimize(this.parts.parameters.buckets.map((b) => this.leaf('grads', b)), hyperLength);
+    const { norm, updates, clipped } = this.optimize(
+      this.parts.parameters.buckets.map((b) => this.leaf('grads', b)),
+      hyperLength,
+    );
     // Of the clipped ones: whatever reads the old ones is computed before, so that they can be written over.
     const cleared = this.eachBucket((b, i) => ({ [this.name('grads', b)]: mul(clipped[i], 0) }));
     return { outputs: { grad_norm: norm }, updates: { ...updates, ...cleared } };
   }
 
   /** Clips by the global norm and applies the optimizer to every bucket. */
-  private optimize(grads: readonly Tensor[], hyperLength: number): { norm: Tensor; updates: Record<string, Tensor>; clipped: readonly Tensor[] } {
+  private optimize(
+    grads: readonly Tensor[],
+    hyperLength: number,
+  ): { norm: Tensor; updates: Record<string, Tensor>; clipped: readonly Tensor[] } {
     const { optimizer, clipMaxNorm } = this.parts;
     const vector = input('step.hyper', [hyperLength]);
     const hyper = Array.from({ length: hyperLength }, (_, i) => reshape(narrow(vector, 0, i, i + 1), []));
@@ -161,7 +203,10 @@ export class TrainStep {
     const updates = this.eachBucket((bucket, i) => {
       const slots = optimizer.slots.map((s) => this.leaf(s, bucket));
       const next = optimizer.update(this.leaf('params', bucket), clipped[i], slots, hyper);
-      return { [this.name('params', bucket)]: next.param, ...Object.fromEntries(optimizer.slots.map((s, k) => [this.name(s, bucket), next.slots[k]])) };
+      return {
+        [this.name('params', bucket)]: next.param,
+        ...Object.fromEntries(optimizer.slots.map((s, k) => [this.name(s, bucket), next.slots[k]])),
+      };
     });
     return { norm, updates, clipped };
   }
@@ -174,7 +219,8 @@ export class TrainStep {
   private name = (purpose: string, bucket: Bucket): string => this.parts.parameters.stateName(purpose, bucket);
 }
 
-const squareSum = (tensors: readonly Tensor[]): Tensor => tensors.map((t) => sum(square(t))).reduce((a, b) => add(a, b));
+const squareSum = (tensors: readonly Tensor[]): Tensor =>
+  tensors.map((t) => sum(square(t))).reduce((a, b) => add(a, b));
 
 interface Built {
   readonly outputs: Record<string, Tensor>;

@@ -44,11 +44,20 @@ export async function train({ config: tree, workDir: path, resume, log }: TrainO
     log.writeTo(workDir.file(`${timestamp(new Date())}.log`));
     await workDir.write('config.yaml', dumpConfig(tree));
     log.info(`work dir   ${workDir.path}`);
-    const rng = new Rng(config.randomness?.seed ?? 0), cacheDir = config.cache_dir ?? defaultCacheDir();
+    const rng = new Rng(config.randomness?.seed ?? 0),
+      cacheDir = config.cache_dir ?? defaultCacheDir();
     backend = buildBackend(config.backend, log, cacheDir);
-    const build = createBuild([[LOGGER, log], [WORK_DIR, workDir], [RNG, rng], [BACKEND, backend], [CACHE_DIR, cacheDir]]);
+    const build = createBuild([
+      [LOGGER, log],
+      [WORK_DIR, workDir],
+      [RNG, rng],
+      [BACKEND, backend],
+      [CACHE_DIR, cacheDir],
+    ]);
     const datasetServices = { cacheDir, resolveDataset: (idOrPath: string) => resolveDataset(idOrPath, { log }) };
-    const runner = new Runner(buildRun(config, { build, backend, workDir, rng, log, signal: interrupt.signal, datasetServices }));
+    const runner = new Runner(
+      buildRun(config, { build, backend, workDir, rng, log, signal: interrupt.signal, datasetServices }),
+    );
     const result = await runner.train(resume);
     await workDir.write(PHASES_FILE, `${JSON.stringify(runner.phases.seconds, null, 2)}\n`);
     log.info(`time       ${runner.phases}`);

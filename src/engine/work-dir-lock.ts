@@ -5,7 +5,9 @@ import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { UserError } from '../base/errors.js';
 
-export interface Lock { release(): Promise<void> }
+export interface Lock {
+  release(): Promise<void>;
+}
 
 interface Owner {
   readonly pid: number;
@@ -44,7 +46,9 @@ async function evictStale(path: string): Promise<void> {
   if (text === undefined) return; // released meanwhile
   const owner = parse(text);
   if (owner && isRunning(owner)) {
-    throw new UserError(`${dirname(path)}: in use by another run (process ${owner.pid} on ${owner.host}); wait for it, or choose another folder with --work-dir`);
+    throw new UserError(
+      `${dirname(path)}: in use by another run (process ${owner.pid} on ${owner.host}); wait for it, or choose another folder with --work-dir`,
+    );
   }
   // Renaming, not removing: of two processes that find the same stale lock, the slower one must not remove the winner's.
   const moved = `${path}.stale-${process.pid}.tmp`;

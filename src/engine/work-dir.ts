@@ -7,7 +7,10 @@ import { UserError } from '../base/errors.js';
 import { acquireLock, type Lock } from './work-dir-lock.js';
 
 export class WorkDir {
-  private constructor(readonly path: string, private readonly lock: Lock) {}
+  private constructor(
+    readonly path: string,
+    private readonly lock: Lock,
+  ) {}
 
   /**
    * Creates the folder if needed and claims it for this process.
@@ -34,7 +37,9 @@ export class WorkDir {
 
   /** Writes a small file, whole or not at all. @throws UserError when the disk is full or read-only */
   async write(name: string, text: string): Promise<void> {
-    await writeFileAtomic(this.file(name), text).catch((error: unknown) => { throw readable(error, this.file(name)); });
+    await writeFileAtomic(this.file(name), text).catch((error: unknown) => {
+      throw readable(error, this.file(name));
+    });
   }
 
   /** Lets other runs use the folder. */
@@ -55,20 +60,31 @@ export class WorkDir {
 
 /** As `mkdir -p`. Node's own recursion never returns where a parent refuses with ENOENT, as /proc does. */
 async function makeFolder(folder: string): Promise<void> {
-  if (await access(folder).then(() => true, () => false)) {
+  if (
+    await access(folder).then(
+      () => true,
+      () => false,
+    )
+  ) {
     if (!(await stat(folder)).isDirectory()) throw Object.assign(new Error('a file'), { code: 'EEXIST' });
     return;
   }
   await makeFolder(dirname(folder));
   await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') throw new UserError(`${folder}: cannot be written: no folder can be made there; choose another place with --work-dir`, { cause: error });
+    if (error.code === 'ENOENT')
+      throw new UserError(
+        `${folder}: cannot be written: no folder can be made there; choose another place with --work-dir`,
+        { cause: error },
+      );
     if (error.code !== 'EEXIST') throw error; // EEXIST: somebody else was faster
   });
 }
 
 /** Folders being written, and folders moved out of the way of their successor. */
-export const TMP = '.tmp-', OLD = '.old-';
-const isLeftover = (name: string): boolean => name.startsWith(TMP) || (name.endsWith('.tmp') && !name.startsWith('.lock'));
+export const TMP = '.tmp-',
+  OLD = '.old-';
+const isLeftover = (name: string): boolean =>
+  name.startsWith(TMP) || (name.endsWith('.tmp') && !name.startsWith('.lock'));
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full; free some space, or choose another place with --work-dir',

@@ -15,21 +15,39 @@ export interface ModelCost {
   readonly macs: number;
 }
 
-export interface PictureSize { readonly height: number; readonly width: number }
+export interface PictureSize {
+  readonly height: number;
+  readonly width: number;
+}
 
 export function modelCost({ pipeline: { folder, factor } }: Renderer, { height, width }: PictureSize): ModelCost {
-  const count = (record: (source: ParamSource) => void): number => [...recorded(record).values()].reduce((n, shape) => n + sizeOf(shape), 0);
+  const count = (record: (source: ParamSource) => void): number =>
+    [...recorded(record).values()].reduce((n, shape) => n + sizeOf(shape), 0);
   const { unetConfig, textConfig, vaeConfig } = folder;
-  const { out } = unet(new Scope(new RecordingSource()), {
-    sample: input('sample', [1, unetConfig.inChannels, height / factor, width / factor]), timesteps: input('timesteps', [1]), encoderHiddenStates: input('text', textShape(1, folder)),
-  }, unetConfig);
+  const { out } = unet(
+    new Scope(new RecordingSource()),
+    {
+      sample: input('sample', [1, unetConfig.inChannels, height / factor, width / factor]),
+      timesteps: input('timesteps', [1]),
+      encoderHiddenStates: input('text', textShape(1, folder)),
+    },
+    unetConfig,
+  );
   return {
-    parameters: { unet: count((s) => recordUnet(s, unetConfig)), text_encoder: count((s) => recordText(s, textConfig)), vae: count((s) => recordVae(s, vaeConfig)) },
+    parameters: {
+      unet: count((s) => recordUnet(s, unetConfig)),
+      text_encoder: count((s) => recordText(s, textConfig)),
+      vae: count((s) => recordVae(s, vaeConfig)),
+    },
     macs: cost([out]).macs,
   };
 }
 
-const textShape = (rows: number, { tokenizer, unetConfig }: Renderer['pipeline']['folder']): Shape => [rows, tokenizer.maxLength, unetConfig.crossAttentionDim];
+const textShape = (rows: number, { tokenizer, unetConfig }: Renderer['pipeline']['folder']): Shape => [
+  rows,
+  tokenizer.maxLength,
+  unetConfig.crossAttentionDim,
+];
 
 export interface Latency {
   /** of one denoising step of one picture */
@@ -40,22 +58,32 @@ export interface Latency {
   readonly machine: string;
 }
 
-const WARM_UP = 3, RUNS = 200, FEWEST = 3;
+const WARM_UP = 3,
+  RUNS = 200,
+  FEWEST = 3;
 /** Slow models are timed less often. */
 const ENOUGH_MS = 20_000;
 
 /** Times single steps, one after the other. */
-export async function latency({ pipeline, executor }: Renderer, { height, width, guidance, signal }: PictureSize & { guidance: number; signal?: AbortSignal }): Promise<Latency> {
-  const { folder, factor } = pipeline, guided = guidance > 1, shape = [1, folder.unetConfig.inChannels, height / factor, width / factor];
-  const textOf = textShape(guided ? 2 : 1, folder), noise = new Rng(0).stream('latency');
-  const sample = float32(noise.normals(sizeOf(shape)), shape), text = float32(noise.normals(sizeOf(textOf)), textOf);
+export async function latency(
+  { pipeline, executor }: Renderer,
+  { height, width, guidance, signal }: PictureSize & { guidance: number; signal?: AbortSignal },
+): Promise<Latency> {
+  const { folder, factor } = pipeline,
+    guided = guidance > 1,
+    shape = [1, folder.unetConfig.inChannels, height / factor, width / factor];
+  const textOf = textShape(guided ? 2 : 1, folder),
+    noise = new Rng(0).stream('latency');
+  const sample = float32(noise.normals(sizeOf(shape)), shape),
+    text = float32(noise.normals(sizeOf(textOf)), textOf);
   const time = async (): Promise<number> => {
     const start = performance.now();
     await pipeline.predict(executor, sample, 500, text, guidance, 'current');
     return performance.now() - start;
   };
   for (let i = 0; i < WARM_UP; i++) await time();
-  const times: number[] = [], start = performance.now();
+  const times: number[] = [],
+    start = performance.now();
   while (times.length < FEWEST || (times.length < RUNS && performance.now() - start < ENOUGH_MS)) {
     if (signal?.aborted) break;
     times.push(await time());
@@ -64,7 +92,8 @@ export async function latency({ pipeline, executor }: Renderer, { height, width,
 }
 
 export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b), middle = sorted.length >> 1;
+  const sorted = [...values].sort((a, b) => a - b),
+    middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 

@@ -20,7 +20,17 @@ import type { Latency, ModelCost, PictureSize } from './cost.js';
 import { drawnGallery, givenGallery, type Gallery, type ModelRecord } from './gallery.js';
 import { openPictures, readPrompts, type PictureSet } from './pictures.js';
 import type { Target } from './target.js';
-import { MOST_PICTURES, observe, pictureFeatures, repeated, summarise, withoutTokens, type Score, type Seen, type Shared } from './observe.js';
+import {
+  MOST_PICTURES,
+  observe,
+  pictureFeatures,
+  repeated,
+  summarise,
+  withoutTokens,
+  type Score,
+  type Seen,
+  type Shared,
+} from './observe.js';
 import { Interrupt } from '../engine/interrupt.js';
 import { packageVersion } from '../base/version.js';
 
@@ -71,7 +81,13 @@ export interface Evaluation {
   readonly seeds: readonly number[];
   readonly size: PictureSize;
   readonly pictures: { readonly generated_per_seed: number; readonly reference: number; readonly instances: number };
-  readonly scores: readonly { readonly name: string; readonly better: Score['better']; readonly value: number; readonly half_width_95: number | null; readonly per_seed: readonly number[] }[];
+  readonly scores: readonly {
+    readonly name: string;
+    readonly better: Score['better'];
+    readonly value: number;
+    readonly half_width_95: number | null;
+    readonly per_seed: readonly number[];
+  }[];
   readonly cost: ModelCost | null;
   readonly latency: Latency | null;
   /** of the first seed; with a model, of all */
@@ -83,11 +99,22 @@ export interface Evaluation {
  * @throws Interrupted after a signal, with `process.exitCode` set; UserError for what the user can mend
  */
 export async function runEvaluation(options: EvaluationOptions): Promise<Evaluation> {
-  const { config, log } = options, interrupt = new Interrupt(log, 'stopping after this step, without results; once more ends the run now');
-  const cacheDir = config.cache_dir ?? defaultCacheDir(), backend = buildBackend(config.backend, log, cacheDir);
+  const { config, log } = options,
+    interrupt = new Interrupt(log, 'stopping after this step, without results; once more ends the run now');
+  const cacheDir = config.cache_dir ?? defaultCacheDir(),
+    backend = buildBackend(config.backend, log, cacheDir);
   try {
-    const build = createBuild([[LOGGER, log], [BACKEND, backend], [CACHE_DIR, cacheDir]]);
-    const services = { logger: log, cacheDir, seed: 0, resolveDataset: (idOrPath: string) => resolveDataset(idOrPath, { log }) };
+    const build = createBuild([
+      [LOGGER, log],
+      [BACKEND, backend],
+      [CACHE_DIR, cacheDir],
+    ]);
+    const services = {
+      logger: log,
+      cacheDir,
+      seed: 0,
+      resolveDataset: (idOrPath: string) => resolveDataset(idOrPath, { log }),
+    };
     return await new EvaluationRun(options, build, services, interrupt.signal).run(backend);
   } catch (error) {
     if (interrupt.exitCode !== 0) process.exitCode = interrupt.exitCode;
@@ -102,7 +129,10 @@ export async function runEvaluation(options: EvaluationOptions): Promise<Evaluat
 function writable(error: unknown, out: string): unknown {
   const { code, path } = error as NodeJS.ErrnoException;
   if (!['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EPERM', 'ENOTDIR', 'EEXIST'].includes(code ?? '')) return error;
-  return new UserError(`${path ?? out}: cannot be written (${code}); free some space, or choose another place with --out`, { cause: error });
+  return new UserError(
+    `${path ?? out}: cannot be written (${code}); free some space, or choose another place with --out`,
+    { cause: error },
+  );
 }
 
 /** Pictures on a contact sheet. */
@@ -123,34 +153,70 @@ const LACKING = {
 } as const;
 
 class EvaluationRun {
-  constructor(private readonly options: EvaluationOptions, private readonly build: Build, private readonly services: DatasetServices, private readonly signal: AbortSignal) {}
+  constructor(
+    private readonly options: EvaluationOptions,
+    private readonly build: Build,
+    private readonly services: DatasetServices,
+    private readonly signal: AbortSignal,
+  ) {}
 
   async run(backend: Backend): Promise<Evaluation> {
-    const { config, out } = this.options, { val_cfg: cfg } = config, open: { dispose(): Promise<void> }[] = [];
+    const { config, out } = this.options,
+      { val_cfg: cfg } = config,
+      open: { dispose(): Promise<void> }[] = [];
     const opened = <T extends { dispose(): Promise<void> }>(what: T): T => (open.push(what), what);
     await mkdir(out, { recursive: true });
     try {
       const pictures = await this.open(this.options.pictures, '--pictures');
-      const metrics = this.metrics({ reference: config.val_dataloader !== undefined, instances: cfg.instances !== undefined, texts: !pictures || pictures.text !== undefined }).map(opened);
-      const needs = new Set(metrics.flatMap((metric) => metric.needs)), givesPrompts = !pictures && cfg.prompts === undefined;
-      const reference = needs.has('reference') || givesPrompts ? await this.open(config.val_dataloader?.dataset, 'val_dataloader.dataset') : undefined;
+      const metrics = this.metrics({
+        reference: config.val_dataloader !== undefined,
+        instances: cfg.instances !== undefined,
+        texts: !pictures || pictures.text !== undefined,
+      }).map(opened);
+      const needs = new Set(metrics.flatMap((metric) => metric.needs)),
+        givesPrompts = !pictures && cfg.prompts === undefined;
+      const reference =
+        needs.has('reference') || givesPrompts
+          ? await this.open(config.val_dataloader?.dataset, 'val_dataloader.dataset')
+          : undefined;
       const instances = needs.has('instances') ? await this.open(cfg.instances, 'val_cfg.instances') : undefined;
       const clip = needs.size > 0 ? opened(await this.clip(metrics, backend)) : undefined;
       const seeds = typeof cfg.seeds === 'number' ? Array.from({ length: cfg.seeds }, (_, i) => i) : cfg.seeds;
-      const gallery = opened(pictures ? await givenGallery(pictures, seeds.length, cfg.num_images) : await this.drawn(reference, backend));
+      const gallery = opened(
+        pictures ? await givenGallery(pictures, seeds.length, cfg.num_images) : await this.drawn(reference, backend),
+      );
       for (const metric of metrics) await metric.prepare();
       const shared: Shared = {
-        reference: needs.has('reference') && reference && clip ? await this.features(reference, clip, 'reference pictures') : [],
+        reference:
+          needs.has('reference') && reference && clip ? await this.features(reference, clip, 'reference pictures') : [],
         instances: instances && clip ? await this.features(instances, clip, 'pictures of the subject') : [],
       };
-      const seen = await this.observeAll(seeds, gallery, metrics, clip), scores = summarise(metrics, seen, shared, cfg.interval);
+      const seen = await this.observeAll(seeds, gallery, metrics, clip),
+        scores = summarise(metrics, seen, shared, cfg.interval);
       const timed = this.options.latency ? await gallery.latency(this.signal) : null;
       this.stopIfAsked();
       const result: Evaluation = {
-        diffengine: packageVersion, model: gallery.model, clip: clip && cfg.clip !== undefined ? { folder: cfg.clip, fingerprint: clip.fingerprint } : null,
-        config, seeds, size: gallery.size, pictures: { generated_per_seed: gallery.count, reference: shared.reference.length, instances: shared.instances.length },
-        scores: scores.map(({ name, better, value, halfWidth, perSeed }) => ({ name, better, value, half_width_95: halfWidth ?? null, per_seed: perSeed })),
-        cost: gallery.cost, latency: timed, prompts: (await gallery.part(0)).drawing.prompts,
+        diffengine: packageVersion,
+        model: gallery.model,
+        clip: clip && cfg.clip !== undefined ? { folder: cfg.clip, fingerprint: clip.fingerprint } : null,
+        config,
+        seeds,
+        size: gallery.size,
+        pictures: {
+          generated_per_seed: gallery.count,
+          reference: shared.reference.length,
+          instances: shared.instances.length,
+        },
+        scores: scores.map(({ name, better, value, halfWidth, perSeed }) => ({
+          name,
+          better,
+          value,
+          half_width_95: halfWidth ?? null,
+          per_seed: perSeed,
+        })),
+        cost: gallery.cost,
+        latency: timed,
+        prompts: (await gallery.part(0)).drawing.prompts,
       };
       await writeFileAtomic(join(out, 'eval.json'), `${JSON.stringify(result, null, 2)}\n`);
       return result;
@@ -166,10 +232,16 @@ class EvaluationRun {
   /** Those of the config, or all that the pictures allow. @throws UserError when one needs pictures that are not given */
   private metrics(given: Given): Metric[] {
     const { val_evaluator: asked } = this.options.config;
-    const possible = [...(given.texts ? ['ClipScore'] : []), ...(given.reference ? ['FrechetDistance', 'ClipMMD'] : []), ...(given.instances ? ['ClipImageScore'] : [])];
+    const possible = [
+      ...(given.texts ? ['ClipScore'] : []),
+      ...(given.reference ? ['FrechetDistance', 'ClipMMD'] : []),
+      ...(given.instances ? ['ClipImageScore'] : []),
+    ];
     return (asked ?? possible.map((type) => ({ type }))).map((one) => {
       const metric = this.build(METRICS, one);
-      const lacking = (['reference', 'instances', 'texts'] as const).find((what) => metric.needs.includes(what) && !given[what]);
+      const lacking = (['reference', 'instances', 'texts'] as const).find(
+        (what) => metric.needs.includes(what) && !given[what],
+      );
       if (lacking) throw new UserError(`${one.type}: compares with ${LACKING[lacking]}`);
       return metric;
     });
@@ -177,28 +249,47 @@ class EvaluationRun {
 
   private async clip(metrics: readonly Metric[], backend: Backend): Promise<ClipFeatures> {
     const { clip } = this.options.config.val_cfg;
-    if (clip === undefined) throw new UserError(`${metrics.find(({ needs }) => needs.length > 0)?.constructor.name}: looks through a CLIP, and none is given; set val_cfg.clip, or give --clip, a folder in transformers' format`);
+    if (clip === undefined)
+      throw new UserError(
+        `${metrics.find(({ needs }) => needs.length > 0)?.constructor.name}: looks through a CLIP, and none is given; set val_cfg.clip, or give --clip, a folder in transformers' format`,
+      );
     return ClipFeatures.open(resolvePackagePath(clip), backend, this.options.log);
   }
 
   private async drawn(reference: PictureSet | undefined, backend: Backend): Promise<Gallery> {
-    const { config: { val_cfg: cfg }, target, log } = this.options;
+    const {
+      config: { val_cfg: cfg },
+      target,
+      log,
+    } = this.options;
     if (!target) throw new UserError('eval: no model; give a pipeline, a checkpoint or a config, or --pictures');
-    const settings = { steps: cfg.num_inference_steps, guidance_scale: cfg.guidance_scale, negative_prompt: cfg.negative_prompt, height: cfg.height, width: cfg.width, ...(cfg.scheduler === undefined ? {} : { scheduler: cfg.scheduler }) };
+    const settings = {
+      steps: cfg.num_inference_steps,
+      guidance_scale: cfg.guidance_scale,
+      negative_prompt: cfg.negative_prompt,
+      height: cfg.height,
+      width: cfg.width,
+      ...(cfg.scheduler === undefined ? {} : { scheduler: cfg.scheduler }),
+    };
     return drawnGallery(target, await this.prompts(reference), settings, backend, log);
   }
 
   /** One per picture: given ones, else the texts of the reference; from the start again where there are too few. */
   private async prompts(reference: PictureSet | undefined): Promise<string[]> {
     const { prompts: given, num_images: wanted } = this.options.config.val_cfg;
-    if (wanted !== undefined && wanted > MOST_PICTURES) throw new UserError(`val_cfg.num_images: ${wanted} pictures per seed; at most ${MOST_PICTURES}`);
+    if (wanted !== undefined && wanted > MOST_PICTURES)
+      throw new UserError(`val_cfg.num_images: ${wanted} pictures per seed; at most ${MOST_PICTURES}`);
     if (given !== undefined) {
       const list = await readPrompts(given);
       return repeated(list, wanted ?? list.length);
     }
-    if (!reference?.text) throw new UserError('prompts: none are given, and there is no reference dataset with texts; set val_cfg.prompts, or give --prompts, a .txt with one per line or a .csv');
+    if (!reference?.text)
+      throw new UserError(
+        'prompts: none are given, and there is no reference dataset with texts; set val_cfg.prompts, or give --prompts, a .txt with one per line or a .csv',
+      );
     const texts: string[] = [];
-    for (let i = 0; i < Math.min(wanted ?? reference.length, reference.length); i++) texts.push(await reference.text(i));
+    for (let i = 0; i < Math.min(wanted ?? reference.length, reference.length); i++)
+      texts.push(await reference.text(i));
     return repeated(texts, wanted ?? texts.length);
   }
 
@@ -214,20 +305,45 @@ class EvaluationRun {
     }
   }
 
-  private async observeAll(seeds: readonly number[], gallery: Gallery, metrics: readonly Metric[], features: FeatureExtractor | undefined): Promise<Seen[]> {
-    const { log, out, savePictures, config: { val_cfg: { drop_tokens } } } = this.options, seen: Seen[] = [];
-    const { drawing: { request } } = await gallery.part(0), steps = gallery.count * request.steps, bar = log.progress(seeds.length * steps, 0);
+  private async observeAll(
+    seeds: readonly number[],
+    gallery: Gallery,
+    metrics: readonly Metric[],
+    features: FeatureExtractor | undefined,
+  ): Promise<Seen[]> {
+    const {
+        log,
+        out,
+        savePictures,
+        config: {
+          val_cfg: { drop_tokens },
+        },
+      } = this.options,
+      seen: Seen[] = [];
+    const {
+        drawing: { request },
+      } = await gallery.part(0),
+      steps = gallery.count * request.steps,
+      bar = log.progress(seeds.length * steps, 0);
     try {
       for (const [k, seed] of seeds.entries()) {
-        const shown: HostTensor[] = [], { drawing, draw } = await gallery.part(k);
-        const found = await observe(seed, { ...drawing, texts: drawing.prompts.map((prompt) => withoutTokens(prompt, drop_tokens)) }, {
-          draw, metrics, features, signal: this.signal,
-          onStep: (done) => bar?.update(k * steps + done, `seed ${seed}`),
-          onPicture: async (index, picture) => {
-            if (shown.length < ON_SHEET) shown.push(picture);
-            if (savePictures) await writePng(join(out, `seed${seed}`, `${index}.png`), picture);
+        const shown: HostTensor[] = [],
+          { drawing, draw } = await gallery.part(k);
+        const found = await observe(
+          seed,
+          { ...drawing, texts: drawing.prompts.map((prompt) => withoutTokens(prompt, drop_tokens)) },
+          {
+            draw,
+            metrics,
+            features,
+            signal: this.signal,
+            onStep: (done) => bar?.update(k * steps + done, `seed ${seed}`),
+            onPicture: async (index, picture) => {
+              if (shown.length < ON_SHEET) shown.push(picture);
+              if (savePictures) await writePng(join(out, `seed${seed}`, `${index}.png`), picture);
+            },
           },
-        });
+        );
         this.stopIfAsked();
         if (found) seen.push(found);
         await writePng(join(out, `seed${seed}.png`), contactSheet(shown));
@@ -239,6 +355,7 @@ class EvaluationRun {
   }
 
   private stopIfAsked(): void {
-    if (this.signal.aborted) throw new Interrupted(`stopped; no results in ${this.options.out}. The same command starts again`);
+    if (this.signal.aborted)
+      throw new Interrupted(`stopped; no results in ${this.options.out}. The same command starts again`);
   }
 }

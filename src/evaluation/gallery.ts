@@ -32,16 +32,34 @@ export interface Gallery {
 }
 
 /** How a model draws; sizes are its own where none are given. */
-export type DrawSettings = Omit<Drawing['request'], 'height' | 'width'> & { readonly height: number | undefined; readonly width: number | undefined };
+export type DrawSettings = Omit<Drawing['request'], 'height' | 'width'> & {
+  readonly height: number | undefined;
+  readonly width: number | undefined;
+};
 
 /** Every seed draws the same prompts. @throws UserError when the model is incomplete, or the adapter is for another one */
-export async function drawnGallery({ model, trained }: Pick<Target, 'model' | 'trained'>, prompts: readonly string[], settings: DrawSettings, backend: Backend, log: Logger): Promise<Gallery> {
+export async function drawnGallery(
+  { model, trained }: Pick<Target, 'model' | 'trained'>,
+  prompts: readonly string[],
+  settings: DrawSettings,
+  backend: Backend,
+  log: Logger,
+): Promise<Gallery> {
   const renderer = await Renderer.open(model, trained, backend, log);
   const size = { height: settings.height ?? renderer.defaultSize, width: settings.width ?? renderer.defaultSize };
   return {
-    size, count: prompts.length, cost: modelCost(renderer, size),
-    model: { base: model, checkpoint: trained?.path ?? null, fingerprint: await pipelineFingerprint(renderer.pipeline.folder) },
-    part: async () => ({ drawing: { prompts, request: { ...settings, ...size } }, draw: (request) => renderer.render(request) }),
+    size,
+    count: prompts.length,
+    cost: modelCost(renderer, size),
+    model: {
+      base: model,
+      checkpoint: trained?.path ?? null,
+      fingerprint: await pipelineFingerprint(renderer.pipeline.folder),
+    },
+    part: async () => ({
+      drawing: { prompts, request: { ...settings, ...size } },
+      draw: (request) => renderer.render(request),
+    }),
     latency: (signal) => latency(renderer, { ...size, guidance: settings.guidance_scale, signal }),
     dispose: () => renderer.dispose(),
   };
@@ -52,14 +70,27 @@ export async function drawnGallery({ model, trained }: Pick<Target, 'model' | 't
  * @param count default all, spread over the seeds
  * @throws UserError when there are too few
  */
-export async function givenGallery(set: PictureSet, parts: number, count = Math.floor(set.length / parts)): Promise<Gallery> {
-  if (count === 0 || parts * count > set.length) throw new UserError(`--pictures: ${set.length} pictures for ${parts} seeds of ${Math.max(1, count)}; give more pictures, or lower --seeds or --num-images`);
+export async function givenGallery(
+  set: PictureSet,
+  parts: number,
+  count = Math.floor(set.length / parts),
+): Promise<Gallery> {
+  if (count === 0 || parts * count > set.length)
+    throw new UserError(
+      `--pictures: ${set.length} pictures for ${parts} seeds of ${Math.max(1, count)}; give more pictures, or lower --seeds or --num-images`,
+    );
   const [height, width] = (await set.picture(0)).shape;
   const indices = (k: number): number[] => Array.from({ length: count }, (_, i) => k * count + i);
   return {
-    size: { height, width }, count, model: null, cost: null,
+    size: { height, width },
+    count,
+    model: null,
+    cost: null,
     part: async (k) => ({
-      drawing: { prompts: await Promise.all(indices(k).map(async (i) => (await set.text?.(i)) ?? '')), request: { steps: 1, guidance_scale: 1, height, width } },
+      drawing: {
+        prompts: await Promise.all(indices(k).map(async (i) => (await set.text?.(i)) ?? '')),
+        request: { steps: 1, guidance_scale: 1, height, width },
+      },
       draw: (request) => shown(set, indices(k), request),
     }),
     latency: async () => null,
@@ -67,7 +98,11 @@ export async function givenGallery(set: PictureSet, parts: number, count = Math.
   };
 }
 
-async function* shown(set: PictureSet, indices: readonly number[], { signal, onStep }: SampleRequest): AsyncGenerator<HostTensor> {
+async function* shown(
+  set: PictureSet,
+  indices: readonly number[],
+  { signal, onStep }: SampleRequest,
+): AsyncGenerator<HostTensor> {
   for (const [done, index] of indices.entries()) {
     if (signal?.aborted) return;
     yield await set.picture(index);

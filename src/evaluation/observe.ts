@@ -45,13 +45,20 @@ export const MOST_PICTURES = 1_000_000;
  * Draws the pictures of one seed; picture k starts from the noise of seed * 1,000,000 + k.
  * @returns undefined when the signal stopped it
  */
-export async function observe(seed: number, { prompts, texts: read, request }: Drawing, { draw, metrics, features, signal, onStep, onPicture }: Observer): Promise<Seen | undefined> {
-  const generated: Float32Array[] = [], judged = new Map<Metric, Float32Array[]>(), batch: HostTensor[] = [];
-  const needed = (what: Need): boolean => metrics.some(({ needs }) => needs.includes(what)), wanted = needed('generated');
+export async function observe(
+  seed: number,
+  { prompts, texts: read, request }: Drawing,
+  { draw, metrics, features, signal, onStep, onPicture }: Observer,
+): Promise<Seen | undefined> {
+  const generated: Float32Array[] = [],
+    judged = new Map<Metric, Float32Array[]>(),
+    batch: HostTensor[] = [];
+  const needed = (what: Need): boolean => metrics.some(({ needs }) => needs.includes(what)),
+    wanted = needed('generated');
   const texts = needed('texts') && features ? await textFeatures(read, features) : [];
   let done = 0;
   const look = async (): Promise<void> => {
-    if (wanted && features) generated.push(...await features.images(batch));
+    if (wanted && features) generated.push(...(await features.images(batch)));
     for (const metric of metrics) {
       const rows = await metric.judge?.(batch, prompts.slice(done, done + batch.length));
       if (rows) judged.set(metric, [...(judged.get(metric) ?? []), ...rows]);
@@ -60,7 +67,13 @@ export async function observe(seed: number, { prompts, texts: read, request }: D
     batch.length = 0;
   };
   const seeds = prompts.map((_, k) => seed * MOST_PICTURES + k);
-  for await (const picture of draw({ ...request, prompts, seeds, ...(signal && { signal }), ...(onStep && { onStep }) })) {
+  for await (const picture of draw({
+    ...request,
+    prompts,
+    seeds,
+    ...(signal && { signal }),
+    ...(onStep && { onStep }),
+  })) {
     await onPicture?.(done + batch.length, picture);
     batch.push(picture);
     if (batch.length === BATCH) await look();
@@ -70,24 +83,34 @@ export async function observe(seed: number, { prompts, texts: read, request }: D
 }
 
 /** @param count of the set's pictures, from the first @param onBatch told how many are done; may throw to stop */
-export async function pictureFeatures(set: PictureSet, features: FeatureExtractor, count = set.length, onBatch?: (done: number) => void): Promise<Rows> {
+export async function pictureFeatures(
+  set: PictureSet,
+  features: FeatureExtractor,
+  count = set.length,
+  onBatch?: (done: number) => void,
+): Promise<Rows> {
   const rows: Float32Array[] = [];
   while (rows.length < count) {
     onBatch?.(rows.length);
-    const batch = await Promise.all(Array.from({ length: Math.min(BATCH, count - rows.length) }, (_, i) => set.picture(rows.length + i)));
-    rows.push(...await features.images(batch));
+    const batch = await Promise.all(
+      Array.from({ length: Math.min(BATCH, count - rows.length) }, (_, i) => set.picture(rows.length + i)),
+    );
+    rows.push(...(await features.images(batch)));
   }
   return rows;
 }
 
 /** One row per text; equal texts are read once. */
 async function textFeatures(texts: readonly string[], features: FeatureExtractor): Promise<Rows> {
-  const different = [...new Set(texts)], rows = await features.texts(different), byText = new Map(different.map((text, i) => [text, rows[i]]));
+  const different = [...new Set(texts)],
+    rows = await features.texts(different),
+    byText = new Map(different.map((text, i) => [text, rows[i]]));
   return texts.map((text) => byText.get(text)!);
 }
 
 /** A list from the start again until it is long enough. */
-export const repeated = <T>(list: readonly T[], length: number): T[] => Array.from({ length }, (_, i) => list[i % list.length]);
+export const repeated = <T>(list: readonly T[], length: number): T[] =>
+  Array.from({ length }, (_, i) => list[i % list.length]);
 
 /** One number of the result. */
 export interface Score {
@@ -104,25 +127,43 @@ export interface Score {
 const REPLICATES = 200;
 
 /** Where two metrics give their values the same name, as one with two settings does, the second is called `name (2)`. */
-export function summarise(metrics: readonly Metric[], seen: readonly Seen[], shared: Shared, interval: 'seeds' | 'bootstrap'): Score[] {
+export function summarise(
+  metrics: readonly Metric[],
+  seen: readonly Seen[],
+  shared: Shared,
+  interval: 'seeds' | 'bootstrap',
+): Score[] {
   const times = new Map<string, number>();
   return metrics.flatMap((metric) => {
     const evidence = (parts: readonly Seen[]): Evidence => ({
       ...shared,
-      generated: parts.flatMap(({ generated }) => generated), texts: parts.flatMap(({ texts }) => texts), judged: parts.flatMap(({ judged }) => judged.get(metric) ?? []),
+      generated: parts.flatMap(({ generated }) => generated),
+      texts: parts.flatMap(({ texts }) => texts),
+      judged: parts.flatMap(({ judged }) => judged.get(metric) ?? []),
     });
     const bySeed = seen.map((one) => metric.scores(evidence([one])));
-    const all = interval === 'bootstrap' ? evidence(seen) : undefined, pooled = all && metric.scores(all);
+    const all = interval === 'bootstrap' ? evidence(seen) : undefined,
+      pooled = all && metric.scores(all);
     const widths = all && bootstrapHalfWidths(metric, all, new Rng(0).stream('bootstrap'), REPLICATES);
     return Object.keys(bySeed[0]).map((name) => {
-      const perSeed = bySeed.map((values) => values[name]), time = (times.get(name) ?? 0) + 1;
+      const perSeed = bySeed.map((values) => values[name]),
+        time = (times.get(name) ?? 0) + 1;
       times.set(name, time);
-      return { name: time === 1 ? name : `${name} (${time})`, better: metric.better, value: pooled?.[name] ?? mean(perSeed), halfWidth: widths ? widths[name] : studentHalfWidth(perSeed), perSeed };
+      return {
+        name: time === 1 ? name : `${name} (${time})`,
+        better: metric.better,
+        value: pooled?.[name] ?? mean(perSeed),
+        halfWidth: widths ? widths[name] : studentHalfWidth(perSeed),
+        perSeed,
+      };
     });
   });
 }
 
 /** A prompt without some words: those that stand for a subject mean nothing to CLIP. */
 export function withoutTokens(prompt: string, tokens: readonly string[]): string {
-  return prompt.split(/\s+/).filter((word) => !tokens.includes(word.replace(/[.,;:!?]+$/, ''))).join(' ');
+  return prompt
+    .split(/\s+/)
+    .filter((word) => !tokens.includes(word.replace(/[.,;:!?]+$/, '')))
+    .join(' ');
 }

@@ -29,8 +29,15 @@ export interface Samples {
  * @param source a folder or id of the hub, or a dataset's config
  * @param where the option, for errors
  */
-export async function openPictures(source: string | object, where: string, build: Build, services: DatasetServices): Promise<PictureSet> {
-  const set = await (typeof source === 'string' ? fromFolder(source, services) : fromConfig(source, build, services)).catch((error: unknown) => {
+export async function openPictures(
+  source: string | object,
+  where: string,
+  build: Build,
+  services: DatasetServices,
+): Promise<PictureSet> {
+  const set = await (
+    typeof source === 'string' ? fromFolder(source, services) : fromConfig(source, build, services)
+  ).catch((error: unknown) => {
     throw error instanceof UserError ? new UserError(`${where}: ${error.message}`, { cause: error }) : error;
   });
   return set;
@@ -50,13 +57,21 @@ async function fromConfig(config: object, build: Build, services: DatasetService
 /** What the model would be trained on, as pictures again. */
 export function fromSamples(samples: Samples): PictureSet {
   const get = (index: number): ReturnType<Samples['get']> => samples.get(index, new Rng(0).stream('evaluation', index));
-  return { length: samples.length, picture: async (index) => toPicture((await get(index)).img), text: async (index) => (await get(index)).text };
+  return {
+    length: samples.length,
+    picture: async (index) => toPicture((await get(index)).img),
+    text: async (index) => (await get(index)).text,
+  };
 }
 
 /** @param img float32 [3, H, W] in [-1, 1] @returns uint8 [H, W, 3]; exact for pictures that were uint8 */
 export function toPicture(img: HostTensor): HostTensor {
-  const [, H, W] = img.shape, values = floats(img), data = new Uint8Array(H * W * 3);
-  for (let i = 0; i < H * W; i++) for (let c = 0; c < 3; c++) data[i * 3 + c] = Math.min(255, Math.max(0, Math.round((values[c * H * W + i] + 1) * 127.5)));
+  const [, H, W] = img.shape,
+    values = floats(img),
+    data = new Uint8Array(H * W * 3);
+  for (let i = 0; i < H * W; i++)
+    for (let c = 0; c < 3; c++)
+      data[i * 3 + c] = Math.min(255, Math.max(0, Math.round((values[c * H * W + i] + 1) * 127.5)));
   return image(data, H, W);
 }
 
@@ -66,12 +81,18 @@ const COLUMNS = ['prompt', 'text', 'caption'];
 /** @param given a file, or the prompts themselves @throws UserError for a file that is missing, has no prompts or no such column */
 export async function readPrompts(given: string | readonly string[]): Promise<readonly string[]> {
   if (typeof given !== 'string') return given;
-  const path = resolvePackagePath(given), where = `prompts: ${path}`;
-  if (!/\.(txt|csv)$/i.test(path)) throw new UserError(`${where}: neither .txt nor .csv; give a file with a prompt per line, or a table with a column "prompt"`);
+  const path = resolvePackagePath(given),
+    where = `prompts: ${path}`;
+  if (!/\.(txt|csv)$/i.test(path))
+    throw new UserError(
+      `${where}: neither .txt nor .csv; give a file with a prompt per line, or a table with a column "prompt"`,
+    );
   const content = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new UserError(`${where}: cannot be read (${error.code}); is the path right?`, { cause: error });
   });
-  const prompts = (/\.csv$/i.test(path) ? fromTable(content, where) : content.replace(/^\uFEFF/, '').split(/\r?\n/)).map((line) => line.trim()).filter((line) => line !== '');
+  const prompts = (/\.csv$/i.test(path) ? fromTable(content, where) : content.replace(/^\uFEFF/, '').split(/\r?\n/))
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
   if (prompts.length === 0) throw new UserError(`${where}: no prompts in it; write one per line`);
   return prompts;
 }
@@ -81,10 +102,12 @@ function fromTable(content: string, where: string): string[] {
     const rows = parse(content, { columns: true, bom: true, skip_empty_lines: true }) as Record<string, string>[];
     if (rows.length === 0) return [];
     const column = COLUMNS.find((name) => name in rows[0]);
-    if (column === undefined) throw new UserError(`${where}: no column ${COLUMNS.join(', ')}; it has ${Object.keys(rows[0]).join(', ')}`);
+    if (column === undefined)
+      throw new UserError(`${where}: no column ${COLUMNS.join(', ')}; it has ${Object.keys(rows[0]).join(', ')}`);
     return rows.map((row) => row[column]);
   } catch (error) {
-    if (error instanceof CsvError) throw new UserError(`${where}: ${error.message}; quote texts that contain commas`, { cause: error });
+    if (error instanceof CsvError)
+      throw new UserError(`${where}: ${error.message}; quote texts that contain commas`, { cause: error });
     throw error;
   }
 }

@@ -40,13 +40,24 @@ const CONFIG = ['.ts', '.mts', '.js', '.mjs', '.yaml', '.yml'];
  * @throws UserError when there is nothing of that name, or nothing trained yet
  */
 export async function findTarget(given: string, options: TargetOptions): Promise<Target> {
-  const path = resolvePackagePath(given), isConfig = CONFIG.includes(extname(given));
-  const found = !isConfig && existsSync(path) ? await fromPath(given, path, options) : !isConfig && given.includes('/') ? fromHub(given, options) : await fromConfig(given, options);
-  return options.config === undefined ? found : { ...found, ...await findSettings(options.config, options.cfgOptions) };
+  const path = resolvePackagePath(given),
+    isConfig = CONFIG.includes(extname(given));
+  const found =
+    !isConfig && existsSync(path)
+      ? await fromPath(given, path, options)
+      : !isConfig && given.includes('/')
+        ? fromHub(given, options)
+        : await fromConfig(given, options);
+  return options.config === undefined
+    ? found
+    : { ...found, ...(await findSettings(options.config, options.cfgOptions)) };
 }
 
 /** Those of a config, or of the command line alone. */
-export async function findSettings(nameOrPath: string | undefined, cfgOptions: readonly string[]): Promise<Pick<Target, 'config' | 'configFile'>> {
+export async function findSettings(
+  nameOrPath: string | undefined,
+  cfgOptions: readonly string[],
+): Promise<Pick<Target, 'config' | 'configFile'>> {
   if (nameOrPath === undefined) return { config: applyCfgOptions({}, cfgOptions, new Map()), configFile: HERE };
   const { config, file: configFile } = await loadConfig(nameOrPath, cfgOptions);
   return { config, configFile };
@@ -55,25 +66,46 @@ export async function findSettings(nameOrPath: string | undefined, cfgOptions: r
 /** Where what was not read from a file could have been written. */
 const HERE = resolve('eval.yaml');
 
-const fromHub = (id: string, { cfgOptions }: TargetOptions): Target => ({ name: id.replaceAll('/', '--'), model: id, config: applyCfgOptions({}, cfgOptions, new Map()), configFile: HERE });
+const fromHub = (id: string, { cfgOptions }: TargetOptions): Target => ({
+  name: id.replaceAll('/', '--'),
+  model: id,
+  config: applyCfgOptions({}, cfgOptions, new Map()),
+  configFile: HERE,
+});
 
 async function fromPath(given: string, path: string, options: TargetOptions): Promise<Target> {
   if (existsSync(join(path, 'model_index.json'))) return { ...fromHub(given, options), name: basename(resolve(path)) };
   const { base, sdmodel, cfgOptions } = options;
-  const folder = await checkpointPath(path), model = sdmodel ?? await recordedBase(folder), run = basename(dirname(folder));
+  const folder = await checkpointPath(path),
+    model = sdmodel ?? (await recordedBase(folder)),
+    run = basename(dirname(folder));
   const name = /^step\d+$/.test(basename(folder)) ? `${run}-${basename(folder)}` : basename(folder, '.safetensors');
   const config = applyCfgOptions(await recordedConfig(folder), cfgOptions, new Map());
-  return { name: base ? `${name}-base` : name, model, ...(base ? {} : { trained: { path: folder, scale: 1 } }), config, configFile: HERE };
+  return {
+    name: base ? `${name}-base` : name,
+    model,
+    ...(base ? {} : { trained: { path: folder, scale: 1 } }),
+    config,
+    configFile: HERE,
+  };
 }
 
 async function fromConfig(given: string, { base, sdmodel, cfgOptions }: TargetOptions): Promise<Target> {
   const { name, file, config } = await loadConfig(given, cfgOptions);
-  const workDir = typeof config['work_dir'] === 'string' ? config['work_dir'] : join('work_dirs', name), checkpoint = await lastCheckpoint(workDir);
-  const start = isTree(config['model']) ? config['model']['model'] : undefined, model = sdmodel ?? start;
-  if (typeof model !== 'string') throw new UserError(`${given}: names no pipeline to draw with (model.model); give a pipeline folder, or a config that trains one`);
+  const workDir = typeof config['work_dir'] === 'string' ? config['work_dir'] : join('work_dirs', name),
+    checkpoint = await lastCheckpoint(workDir);
+  const start = isTree(config['model']) ? config['model']['model'] : undefined,
+    model = sdmodel ?? start;
+  if (typeof model !== 'string')
+    throw new UserError(
+      `${given}: names no pipeline to draw with (model.model); give a pipeline folder, or a config that trains one`,
+    );
   const rest = { model, config, configFile: file };
   if (base) return { name: `${name}-base`, ...rest };
-  if (checkpoint === undefined) throw new UserError(`${given}: nothing is trained in ${workDir} yet; train it, give a checkpoint's folder, or add --base for the model that it starts from`);
+  if (checkpoint === undefined)
+    throw new UserError(
+      `${given}: nothing is trained in ${workDir} yet; train it, give a checkpoint's folder, or add --base for the model that it starts from`,
+    );
   return { name: `${name}-${basename(checkpoint)}`, trained: { path: checkpoint, scale: 1 }, ...rest };
 }
 

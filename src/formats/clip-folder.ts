@@ -27,7 +27,14 @@ export interface ClipConfig {
   readonly logitScaleInit: number;
 }
 
-const READ = ['projection_dim', 'logit_scale_init_value', 'text_config', 'vision_config', 'text_config_dict', 'vision_config_dict'];
+const READ = [
+  'projection_dim',
+  'logit_scale_init_value',
+  'text_config',
+  'vision_config',
+  'text_config_dict',
+  'vision_config_dict',
+];
 
 /** @throws UserError naming the field that is unknown or not supported */
 export function parseClipConfig(raw: RawConfig, where: string): ClipConfig {
@@ -47,7 +54,9 @@ export function parseClipConfig(raw: RawConfig, where: string): ClipConfig {
 function towerConfig(raw: RawConfig, key: 'text_config' | 'vision_config', where: string): RawConfig {
   const parts = [raw[key], raw[`${key}_dict`]].filter((part) => part !== undefined && part !== null);
   if (parts.length === 0 || parts.some((part) => typeof part !== 'object' || Array.isArray(part))) {
-    throw new UserError(`${where}: no "${key}"; a CLIP checkpoint (model_type "clip") has text_config and vision_config`);
+    throw new UserError(
+      `${where}: no "${key}"; a CLIP checkpoint (model_type "clip") has text_config and vision_config`,
+    );
   }
   return Object.assign({}, ...parts) as RawConfig;
 }
@@ -62,7 +71,8 @@ export const clipImageFeatures = (scope: Scope, pixels: Tensor, { vision, projec
  * @returns [B, P], not normalised
  */
 export function clipTextFeatures(scope: Scope, ids: Tensor, rows: Tensor, { text, projectionDim }: ClipConfig): Tensor {
-  const [B, T] = ids.shape, { lastHiddenState } = clipText(scope, ids, text);
+  const [B, T] = ids.shape,
+    { lastHiddenState } = clipText(scope, ids, text);
   const pooled = gatherRows(reshape(lastHiddenState, [B * T, text.hiddenSize]), rows);
   return linear(scope.child('text_projection'), pooled, projectionDim, { bias: false });
 }
@@ -75,7 +85,8 @@ export const logitScale = (scope: Scope): Tensor => scope.param('logit_scale', [
 
 /** Asks for every parameter of the model. */
 export const recordClip = (source: ParamSource, config: ClipConfig): void => {
-  const scope = new Scope(source), side = config.vision.imageSize;
+  const scope = new Scope(source),
+    side = config.vision.imageSize;
   clipTextFeatures(scope, input('ids', [1, 1], 'int32'), input('rows', [1], 'int32'), config);
   clipImageFeatures(scope, input('pixels', [1, 3, side, side]), config);
   logitScale(scope);
@@ -99,17 +110,33 @@ const POSITION_IDS = /\.embeddings\.position_ids$/;
  * @throws UserError naming the file and what is wrong with it
  */
 export async function openClip(folder: string, log?: Logger): Promise<ClipFolder> {
-  const path = resolve(folder), file = join(path, 'config.json');
-  const raw = await readJson(file, 'a CLIP checkpoint has one'), config = parseClipConfig(raw, file);
+  const path = resolve(folder),
+    file = join(path, 'config.json');
+  const raw = await readJson(file, 'a CLIP checkpoint has one'),
+    config = parseClipConfig(raw, file);
   const source = new FrozenSource(await openWeights(path, 'model', { log }));
-  source.check(recorded((s) => recordClip(s, config)), POSITION_IDS);
+  source.check(
+    recorded((s) => recordClip(s, config)),
+    POSITION_IDS,
+  );
   const tokenizer = await ClipTokenizer.load(path);
   const differ = (what: string): UserError => new UserError(`${path}: ${what}; they are of different models`);
-  if (tokenizer.maxLength > config.text.maxPositions) throw differ(`the tokenizer gives ${tokenizer.maxLength} tokens, the text tower has ${config.text.maxPositions} positions`);
+  if (tokenizer.maxLength > config.text.maxPositions)
+    throw differ(
+      `the tokenizer gives ${tokenizer.maxLength} tokens, the text tower has ${config.text.maxPositions} positions`,
+    );
   const largest = Math.max(...tokenizer.encode('').ids); // the end token has the largest id
-  if (largest >= config.text.vocabSize) throw differ(`the tokenizer gives the id ${largest}, the text tower knows ${config.text.vocabSize} tokens`);
+  if (largest >= config.text.vocabSize)
+    throw differ(`the tokenizer gives the id ${largest}, the text tower knows ${config.text.vocabSize} tokens`);
   const preprocessor = join(path, 'preprocessor_config.json');
-  const given = await access(preprocessor).then(() => true, () => false);
-  const preprocess = parseClipPreprocess(given ? await readJson(preprocessor, '') : {}, config.vision.imageSize, preprocessor);
+  const given = await access(preprocessor).then(
+    () => true,
+    () => false,
+  );
+  const preprocess = parseClipPreprocess(
+    given ? await readJson(preprocessor, '') : {},
+    config.vision.imageSize,
+    preprocessor,
+  );
   return { path, config, raw, preprocess, tokenizer, source };
 }

@@ -21,7 +21,11 @@ export interface ConvertOptions {
 /** Weights of any kind, their indices, and checkpoints of other tools. */
 const WEIGHTS = /\.(?:bin|safetensors|ckpt|pt|pth|msgpack|h5|onnx|onnx_data|pb)$|\.index(?:\.[\w-]+)?\.json$/;
 
-interface Component { readonly folder: string; readonly stem: string; readonly found: FoundWeights }
+interface Component {
+  readonly folder: string;
+  readonly stem: string;
+  readonly found: FoundWeights;
+}
 
 /**
  * Converts each component's weights. With `out`, all or nothing.
@@ -31,15 +35,22 @@ interface Component { readonly folder: string; readonly stem: string; readonly f
 export async function convertFolder(folder: string, { out, dtype, log }: ConvertOptions = {}): Promise<string[]> {
   const components = await findComponents(folder);
   const bins = components.filter(({ found }) => found.format === 'bin');
-  if (components.length === 0) throw new UserError(`${folder}: no weights here or one folder down; give the folder of a diffusers pipeline or of one component`);
-  if (out !== undefined && resolve(out) !== resolve(folder)) return intoNewFolder(folder, resolve(out), components, dtype, log);
-  if (bins.length === 0 && dtype) throw new UserError(`${folder}: its weights are safetensors already; --out writes them as ${dtype} into a new folder`);
+  if (components.length === 0)
+    throw new UserError(
+      `${folder}: no weights here or one folder down; give the folder of a diffusers pipeline or of one component`,
+    );
+  if (out !== undefined && resolve(out) !== resolve(folder))
+    return intoNewFolder(folder, resolve(out), components, dtype, log);
+  if (bins.length === 0 && dtype)
+    throw new UserError(
+      `${folder}: its weights are safetensors already; --out writes them as ${dtype} into a new folder`,
+    );
   return convertAll(folder, folder, bins, dtype, log);
 }
 
 async function findComponents(folder: string): Promise<Component[]> {
   const components: Component[] = [];
-  for (const inner of ['', ...await subfolders(folder)]) {
+  for (const inner of ['', ...(await subfolders(folder))]) {
     const names = await readdir(join(folder, inner));
     for (const stem of STEMS) {
       const found = findWeights(names, stem);
@@ -51,12 +62,23 @@ async function findComponents(folder: string): Promise<Component[]> {
 
 async function subfolders(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
-    throw new UserError(`${folder}: cannot be opened as a folder (${error.code}); is the path right?`, { cause: error });
+    throw new UserError(`${folder}: cannot be opened as a folder (${error.code}); is the path right?`, {
+      cause: error,
+    });
   });
-  return entries.filter((e) => e.isDirectory()).map((e) => e.name).sort();
+  return entries
+    .filter((e) => e.isDirectory())
+    .map((e) => e.name)
+    .sort();
 }
 
-async function convertAll(from: string, to: string, components: readonly Component[], dtype: FloatType | undefined, log?: Logger): Promise<string[]> {
+async function convertAll(
+  from: string,
+  to: string,
+  components: readonly Component[],
+  dtype: FloatType | undefined,
+  log?: Logger,
+): Promise<string[]> {
   const written: string[] = [];
   for (const { folder, stem, found } of components) {
     const name = join(folder, `${stem}${found.variant === undefined ? '' : `.${found.variant}`}.safetensors`);
@@ -74,7 +96,13 @@ async function openSource(folder: string, stem: string, found: FoundWeights): Pr
 }
 
 /** Written aside and renamed, so that `out` is complete or not there. */
-async function intoNewFolder(folder: string, out: string, components: readonly Component[], dtype: FloatType | undefined, log?: Logger): Promise<string[]> {
+async function intoNewFolder(
+  folder: string,
+  out: string,
+  components: readonly Component[],
+  dtype: FloatType | undefined,
+  log?: Logger,
+): Promise<string[]> {
   const inside = await subfolders(folder);
   let written: string[] = [];
   await writeFolderAtomic(out, async (aside) => {

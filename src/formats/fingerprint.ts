@@ -12,12 +12,14 @@ const PROBE_BYTES = 4096;
  * the files' metadata, do not. Single values changed in the middle of a tensor can escape.
  */
 export async function fingerprint({ entries }: WeightFile): Promise<string> {
-  const hash = createHash('sha256'), handles = new Map<string, FileHandle>(), buffer = Buffer.alloc(PROBE_BYTES);
+  const hash = createHash('sha256'),
+    handles = new Map<string, FileHandle>(),
+    buffer = Buffer.alloc(PROBE_BYTES);
   try {
     for (const name of [...entries.keys()].sort()) {
       const { dtype, shape, file, offset, bytes } = entries.get(name) as TensorEntry;
       hash.update(`${name}:${dtype}[${shape}]\n`);
-      const handle = handles.get(file) ?? await open(file);
+      const handle = handles.get(file) ?? (await open(file));
       handles.set(file, handle);
       const length = Math.min(PROBE_BYTES, bytes);
       for (const at of bytes > length ? [0, bytes - length] : [0]) {

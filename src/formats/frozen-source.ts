@@ -12,17 +12,25 @@ export type Rename = (name: string) => string | undefined;
 export class FrozenSource implements ParamSource {
   private readonly leaves = new Map<string, Tensor>();
 
-  constructor(readonly weights: WeightFile, private readonly olderName: Rename = () => undefined) {}
+  constructor(
+    readonly weights: WeightFile,
+    private readonly olderName: Rename = () => undefined,
+  ) {}
 
   /** @throws UserError when the tensor is missing or has another shape */
   get(name: string, shape: Shape): Tensor {
     const known = this.leaves.get(name);
     if (known && String(known.shape) === String(shape)) return known;
     const entry = this.weights.entries.get(this.storedName(name));
-    if (!entry) throw new UserError(`${this.weights.files[0]}: no tensor "${name}" [${shape}]; the weights do not belong to this config.json`);
+    if (!entry)
+      throw new UserError(
+        `${this.weights.files[0]}: no tensor "${name}" [${shape}]; the weights do not belong to this config.json`,
+      );
     // A linear layer may be stored as the 1x1 convolution it equals, and the other way round.
     if (String(squeeze(entry.shape)) !== String(squeeze(shape))) {
-      throw new UserError(`${entry.file}: tensor "${name}" has shape [${entry.shape}], the config.json asks for [${shape}]; the weights do not belong to it`);
+      throw new UserError(
+        `${entry.file}: tensor "${name}" has shape [${entry.shape}], the config.json asks for [${shape}]; the weights do not belong to it`,
+      );
     }
     const { file, offset, bytes, dtype } = entry;
     const leaf = cast(weight({ key: name, file, offset, bytes }, { dtype, shape }), 'float32');
@@ -45,9 +53,16 @@ export class FrozenSource implements ParamSource {
     const wanted = new Set([...shapes.keys()].map((n) => this.storedName(n)));
     const missing = [...wanted].filter((n) => !this.weights.entries.has(n));
     const unexpected = [...this.weights.entries.keys()].filter((n) => !wanted.has(n) && !ignored.test(n));
-    const list = (names: string[]): string => `${names.slice(0, 3).join(', ')}${names.length > 3 ? `, ... (${names.length} in all)` : ''}`;
-    if (missing.length > 0) throw new UserError(`${this.weights.files[0]}: missing ${list(missing)}; the weights do not belong to this config.json`);
-    if (unexpected.length > 0) throw new UserError(`${this.weights.files[0]}: unexpected ${list(unexpected)}; the weights do not belong to this config.json`);
+    const list = (names: string[]): string =>
+      `${names.slice(0, 3).join(', ')}${names.length > 3 ? `, ... (${names.length} in all)` : ''}`;
+    if (missing.length > 0)
+      throw new UserError(
+        `${this.weights.files[0]}: missing ${list(missing)}; the weights do not belong to this config.json`,
+      );
+    if (unexpected.length > 0)
+      throw new UserError(
+        `${this.weights.files[0]}: unexpected ${list(unexpected)}; the weights do not belong to this config.json`,
+      );
     for (const [name, shape] of shapes) this.get(name, shape);
   }
 }
@@ -60,7 +75,12 @@ const squeeze = (shape: Shape): number[] => {
 
 /** VAE attention before diffusers 0.18: `query`, `key`, `value`, `proj_attn`. */
 export const olderVaeName: Rename = (name) => {
-  const older: Readonly<Record<string, string>> = { to_q: 'query', to_k: 'key', to_v: 'value', 'to_out.0': 'proj_attn' };
+  const older: Readonly<Record<string, string>> = {
+    to_q: 'query',
+    to_k: 'key',
+    to_v: 'value',
+    'to_out.0': 'proj_attn',
+  };
   const match = /^(.*\.attentions\.0\.)(to_q|to_k|to_v|to_out\.0)(\.(?:weight|bias))$/.exec(name);
   return match ? `${match[1]}${older[match[2]]}${match[3]}` : undefined;
 };

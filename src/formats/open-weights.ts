@@ -33,17 +33,27 @@ export interface FoundWeights {
  * @param stem `diffusion_pytorch_model` or `model`
  * @throws UserError listing what was looked for and what is there
  */
-export async function openWeights(folder: string, stem: string, { variant, cacheDir, log }: OpenWeightsOptions = {}): Promise<WeightFile> {
+export async function openWeights(
+  folder: string,
+  stem: string,
+  { variant, cacheDir, log }: OpenWeightsOptions = {},
+): Promise<WeightFile> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    throw new UserError(`${folder}: cannot be read (${error.code}); a diffusers pipeline has this folder`, { cause: error });
+    throw new UserError(`${folder}: cannot be read (${error.code}); a diffusers pipeline has this folder`, {
+      cause: error,
+    });
   });
   const found = findWeights(names, stem, variant);
   if (!found) {
-    const looked = candidates(stem, variant).map((c) => c.name).join(', ');
+    const looked = candidates(stem, variant)
+      .map((c) => c.name)
+      .join(', ');
     throw new UserError(`${folder}: no weights; looked for ${looked}; found ${names.sort().join(', ') || 'nothing'}`);
   }
-  if (variant === undefined && found.variant !== undefined) log?.info(`${folder}: reading the only weights there, ${found.name}`);
-  if (found.format === 'safetensors') return isIndex(found.name) ? openShards(folder, found.name) : openSafetensors(join(folder, found.name));
+  if (variant === undefined && found.variant !== undefined)
+    log?.info(`${folder}: reading the only weights there, ${found.name}`);
+  if (found.format === 'safetensors')
+    return isIndex(found.name) ? openShards(folder, found.name) : openSafetensors(join(folder, found.name));
   return openSafetensors(await convertedBin(await binFiles(folder, found.name), { cacheDir, log }));
 }
 
@@ -59,14 +69,21 @@ export function findWeights(names: readonly string[], stem: string, variant?: st
 function candidates(stem: string, variant: string | undefined): FoundWeights[] {
   const dot = variant === undefined ? '' : `.${variant}`;
   const files = (format: FoundWeights['format'], name: string): FoundWeights[] => [
-    { format, name: `${name}${dot}.${format}`, variant }, { format, name: `${name}.${format}.index${dot}.json`, variant },
+    { format, name: `${name}${dot}.${format}`, variant },
+    { format, name: `${name}.${format}.index${dot}.json`, variant },
   ];
-  return [...files('safetensors', stem), ...files('bin', stem), ...(stem === 'model' ? files('bin', 'pytorch_model') : [])];
+  return [
+    ...files('safetensors', stem),
+    ...files('bin', stem),
+    ...(stem === 'model' ? files('bin', 'pytorch_model') : []),
+  ];
 }
 
 function variantOf(name: string, stem: string): string | undefined {
   for (const prefix of stem === 'model' ? ['model.', 'pytorch_model.'] : [`${stem}.`]) {
-    const rest = name.startsWith(prefix) ? /^(?:(\w+)\.(?:safetensors|bin)|(?:safetensors|bin)\.index\.(\w+)\.json)$/.exec(name.slice(prefix.length)) : null;
+    const rest = name.startsWith(prefix)
+      ? /^(?:(\w+)\.(?:safetensors|bin)|(?:safetensors|bin)\.index\.(\w+)\.json)$/.exec(name.slice(prefix.length))
+      : null;
     if (rest) return rest[1] ?? rest[2];
   }
   return undefined;
@@ -89,7 +106,8 @@ export async function binFiles(folder: string, name: string): Promise<string[]> 
 /** Several files and an index that says which tensor is in which. */
 async function openShards(folder: string, name: string): Promise<WeightFile> {
   const index = await readIndex(folder, name);
-  const entries = new Map<string, TensorEntry>(), files: string[] = [];
+  const entries = new Map<string, TensorEntry>(),
+    files: string[] = [];
   for (const file of new Set(index.values())) {
     const shard = await openSafetensors(join(folder, file));
     checkShard(join(folder, name), index, file, shard.entries);
@@ -99,12 +117,19 @@ async function openShards(folder: string, name: string): Promise<WeightFile> {
   return new SafetensorsFile(files, entries, {});
 }
 
-function checkShard(path: string, index: ReadonlyMap<string, string>, file: string, held: { has(name: string): boolean; keys(): Iterable<string> }): void {
+function checkShard(
+  path: string,
+  index: ReadonlyMap<string, string>,
+  file: string,
+  held: { has(name: string): boolean; keys(): Iterable<string> },
+): void {
   for (const [tensor, where] of index) {
-    if (where === file && !held.has(tensor)) throw new UserError(`${path}: says "${tensor}" is in ${file}, where it is not; download the folder again`);
+    if (where === file && !held.has(tensor))
+      throw new UserError(`${path}: says "${tensor}" is in ${file}, where it is not; download the folder again`);
   }
   for (const tensor of held.keys()) {
-    if (index.get(tensor) !== file) throw new UserError(`${path}: ${file} has "${tensor}", which it does not list there; download the folder again`);
+    if (index.get(tensor) !== file)
+      throw new UserError(`${path}: ${file} has "${tensor}", which it does not list there; download the folder again`);
   }
 }
 
@@ -113,7 +138,10 @@ async function readIndex(folder: string, name: string): Promise<Map<string, stri
   const path = join(folder, name);
   const map = parseIndex(path, await readFile(path, 'utf8'));
   for (const [tensor, file] of map) {
-    if (typeof file !== 'string' || basename(file) !== file) throw new UserError(`${path}: says "${tensor}" is in ${JSON.stringify(file)}, which is not a file name; download the folder again`);
+    if (typeof file !== 'string' || basename(file) !== file)
+      throw new UserError(
+        `${path}: says "${tensor}" is in ${JSON.stringify(file)}, which is not a file name; download the folder again`,
+      );
   }
   return map;
 }

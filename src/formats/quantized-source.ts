@@ -17,12 +17,16 @@ const SCALES = '.scales';
 /** Largest distance from the zero point that both signs have. */
 const MAX = 127;
 /** The first and the last convolution are small, and errors there are seen most. */
-const packs = ({ name, shape }: TensorEntry): boolean => name.endsWith('.weight') && shape.length > 1 && !/^conv_(in|out)\./.test(name);
+const packs = ({ name, shape }: TensorEntry): boolean =>
+  name.endsWith('.weight') && shape.length > 1 && !/^conv_(in|out)\./.test(name);
 
 export class QuantizedSource extends FrozenSource {
   private readonly unpacked = new Map<string, Tensor>();
 
-  private constructor(base: FrozenSource, private readonly packed: WeightFile) {
+  private constructor(
+    base: FrozenSource,
+    private readonly packed: WeightFile,
+  ) {
     super(base.weights);
   }
 
@@ -45,27 +49,34 @@ export class QuantizedSource extends FrozenSource {
   }
 }
 
-const leafOf = ({ name: key, file, offset, bytes, dtype, shape }: TensorEntry): Tensor => weight({ key, file, offset, bytes }, { dtype, shape });
+const leafOf = ({ name: key, file, offset, bytes, dtype, shape }: TensorEntry): Tensor =>
+  weight({ key, file, offset, bytes }, { dtype, shape });
 
 async function pack(path: string, weights: WeightFile): Promise<void> {
   const specs = [...weights.entries.values()].filter(packs).flatMap(({ name, shape }): TensorSpec[] => [
-    { name, dtype: 'uint8', shape }, { name: name + SCALES, dtype: 'float32', shape: [shape[0]] },
+    { name, dtype: 'uint8', shape },
+    { name: name + SCALES, dtype: 'float32', shape: [shape[0]] },
   ]);
   await writeSafetensorsStream(path, specs, async ({ name }) => {
-    const isScales = name.endsWith(SCALES), packed = quantize(await weights.readFloat32(isScales ? name.slice(0, -SCALES.length) : name));
+    const isScales = name.endsWith(SCALES),
+      packed = quantize(await weights.readFloat32(isScales ? name.slice(0, -SCALES.length) : name));
     return isScales ? packed.scales : packed.q;
   });
 }
 
 /** By rows of the first axis: the value furthest from 0 becomes 127 steps. */
 export function quantize(tensor: HostTensor): { q: HostTensor; scales: HostTensor } {
-  const { shape } = tensor, values = floats(tensor), width = sizeOf(shape) / shape[0];
-  const data = new Uint8Array(values.length), scales = new Float32Array(shape[0]);
+  const { shape } = tensor,
+    values = floats(tensor),
+    width = sizeOf(shape) / shape[0];
+  const data = new Uint8Array(values.length),
+    scales = new Float32Array(shape[0]);
   for (let row = 0; row < shape[0]; row++) {
     let top = 0;
     for (let i = row * width; i < (row + 1) * width; i++) top = Math.max(top, Math.abs(values[i]));
     scales[row] = top / MAX;
-    for (let i = row * width; i < (row + 1) * width; i++) data[i] = ZERO_POINT + (top === 0 ? 0 : Math.round(values[i] / scales[row]));
+    for (let i = row * width; i < (row + 1) * width; i++)
+      data[i] = ZERO_POINT + (top === 0 ? 0 : Math.round(values[i] / scales[row]));
   }
   return { q: { dtype: 'uint8', shape, data }, scales: { dtype: 'float32', shape: [shape[0]], data: scales } };
 }

@@ -6,7 +6,9 @@ import type { RawConfig } from '../networks/component-config.js';
 /** @throws UserError when the file is missing or is not a JSON object */
 export async function readJson(file: string, why: string): Promise<RawConfig> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new UserError(`${file}: ${error.code === 'ENOENT' ? 'missing' : `cannot be read (${error.code})`}; ${why}`, { cause: error });
+    throw new UserError(`${file}: ${error.code === 'ENOENT' ? 'missing' : `cannot be read (${error.code})`}; ${why}`, {
+      cause: error,
+    });
   });
   let value: unknown;
   try {
@@ -15,6 +17,7 @@ export async function readJson(file: string, why: string): Promise<RawConfig> {
   } catch (error) {
     throw new UserError(`${file}: not JSON (${(error as Error).message}); download it again`, { cause: error });
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new UserError(`${file}: not a JSON object; download it again`);
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new UserError(`${file}: not a JSON object; download it again`);
   return value as RawConfig;
 }

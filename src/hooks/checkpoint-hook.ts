@@ -13,15 +13,35 @@ export class CheckpointHook extends Hook {
     type: 'object',
     additionalProperties: false,
     properties: {
-      interval: { type: 'integer', minimum: -1, default: 100, description: 'iterations between checkpoints; -1: none on the way' },
-      max_keep_ckpts: { type: 'integer', minimum: -1, default: -1, description: 'how many of this run are kept, the newest; -1: all' },
+      interval: {
+        type: 'integer',
+        minimum: -1,
+        default: 100,
+        description: 'iterations between checkpoints; -1: none on the way',
+      },
+      max_keep_ckpts: {
+        type: 'integer',
+        minimum: -1,
+        default: -1,
+        description: 'how many of this run are kept, the newest; -1: all',
+      },
       save_last: { type: 'boolean', default: true, description: 'save the last iteration, whatever the interval' },
-      by_epoch: { type: 'boolean', enum: [false], default: false, description: 'intervals count iterations; here for configs of mmengine' },
+      by_epoch: {
+        type: 'boolean',
+        enum: [false],
+        default: false,
+        description: 'intervals count iterations; here for configs of mmengine',
+      },
     },
   } as const satisfies OptionsSchema;
   override readonly priority = 'VERY_LOW';
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof CheckpointHook.options>, @inject(LOGGER) private readonly log: Logger) { super(); }
+  constructor(
+    @inject(OPTIONS) private readonly opts: Output<typeof CheckpointHook.options>,
+    @inject(LOGGER) private readonly log: Logger,
+  ) {
+    super();
+  }
 
   override async afterTrainIter(run: RunState): Promise<void> {
     if (run.every(this.opts.interval)) await this.save(run);
@@ -38,4 +58,8 @@ export class CheckpointHook extends Hook {
   }
 }
 
-declare module '../registry/kinds.js' { interface HookMap { CheckpointHook: typeof CheckpointHook } }
+declare module '../registry/kinds.js' {
+  interface HookMap {
+    CheckpointHook: typeof CheckpointHook;
+  }
+}

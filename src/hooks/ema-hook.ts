@@ -17,14 +17,27 @@ export class EMAHook extends Hook {
     type: 'object',
     additionalProperties: false,
     properties: {
-      momentum: { type: 'number', exclusiveMinimum: 0, exclusiveMaximum: 1, default: 2e-4, description: 'share of the new weights in each iteration' },
-      begin_iter: { type: 'integer', minimum: 0, default: 0, description: 'until here the average is a copy of the weights' },
+      momentum: {
+        type: 'number',
+        exclusiveMinimum: 0,
+        exclusiveMaximum: 1,
+        default: 2e-4,
+        description: 'share of the new weights in each iteration',
+      },
+      begin_iter: {
+        type: 'integer',
+        minimum: 0,
+        default: 0,
+        description: 'until here the average is a copy of the weights',
+      },
     },
   } as const satisfies OptionsSchema;
   override readonly priority = 'ABOVE_NORMAL';
   private program: Executable | undefined;
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof EMAHook.options>) { super(); }
+  constructor(@inject(OPTIONS) private readonly opts: Output<typeof EMAHook.options>) {
+    super();
+  }
 
   override async plan(run: PlannedRun): Promise<void> {
     run.weights = 'ema';
@@ -52,11 +65,18 @@ export class EMAHook extends Hook {
 /** ema * (1 - m) + params * m: an exact copy at m = 1 */
 function average(parameters: Parameters): Program {
   const momentum = input('momentum', []);
-  const updates = parameters.buckets.map((b) => [
-    parameters.stateName('ema', b),
-    add(mul(parameters.stateLeaf('ema', b), sub(1, momentum)), mul(parameters.stateLeaf('params', b), momentum)),
-  ] as const);
+  const updates = parameters.buckets.map(
+    (b) =>
+      [
+        parameters.stateName('ema', b),
+        add(mul(parameters.stateLeaf('ema', b), sub(1, momentum)), mul(parameters.stateLeaf('params', b), momentum)),
+      ] as const,
+  );
   return { name: 'ema', outputs: {}, updates: Object.fromEntries(updates) };
 }
 
-declare module '../registry/kinds.js' { interface HookMap { EMAHook: typeof EMAHook } }
+declare module '../registry/kinds.js' {
+  interface HookMap {
+    EMAHook: typeof EMAHook;
+  }
+}

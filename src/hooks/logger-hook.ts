@@ -9,12 +9,18 @@ import { LOGGER, OPTIONS } from '../registry/tokens.js';
 @HOOKS.register()
 export class LoggerHook extends Hook {
   static readonly options = {
-    description: 'Reports loss, learning rate, speed and memory: a progress bar on a terminal, lines otherwise, and numbers of every iteration as JSON lines.',
+    description:
+      'Reports loss, learning rate, speed and memory: a progress bar on a terminal, lines otherwise, and numbers of every iteration as JSON lines.',
     type: 'object',
     additionalProperties: false,
     properties: {
       interval: { type: 'integer', minimum: 1, default: 10, description: 'iterations between lines' },
-      jsonl: { type: 'string', minLength: 1, default: 'log.jsonl', description: 'file in the work dir, one line per iteration' },
+      jsonl: {
+        type: 'string',
+        minLength: 1,
+        default: 'log.jsonl',
+        description: 'file in the work dir, one line per iteration',
+      },
     },
   } as const satisfies OptionsSchema;
   override readonly priority = 'BELOW_NORMAL';
@@ -24,7 +30,12 @@ export class LoggerHook extends Hook {
   private pace = new Pace(0);
   private losses: number[] = [];
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof LoggerHook.options>, @inject(LOGGER) private readonly log: Logger) { super(); }
+  constructor(
+    @inject(OPTIONS) private readonly opts: Output<typeof LoggerHook.options>,
+    @inject(LOGGER) private readonly log: Logger,
+  ) {
+    super();
+  }
 
   override async beforeTrain(run: RunState): Promise<void> {
     // What came after the checkpoint that is resumed from will be written again.
@@ -69,9 +80,17 @@ export class LoggerHook extends Hook {
   /** The mean loss since the last line, the other numbers of this iteration. */
   private summary(run: RunState): string {
     const mean = this.losses.reduce((a, b) => a + b, 0) / this.losses.length;
-    const extra = Object.entries(run.logs).filter(([name]) => name !== 'loss' && name !== 'lr').map(([name, value]) => `${name} ${value.toPrecision(4)}`);
+    const extra = Object.entries(run.logs)
+      .filter(([name]) => name !== 'loss' && name !== 'lr')
+      .map(([name, value]) => `${name} ${value.toPrecision(4)}`);
     const memory = `${(process.memoryUsage.rss() / 2 ** 30).toFixed(1)} GiB`;
-    return [`loss ${mean.toPrecision(4)}`, ...extra, `lr ${run.logs['lr'].toExponential(2)}`, this.pace.text(), memory].join('  ');
+    return [
+      `loss ${mean.toPrecision(4)}`,
+      ...extra,
+      `lr ${run.logs['lr'].toExponential(2)}`,
+      this.pace.text(),
+      memory,
+    ].join('  ');
   }
 }
 
@@ -108,7 +127,12 @@ function duration(seconds: number): string {
 
 /** The complete lines of iterations before `iter`. */
 function linesBefore(text: string, iter: number): string {
-  return text.split('\n').slice(0, -1).filter((line) => iterationOf(line) < iter).map((line) => `${line}\n`).join('');
+  return text
+    .split('\n')
+    .slice(0, -1)
+    .filter((line) => iterationOf(line) < iter)
+    .map((line) => `${line}\n`)
+    .join('');
 }
 
 function iterationOf(line: string): number {
@@ -119,4 +143,8 @@ function iterationOf(line: string): number {
   }
 }
 
-declare module '../registry/kinds.js' { interface HookMap { LoggerHook: typeof LoggerHook } }
+declare module '../registry/kinds.js' {
+  interface HookMap {
+    LoggerHook: typeof LoggerHook;
+  }
+}

@@ -5,7 +5,8 @@ import type { OptionsSchema } from '../registry/schema.js';
 @HOOKS.register()
 export class PeftSaveHook extends Hook {
   static readonly options = {
-    description: 'Adds the trained weights to each checkpoint in the formats of PEFT and diffusers, e.g. unet/adapter_model.safetensors.',
+    description:
+      'Adds the trained weights to each checkpoint in the formats of PEFT and diffusers, e.g. unet/adapter_model.safetensors.',
     type: 'object',
     additionalProperties: false,
     properties: {},
@@ -16,4 +17,8 @@ export class PeftSaveHook extends Hook {
   }
 }
 
-declare module '../registry/kinds.js' { interface HookMap { PeftSaveHook: typeof PeftSaveHook } }
+declare module '../registry/kinds.js' {
+  interface HookMap {
+    PeftSaveHook: typeof PeftSaveHook;
+  }
+}

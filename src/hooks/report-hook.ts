@@ -14,18 +14,34 @@ import { EVALUATION_FILE, readEvaluation, scoreTable, type RunEvaluation } from 
 @HOOKS.register()
 export class ReportHook extends Hook {
   static readonly options = {
-    description: 'Writes report.html: the loss curve, the pictures over time and the config, in one file that needs nothing else.',
+    description:
+      'Writes report.html: the loss curve, the pictures over time and the config, in one file that needs nothing else.',
     type: 'object',
     additionalProperties: false,
     properties: {
-      interval: { type: 'integer', minimum: -1, default: 100, description: 'iterations between updates of the report; -1: only at the end' },
-      jsonl: { type: 'string', minLength: 1, default: 'log.jsonl', description: "the LoggerHook's file in the work dir" },
+      interval: {
+        type: 'integer',
+        minimum: -1,
+        default: 100,
+        description: 'iterations between updates of the report; -1: only at the end',
+      },
+      jsonl: {
+        type: 'string',
+        minLength: 1,
+        default: 'log.jsonl',
+        description: "the LoggerHook's file in the work dir",
+      },
     },
   } as const satisfies OptionsSchema;
   /** After VisualizationHook, so that the report shows the latest pictures. */
   override readonly priority = 'LOWEST';
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof ReportHook.options>, @inject(LOGGER) private readonly log: Logger) { super(); }
+  constructor(
+    @inject(OPTIONS) private readonly opts: Output<typeof ReportHook.options>,
+    @inject(LOGGER) private readonly log: Logger,
+  ) {
+    super();
+  }
 
   override async afterTrainIter(run: RunState): Promise<void> {
     if (run.every(this.opts.interval) && !run.isLast) await this.write(run);
@@ -39,11 +55,17 @@ export class ReportHook extends Hook {
   private async write(run: RunState): Promise<void> {
     const curve = await lossCurve(run.workDir.file(this.opts.jsonl));
     const pictures = await sheets(run.workDir.file('vis'));
-    await run.workDir.write('report.html', page(run, curve, pictures, await readEvaluation(run.workDir.file(EVALUATION_FILE))));
+    await run.workDir.write(
+      'report.html',
+      page(run, curve, pictures, await readEvaluation(run.workDir.file(EVALUATION_FILE))),
+    );
   }
 }
 
-interface Sheet { readonly title: string; readonly dataUri: string }
+interface Sheet {
+  readonly title: string;
+  readonly dataUri: string;
+}
 
 /** The loss of every iteration in the log; torn lines are left out. */
 async function lossCurve(path: string): Promise<Point[]> {
@@ -63,17 +85,32 @@ async function sheets(folder: string): Promise<Sheet[]> {
   const names = (await readdir(folder).catch(() => [])).filter((n) => n.endsWith('.png'));
   const iteration = (name: string): number => Number(/\d+/.exec(name)?.[0] ?? -1);
   const ordered = names.sort((a, b) => iteration(a) - iteration(b));
-  return Promise.all(ordered.map(async (name) => {
-    const small = await sharp(join(folder, name)).resize({ width: 1024, height: 1024, fit: 'inside', withoutEnlargement: true }).webp({ quality: 85 }).toBuffer();
-    const title = iteration(name) < 0 ? 'before training' : `after iteration ${iteration(name)}`;
-    return { title, dataUri: `data:image/webp;base64,${small.toString('base64')}` };
-  }));
+  return Promise.all(
+    ordered.map(async (name) => {
+      const small = await sharp(join(folder, name))
+        .resize({ width: 1024, height: 1024, fit: 'inside', withoutEnlargement: true })
+        .webp({ quality: 85 })
+        .toBuffer();
+      const title = iteration(name) < 0 ? 'before training' : `after iteration ${iteration(name)}`;
+      return { title, dataUri: `data:image/webp;base64,${small.toString('base64')}` };
+    }),
+  );
 }
 
-function page(run: RunState, curve: readonly Point[], pictures: readonly Sheet[], scores: RunEvaluation | undefined): string {
+function page(
+  run: RunState,
+  curve: readonly Point[],
+  pictures: readonly Sheet[],
+  scores: RunEvaluation | undefined,
+): string {
   const title = escapeHtml(basename(run.workDir.path));
-  const numbers = Object.entries(run.logs).map(([name, value]) => `${escapeHtml(name)} ${value.toPrecision(4)}`).join(' · ');
-  const figures = pictures.map(({ title: caption, dataUri }) => `<figure><img src="${dataUri}" alt="${caption}"><figcaption>${caption}</figcaption></figure>`);
+  const numbers = Object.entries(run.logs)
+    .map(([name, value]) => `${escapeHtml(name)} ${value.toPrecision(4)}`)
+    .join(' · ');
+  const figures = pictures.map(
+    ({ title: caption, dataUri }) =>
+      `<figure><img src="${dataUri}" alt="${caption}"><figcaption>${caption}</figcaption></figure>`,
+  );
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${title}</title>
 <style>
@@ -93,4 +130,8 @@ ${figures.length > 0 ? `<h2>Pictures</h2>\n<div class="pictures">\n${figures.joi
 `;
 }
 
-declare module '../registry/kinds.js' { interface HookMap { ReportHook: typeof ReportHook } }
+declare module '../registry/kinds.js' {
+  interface HookMap {
+    ReportHook: typeof ReportHook;
+  }
+}

@@ -34,21 +34,34 @@ export class ConsoleLogger implements RunLogger {
     this.file = file;
   }
 
-  info(message: string): void { this.line('INFO', message, this.out, message); }
-  warn(message: string): void { this.line('WARNING', message, this.err, `warning: ${message}`); }
-  debug(message: string): void { this.line('DEBUG', message, this.showDebug ? this.out : undefined, message); }
+  info(message: string): void {
+    this.line('INFO', message, this.out, message);
+  }
+  warn(message: string): void {
+    this.line('WARNING', message, this.err, `warning: ${message}`);
+  }
+  debug(message: string): void {
+    this.line('DEBUG', message, this.showDebug ? this.out : undefined, message);
+  }
 
   progress(total: number, start: number): Progress | undefined {
     if (!this.out.isTTY) return undefined;
-    const bars = this.bars ??= new MultiBar({
-      format: '{bar} {value}/{total}  {text}', stream: this.out as NodeJS.WriteStream, hideCursor: true, barsize: 20,
+    const bars = (this.bars ??= new MultiBar({
+      format: '{bar} {value}/{total}  {text}',
+      stream: this.out as NodeJS.WriteStream,
+      hideCursor: true,
+      barsize: 20,
       gracefulExit: false, // signals belong to the run
-    });
+    }));
     const bar = bars.create(total, start, { text: '' });
     this.shown.add(bar);
     return {
-      update: (done, text) => { bar.update(done, { text }); },
-      stop: () => { if (this.shown.delete(bar)) this.remove(bars, bar); },
+      update: (done, text) => {
+        bar.update(done, { text });
+      },
+      stop: () => {
+        if (this.shown.delete(bar)) this.remove(bars, bar);
+      },
     };
   }
 

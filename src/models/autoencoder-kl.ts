@@ -37,9 +37,25 @@ export class AutoencoderKL extends Model {
     properties: {
       model: { type: 'string', description: 'pipeline whose vae/ is trained: a folder, or an id of the hub' },
       init: initOption,
-      edge_weight: { type: 'number', minimum: 0, default: 0.5, description: 'factor of the mean absolute error of differences between neighbouring pixels' },
-      kl_weight: { type: 'number', minimum: 0, default: 1e-6, description: "factor of the Kullback-Leibler divergence of a picture's latents from a unit normal, per picture" },
-      scaling_factor: { type: 'string', enum: ['measure', 'keep'], default: 'measure', description: "measure: the saved config.json gets 1 / the deviation of the last batch's latents, as SD's 0.18215 was found; keep: as it was" },
+      edge_weight: {
+        type: 'number',
+        minimum: 0,
+        default: 0.5,
+        description: 'factor of the mean absolute error of differences between neighbouring pixels',
+      },
+      kl_weight: {
+        type: 'number',
+        minimum: 0,
+        default: 1e-6,
+        description: "factor of the Kullback-Leibler divergence of a picture's latents from a unit normal, per picture",
+      },
+      scaling_factor: {
+        type: 'string',
+        enum: ['measure', 'keep'],
+        default: 'measure',
+        description:
+          "measure: the saved config.json gets 1 / the deviation of the last batch's latents, as SD's 0.18215 was found; keep: as it was",
+      },
     },
   } as const satisfies OptionsSchema;
 
@@ -50,15 +66,22 @@ export class AutoencoderKL extends Model {
   private baseFingerprint = '';
   private lastImages: HostTensor | undefined;
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof AutoencoderKL.options>, @inject(LOGGER) private readonly log: Logger) {
+  constructor(
+    @inject(OPTIONS) private readonly opts: Output<typeof AutoencoderKL.options>,
+    @inject(LOGGER) private readonly log: Logger,
+  ) {
     super();
   }
 
   async load(): Promise<void> {
-    const folder = join(await resolveModel(this.opts.model, { log: this.log }), 'vae'), file = join(folder, 'config.json');
+    const folder = join(await resolveModel(this.opts.model, { log: this.log }), 'vae'),
+      file = join(folder, 'config.json');
     this.raw = await readJson(file, 'every component has one');
     this.config = parseVaeConfig(this.raw, file);
-    this.source = new FrozenSource(await openWeights(folder, 'diffusion_pytorch_model', { log: this.log }), olderVaeName);
+    this.source = new FrozenSource(
+      await openWeights(folder, 'diffusion_pytorch_model', { log: this.log }),
+      olderVaeName,
+    );
     const shapes = recorded((s) => recordVae(s, this.config));
     this.source.check(shapes, /^\b$/);
     this.part = new TrainedPart('vae', this.source, shapes, { kind: 'whole' }, this.raw);
@@ -83,20 +106,30 @@ export class AutoencoderKL extends Model {
 
   /** `images` [B, 3, H, W] in [-1, 1]; `noise` [B, C, h, w], a unit normal. */
   async feeds(samples: readonly TrainSample[], { iteration, rng }: StepContext): Promise<Feeds> {
-    const images = stack(samples.map(({ img }) => img)), [B, , H, W] = images.shape;
+    const images = stack(samples.map(({ img }) => img)),
+      [B, , H, W] = images.shape;
     const factor = 2 ** (this.config.blockOutChannels.length - 1);
-    if (H % factor !== 0 || W % factor !== 0) throw new UserError(`model: pictures are ${W}x${H} pixels; this autoencoder takes multiples of ${factor}, change the Resize of the dataset's pipeline`);
+    if (H % factor !== 0 || W % factor !== 0)
+      throw new UserError(
+        `model: pictures are ${W}x${H} pixels; this autoencoder takes multiples of ${factor}, change the Resize of the dataset's pipeline`,
+      );
     this.lastImages = images;
     const shape = [B, this.config.latentChannels, H / factor, W / factor];
     return { images, noise: float32(rng.stream('latents', iteration).normals(sizeOf(shape)), shape) };
   }
 
-  loss({ images: { shape }, noise: { shape: latentShape } }: Readonly<Record<string, TensorType>>): { loss: Tensor; logs: Record<string, Tensor> } {
-    const scope = new Scope(this.part.source('current')), images = input('images', shape);
+  loss({ images: { shape }, noise: { shape: latentShape } }: Readonly<Record<string, TensorType>>): {
+    loss: Tensor;
+    logs: Record<string, Tensor>;
+  } {
+    const scope = new Scope(this.part.source('current')),
+      images = input('images', shape);
     const moments = vaeEncode(scope, images, this.config);
     const latents = add(moments.mean, mul(exp(mul(moments.logvar, 0.5)), input('noise', latentShape)));
-    const decoded = vaeDecode(scope, latents, this.config), error = sub(decoded, images);
-    const values = mean(abs(error)), edges = add(mean(abs(slope(error, 2))), mean(abs(slope(error, 3))));
+    const decoded = vaeDecode(scope, latents, this.config),
+      error = sub(decoded, images);
+    const values = mean(abs(error)),
+      edges = add(mean(abs(slope(error, 2))), mean(abs(slope(error, 3))));
     // DiagonalGaussianDistribution.kl: a sum over a picture's latents
     const perLatent = sub(add(square(moments.mean), exp(moments.logvar)), add(moments.logvar, 1));
     const kl = mul(mean(perLatent), 0.5 * sizeOf(latentShape.slice(1)));
@@ -108,21 +141,32 @@ export class AutoencoderKL extends Model {
   }
 
   async *sample(): AsyncGenerator<HostTensor> {
-    throw new UserError('model: an autoencoder draws nothing from a prompt; remove the VisualizationHook (custom_hooks.preview: null)');
+    throw new UserError(
+      'model: an autoencoder draws nothing from a prompt; remove the VisualizationHook (custom_hooks.preview: null)',
+    );
   }
 
   /** Writes `vae/` in diffusers' format. */
   async save(folder: string, values: Readonly<Record<string, HostTensor>>): Promise<void> {
-    const scaling = this.opts.scaling_factor === 'measure' && this.lastImages ? { scaling_factor: await this.measuredScaling(this.lastImages) } : {};
+    const scaling =
+      this.opts.scaling_factor === 'measure' && this.lastImages
+        ? { scaling_factor: await this.measuredScaling(this.lastImages) }
+        : {};
     const base = { model: this.opts.model, fingerprint: this.fingerprint, config: JSON.stringify(this.opts) };
     await this.part.save(folder, values, base, { ...this.raw, ...scaling });
   }
 
   private async measuredScaling(images: HostTensor): Promise<number> {
-    const { latents } = await this.executor.run('measure_latents', 'current', () => ({
-      latents: vaeEncode(new Scope(this.part.source('current')), input('images', images.shape), this.config).mean,
-    }), { images });
-    const values = floats(latents), centre = values.reduce((a, v) => a + v, 0) / values.length;
+    const { latents } = await this.executor.run(
+      'measure_latents',
+      'current',
+      () => ({
+        latents: vaeEncode(new Scope(this.part.source('current')), input('images', images.shape), this.config).mean,
+      }),
+      { images },
+    );
+    const values = floats(latents),
+      centre = values.reduce((a, v) => a + v, 0) / values.length;
     return 1 / Math.sqrt(values.reduce((a, v) => a + (v - centre) ** 2, 0) / values.length);
   }
 }
@@ -134,5 +178,7 @@ function slope(x: Tensor, axis: number): Tensor {
 }
 
 declare module '../registry/kinds.js' {
-  interface ModelMap { AutoencoderKL: typeof AutoencoderKL }
+  interface ModelMap {
+    AutoencoderKL: typeof AutoencoderKL;
+  }
 }

@@ -24,7 +24,11 @@ export const BLOCK_REMOVALS = {
   base: { keepsMidBlock: true, keepsDeepestStage: true, summary: 'BK-SDM-Base, 67 % of SD 1.5' },
   small: { keepsMidBlock: true, keepsDeepestStage: true, summary: 'segmind small-sd, the same layout as base' },
   bk_small: { keepsMidBlock: false, keepsDeepestStage: true, summary: 'BK-SDM-Small: no mid block, 56 % of SD 1.5' },
-  tiny: { keepsMidBlock: false, keepsDeepestStage: false, summary: 'segmind tiny-sd and BK-SDM-Tiny: three stages, no mid block, 38 % of SD 1.5' },
+  tiny: {
+    keepsMidBlock: false,
+    keepsDeepestStage: false,
+    summary: 'segmind tiny-sd and BK-SDM-Tiny: three stages, no mid block, 38 % of SD 1.5',
+  },
 } as const satisfies Record<string, Removal>;
 export type BlockRemoval = keyof typeof BLOCK_REMOVALS;
 
@@ -39,7 +43,15 @@ const TOPOLOGY: Readonly<Record<string, readonly unknown[]>> = {
 const STAGES = 4;
 
 /** Lists with one value per stage, from the first. */
-const PER_STAGE = ['block_out_channels', 'down_block_types', 'attention_head_dim', 'num_attention_heads', 'cross_attention_dim', 'transformer_layers_per_block', 'only_cross_attention'];
+const PER_STAGE = [
+  'block_out_channels',
+  'down_block_types',
+  'attention_head_dim',
+  'num_attention_heads',
+  'cross_attention_dim',
+  'transformer_layers_per_block',
+  'only_cross_attention',
+];
 
 /**
  * The student's config.json.
@@ -49,16 +61,24 @@ const PER_STAGE = ['block_out_channels', 'down_block_types', 'attention_head_dim
  */
 export function studentConfig(teacher: RawConfig, removal: BlockRemoval, where: string): RawConfig {
   const channels = teacher['block_out_channels'];
-  if (!Array.isArray(channels) || channels.length !== STAGES) throw otherTopology(where, 'block_out_channels', channels, `${STAGES} values`);
+  if (!Array.isArray(channels) || channels.length !== STAGES)
+    throw otherTopology(where, 'block_out_channels', channels, `${STAGES} values`);
   for (const [key, allowed] of Object.entries(TOPOLOGY)) {
-    if (!allowed.some((v) => JSON.stringify(v) === JSON.stringify(teacher[key]))) throw otherTopology(where, key, teacher[key], JSON.stringify(allowed[0]));
+    if (!allowed.some((v) => JSON.stringify(v) === JSON.stringify(teacher[key])))
+      throw otherTopology(where, key, teacher[key], JSON.stringify(allowed[0]));
   }
   const { keepsMidBlock, keepsDeepestStage } = BLOCK_REMOVALS[removal];
   const student: Record<string, unknown> = { ...teacher, layers_per_block: 1 };
   if (!keepsMidBlock) student['mid_block_type'] = null;
   if (keepsDeepestStage) return student;
   // The first up block then continues the second deepest stage, with layers made for the deepest one's width.
-  if (channels[STAGES - 1] !== channels[STAGES - 2]) throw otherTopology(where, 'block_out_channels', channels, `two equal last values, without which "${removal}" does not fit together`);
+  if (channels[STAGES - 1] !== channels[STAGES - 2])
+    throw otherTopology(
+      where,
+      'block_out_channels',
+      channels,
+      `two equal last values, without which "${removal}" does not fit together`,
+    );
   for (const key of PER_STAGE) {
     const value = teacher[key];
     if (Array.isArray(value)) student[key] = value.slice(0, -1);
@@ -69,7 +89,9 @@ export function studentConfig(teacher: RawConfig, removal: BlockRemoval, where: 
 }
 
 const otherTopology = (where: string, key: string, actual: unknown, expected: string): UserError =>
-  new UserError(`${where}: ${key} is ${JSON.stringify(actual)}; blocks are removed from U-Nets of SD 1.x and 2.x only, which have ${expected}`);
+  new UserError(
+    `${where}: ${key} is ${JSON.stringify(actual)}; blocks are removed from U-Nets of SD 1.x and 2.x only, which have ${expected}`,
+  );
 
 /**
  * Where a parameter of the teacher goes.
@@ -81,7 +103,8 @@ export function studentKey(key: string, removal: BlockRemoval): string | undefin
   const [part, block, kind, layer, ...rest] = key.split('.');
   if (part === 'mid_block') return keepsMidBlock ? key : undefined;
   if (part !== 'down_blocks' && part !== 'up_blocks') return key;
-  const stage = Number(block), isLayer = kind === 'resnets' || kind === 'attentions';
+  const stage = Number(block),
+    isLayer = kind === 'resnets' || kind === 'attentions';
   if (part === 'down_blocks') {
     if (isLayer && layer !== '0') return undefined;
     // Without the deepest stage nothing is left to downsample for above it.
@@ -101,7 +124,8 @@ export interface KeyMap {
 
 /** `studentKey` of every parameter of a teacher. */
 export function studentKeys(teacherKeys: Iterable<string>, removal: BlockRemoval): KeyMap {
-  const teacherToStudent = new Map<string, string>(), dropped: string[] = [];
+  const teacherToStudent = new Map<string, string>(),
+    dropped: string[] = [];
   for (const key of teacherKeys) {
     const kept = studentKey(key, removal);
     if (kept === undefined) dropped.push(key);
@@ -113,7 +137,9 @@ export function studentKeys(teacherKeys: Iterable<string>, removal: BlockRemoval
 /** The teacher's weights under the student's names, where they lie: nothing is copied. */
 export function studentWeights(teacher: WeightFile, removal: BlockRemoval): WeightFile {
   const kept = studentKeys(teacher.entries.keys(), removal).teacherToStudent;
-  const entries = [...kept].map(([from, name]) => [name, { ...(teacher.entries.get(from) as TensorEntry), name }] as const);
+  const entries = [...kept].map(
+    ([from, name]) => [name, { ...(teacher.entries.get(from) as TensorEntry), name }] as const,
+  );
   return new SafetensorsFile(teacher.files, new Map(entries), teacher.metadata);
 }
 

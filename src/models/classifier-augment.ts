@@ -15,10 +15,16 @@ export interface Degradation {
  * A copy, softened by chance and noisy. How much is drawn per picture.
  * @param picture [3, H, W] @param stream of this picture in this iteration
  */
-export function degrade(picture: Float32Array, [H, W]: readonly [number, number], { noise, blur }: Degradation, stream: RandomStream): Float32Array {
+export function degrade(
+  picture: Float32Array,
+  [H, W]: readonly [number, number],
+  { noise, blur }: Degradation,
+  stream: RandomStream,
+): Float32Array {
   let out = Float32Array.from(picture);
   if (stream.uniform() < blur) {
-    const soft = stream.uniform() < 0.5 ? boxBlur(picture, H, W) : halveAndDouble(picture, H, W), share = stream.uniform();
+    const soft = stream.uniform() < 0.5 ? boxBlur(picture, H, W) : halveAndDouble(picture, H, W),
+      share = stream.uniform();
     out = out.map((v, i) => v + share * (soft[i] - v));
   }
   if (noise > 0) {
@@ -30,7 +36,8 @@ export function degrade(picture: Float32Array, [H, W]: readonly [number, number]
 
 /** Means of 3x3 pixels; the rim is repeated. @param picture [C, H, W] */
 export function boxBlur(picture: Float32Array, H: number, W: number): Float32Array {
-  const across = new Float32Array(picture.length), out = new Float32Array(picture.length);
+  const across = new Float32Array(picture.length),
+    out = new Float32Array(picture.length);
   for (let i = 0; i < picture.length; i++) {
     const x = i % W;
     across[i] = (picture[x > 0 ? i - 1 : i] + picture[i] + picture[x < W - 1 ? i + 1 : i]) / 3;
@@ -49,12 +56,16 @@ export function halveAndDouble(picture: Float32Array, H: number, W: number): Flo
 
 /** One axis of it. @param length of the axis @param step between its elements */
 function alongAxis(values: Float32Array, length: number, step: number): Float32Array {
-  const out = new Float32Array(values.length), half = Math.ceil(length / 2), means = new Float32Array(half);
+  const out = new Float32Array(values.length),
+    half = Math.ceil(length / 2),
+    means = new Float32Array(half);
   for (let block = 0; block < values.length; block += length * step) {
     for (let start = block; start < block + step; start++) {
-      for (let k = 0; k < half; k++) means[k] = (values[start + 2 * k * step] + values[start + Math.min(2 * k + 1, length - 1) * step]) / 2;
+      for (let k = 0; k < half; k++)
+        means[k] = (values[start + 2 * k * step] + values[start + Math.min(2 * k + 1, length - 1) * step]) / 2;
       for (let i = 0; i < length; i++) {
-        const k = i >> 1, neighbour = Math.min(half - 1, Math.max(0, i % 2 === 0 ? k - 1 : k + 1));
+        const k = i >> 1,
+          neighbour = Math.min(half - 1, Math.max(0, i % 2 === 0 ? k - 1 : k + 1));
         out[start + i * step] = 0.75 * means[k] + 0.25 * means[neighbour];
       }
     }

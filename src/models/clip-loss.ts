@@ -1,5 +1,23 @@
 /** The contrastive loss of CLIP (Radford et al., arXiv 2103.00020, figure 3), for batches in which captions may repeat. */
-import { add, div, exp, gemm, lessOrEqual, log, mean, mul, neg, reshape, softmax, sqrt, square, sub, sum, sumLast, transpose } from '../tensor/ops.js';
+import {
+  add,
+  div,
+  exp,
+  gemm,
+  lessOrEqual,
+  log,
+  mean,
+  mul,
+  neg,
+  reshape,
+  softmax,
+  sqrt,
+  square,
+  sub,
+  sum,
+  sumLast,
+  transpose,
+} from '../tensor/ops.js';
 import { constant, type Tensor } from '../tensor/tensor.js';
 
 /** Rows [B, P] divided by their lengths. */

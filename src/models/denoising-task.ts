@@ -18,14 +18,54 @@ import type { UNetInputs } from '../networks/unet.js';
 
 /** Options that every such model has. */
 export const denoisingOptions = {
-  loss: { type: 'object', component: 'LOSSES', default: { type: 'L2Loss' }, description: 'how prediction and target are compared' },
-  noise_generator: { type: 'object', component: 'NOISE', default: { type: 'WhiteNoise' }, description: 'noise added to the latents' },
-  timesteps_generator: { type: 'object', component: 'TIMESTEPS', default: { type: 'TimeSteps' }, description: 'which noise levels are trained' },
-  prediction_type: { type: ['string', 'null'], enum: ['epsilon', 'v_prediction', null], default: null, description: "what the U-Net predicts; null: as the pipeline's scheduler says" },
-  caption_dropout: { type: 'number', minimum: 0, maximum: 1, default: 0, description: 'share of the texts that are replaced by the empty one, for classifier-free guidance; for models trained from scratch' },
-  gradient_checkpointing: { type: 'boolean', default: false, description: 'less memory for more time: backwards, what is inside the blocks of the U-Net is computed again instead of kept; gradients are the same' },
-  cache_latents: { type: 'boolean', default: true, description: 'keep encoded pictures in memory by content; the results are the same' },
-  cache_text: { type: 'boolean', default: true, description: 'keep encoded prompts in memory by their tokens; the results are the same' },
+  loss: {
+    type: 'object',
+    component: 'LOSSES',
+    default: { type: 'L2Loss' },
+    description: 'how prediction and target are compared',
+  },
+  noise_generator: {
+    type: 'object',
+    component: 'NOISE',
+    default: { type: 'WhiteNoise' },
+    description: 'noise added to the latents',
+  },
+  timesteps_generator: {
+    type: 'object',
+    component: 'TIMESTEPS',
+    default: { type: 'TimeSteps' },
+    description: 'which noise levels are trained',
+  },
+  prediction_type: {
+    type: ['string', 'null'],
+    enum: ['epsilon', 'v_prediction', null],
+    default: null,
+    description: "what the U-Net predicts; null: as the pipeline's scheduler says",
+  },
+  caption_dropout: {
+    type: 'number',
+    minimum: 0,
+    maximum: 1,
+    default: 0,
+    description:
+      'share of the texts that are replaced by the empty one, for classifier-free guidance; for models trained from scratch',
+  },
+  gradient_checkpointing: {
+    type: 'boolean',
+    default: false,
+    description:
+      'less memory for more time: backwards, what is inside the blocks of the U-Net is computed again instead of kept; gradients are the same',
+  },
+  cache_latents: {
+    type: 'boolean',
+    default: true,
+    description: 'keep encoded pictures in memory by content; the results are the same',
+  },
+  cache_text: {
+    type: 'boolean',
+    default: true,
+    description: 'keep encoded prompts in memory by their tokens; the results are the same',
+  },
 } as const;
 
 export interface DenoisingOptions {
@@ -40,7 +80,10 @@ export interface DenoisingOptions {
 }
 
 /** Factors of the two kinds of row in the loss. */
-export interface RowWeights { readonly instance: number; readonly prior: number }
+export interface RowWeights {
+  readonly instance: number;
+  readonly prior: number;
+}
 
 /** Gives the input of a step by name; each input is one node. */
 export type StepInput = (name: string) => Tensor;
@@ -60,7 +103,10 @@ export class DenoisingTask {
   private schedule!: NoiseSchedule;
   private lossContext!: LossContext;
 
-  constructor(private readonly opts: DenoisingOptions, build: Build) {
+  constructor(
+    private readonly opts: DenoisingOptions,
+    build: Build,
+  ) {
     this.criterion = build(LOSSES, opts.loss);
     this.noise = build(NOISE, opts.noise_generator);
     this.timesteps = build(TIMESTEPS, opts.timesteps_generator);
@@ -69,7 +115,8 @@ export class DenoisingTask {
   /** Takes over the pipeline's noise schedule. @returns the pipeline, with the prediction type that is trained */
   open(pipeline: PipelineFolder): PipelineFolder {
     const { prediction_type } = this.opts;
-    const schedulerConfig = prediction_type === null ? pipeline.schedulerConfig : { ...pipeline.schedulerConfig, prediction_type };
+    const schedulerConfig =
+      prediction_type === null ? pipeline.schedulerConfig : { ...pipeline.schedulerConfig, prediction_type };
     this.schedule = new NoiseSchedule(schedulerConfig);
     this.lossContext = { predictionType: this.schedule.predictionType, snr: this.schedule.snr() };
     return { ...pipeline, schedulerConfig };
@@ -79,13 +126,34 @@ export class DenoisingTask {
    * Feeds of `unetInputs` and `loss`; rows: all instances, then all class pictures. The text is fed as states
    * `encoder_hidden_states` [B, T, D] when the encoder is frozen, else as `input_ids` [B, T].
    */
-  async feeds(samples: readonly TrainSample[], step: StepContext, pipeline: DiffusionPipeline, executor: Executor, weights: RowWeights): Promise<Feeds> {
+  async feeds(
+    samples: readonly TrainSample[],
+    step: StepContext,
+    pipeline: DiffusionPipeline,
+    executor: Executor,
+    weights: RowWeights,
+  ): Promise<Feeds> {
     const priors = samples.flatMap((s) => (s.prior ? [s.prior] : []));
-    if (priors.length !== 0 && priors.length !== samples.length) throw new Error(`feeds: ${priors.length} of ${samples.length} samples have a class picture; all or none must`);
-    const pictures = [...samples, ...priors], rows: Row[] = [], texts: HostTensor[] = [], ids: Int32Array[] = [];
+    if (priors.length !== 0 && priors.length !== samples.length)
+      throw new Error(`feeds: ${priors.length} of ${samples.length} samples have a class picture; all or none must`);
+    const pictures = [...samples, ...priors],
+      rows: Row[] = [],
+      texts: HostTensor[] = [],
+      ids: Int32Array[] = [];
     for (const [row, { img, text: caption }] of pictures.entries()) {
-      const text = this.opts.caption_dropout > 0 && step.rng.stream('caption_dropout', step.iteration, row).uniform() < this.opts.caption_dropout ? '' : caption;
-      rows.push(this.row(await pipeline.encodeImage(executor, img, this.opts.cache_latents), pipeline.folder.vaeConfig.scalingFactor, row, step));
+      const text =
+        this.opts.caption_dropout > 0 &&
+        step.rng.stream('caption_dropout', step.iteration, row).uniform() < this.opts.caption_dropout
+          ? ''
+          : caption;
+      rows.push(
+        this.row(
+          await pipeline.encodeImage(executor, img, this.opts.cache_latents),
+          pipeline.folder.vaeConfig.scalingFactor,
+          row,
+          step,
+        ),
+      );
       if (pipeline.textIsFrozen) texts.push(await pipeline.encodeText(executor, text, 'base', this.opts.cache_text));
       else ids.push(pipeline.tokenize(text));
     }
@@ -95,8 +163,18 @@ export class DenoisingTask {
     return {
       noisy_latents: stack(rows.map((r) => r.noisy)),
       target: stack(rows.map((r) => r.target)),
-      timesteps: float32(rows.map((r) => r.timestep), [rows.length]),
-      weights: float32(rows.map((r, i) => (i < samples.length ? weights.instance : weights.prior) * this.criterion.sampleWeight(r.timestep, this.lossContext)), [rows.length]),
+      timesteps: float32(
+        rows.map((r) => r.timestep),
+        [rows.length],
+      ),
+      weights: float32(
+        rows.map(
+          (r, i) =>
+            (i < samples.length ? weights.instance : weights.prior) *
+            this.criterion.sampleWeight(r.timestep, this.lossContext),
+        ),
+        [rows.length],
+      ),
       ...text,
     };
   }
@@ -111,13 +189,24 @@ export class DenoisingTask {
     return this.criterion.apply(prediction, of('target'), of('weights'));
   }
 
-  private row({ mean, logvar }: { mean: HostTensor; logvar: HostTensor }, scalingFactor: number, row: number, { iteration, rng }: StepContext): Row {
-    const eps = rng.stream('latents', iteration, row).normals(sizeOf(mean.shape)), deviation = floats(logvar);
+  private row(
+    { mean, logvar }: { mean: HostTensor; logvar: HostTensor },
+    scalingFactor: number,
+    row: number,
+    { iteration, rng }: StepContext,
+  ): Row {
+    const eps = rng.stream('latents', iteration, row).normals(sizeOf(mean.shape)),
+      deviation = floats(logvar);
     const latents = floats(mean).map((m, i) => (m + Math.exp(0.5 * deviation[i]) * eps[i]) * scalingFactor);
     const timestep = this.timesteps.sample(this.schedule.numTrainTimesteps, rng.stream('timesteps', iteration, row));
     const noise = this.noise.sample(mean.shape, rng.stream('noise', iteration, row));
-    const target = this.schedule.predictionType === 'v_prediction' ? this.schedule.velocity(latents, noise, timestep) : noise;
-    return { noisy: float32(this.schedule.addNoise(latents, noise, timestep), mean.shape), target: float32(target, mean.shape), timestep };
+    const target =
+      this.schedule.predictionType === 'v_prediction' ? this.schedule.velocity(latents, noise, timestep) : noise;
+    return {
+      noisy: float32(this.schedule.addNoise(latents, noise, timestep), mean.shape),
+      target: float32(target, mean.shape),
+      timestep,
+    };
   }
 }
 

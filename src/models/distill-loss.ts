@@ -12,7 +12,12 @@ import { unet, type UNetInputs, type UNetOptions, type UNetOutputs } from '../ne
 import type { UNetConfig } from '../networks/unet-config.js';
 
 /** A U-Net whose taps hold its blocks and the result of every convolution and linear layer, by module. */
-export function tappedUnet(source: ParamSource, inputs: UNetInputs, config: UNetConfig, options: UNetOptions = {}): UNetOutputs {
+export function tappedUnet(
+  source: ParamSource,
+  inputs: UNetInputs,
+  config: UNetConfig,
+  options: UNetOptions = {},
+): UNetOutputs {
   const layers: Record<string, Tensor> = {};
   const observed: ParamSource = {
     get: (name, shape) => source.get(name, shape),
@@ -38,16 +43,34 @@ export interface DistillTerms {
  * @param task scalar, how far the student's prediction is from the true one
  * @throws UserError when a pair names no module, or modules whose results differ in shape
  */
-export function distillLoss(task: Tensor, student: UNetOutputs, teacher: UNetOutputs, pairs: readonly TapPair[], weights: DistillWeights): DistillTerms {
+export function distillLoss(
+  task: Tensor,
+  student: UNetOutputs,
+  teacher: UNetOutputs,
+  pairs: readonly TapPair[],
+  weights: DistillWeights,
+): DistillTerms {
   const output = weights.output === 0 ? undefined : distance(student.out, teacher.out);
-  const features = weights.feature === 0 ? [] : pairs.map(([from, to], i) => {
-    const goal = tap(teacher, from, `model.taps.${i}.0`, 'teacher'), own = tap(student, to, `model.taps.${i}.1`, 'student');
-    if (String(goal.shape) === String(own.shape)) return distance(own, goal);
-    throw new UserError(`model.taps.${i}: "${from}" of the teacher gives [${goal.shape}], "${to}" of the student [${own.shape}]; pair modules of equal shape`);
-  });
+  const features =
+    weights.feature === 0
+      ? []
+      : pairs.map(([from, to], i) => {
+          const goal = tap(teacher, from, `model.taps.${i}.0`, 'teacher'),
+            own = tap(student, to, `model.taps.${i}.1`, 'student');
+          if (String(goal.shape) === String(own.shape)) return distance(own, goal);
+          throw new UserError(
+            `model.taps.${i}: "${from}" of the teacher gives [${goal.shape}], "${to}" of the student [${own.shape}]; pair modules of equal shape`,
+          );
+        });
   const terms = [mul(task, weights.task)];
   if (output) terms.push(mul(output, weights.output));
-  if (features.length > 0) terms.push(mul(features.reduce((a, b) => add(a, b)), weights.feature));
+  if (features.length > 0)
+    terms.push(
+      mul(
+        features.reduce((a, b) => add(a, b)),
+        weights.feature,
+      ),
+    );
   return { loss: terms.reduce((a, b) => add(a, b)), task, output, features };
 }
 
@@ -55,6 +78,7 @@ const distance = (student: Tensor, teacher: Tensor): Tensor => mean(square(sub(s
 
 function tap({ taps }: UNetOutputs, module: string, where: string, whose: string): Tensor {
   const found = Object.hasOwn(taps, module) ? taps[module] : undefined;
-  if (!found) throw new UserError(`${where}: the ${whose} has no module "${module}"${suggestion(module, Object.keys(taps))}`);
+  if (!found)
+    throw new UserError(`${where}: the ${whose} has no module "${module}"${suggestion(module, Object.keys(taps))}`);
   return found;
 }

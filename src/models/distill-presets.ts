@@ -21,7 +21,8 @@ interface Preset {
 }
 
 /** `<kind>.0` of the student and the blocks after it, each with the teacher's `shift` further on. */
-const blocks = (kind: string, count: number, shift = 0): TapPair[] => Array.from({ length: count }, (_, i) => [`${kind}.${i + shift}`, `${kind}.${i}`]);
+const blocks = (kind: string, count: number, shift = 0): TapPair[] =>
+  Array.from({ length: count }, (_, i) => [`${kind}.${i + shift}`, `${kind}.${i}`]);
 const stagesOf = (config: UNetConfig): number => config.blockOutChannels.length;
 
 export const DISTILL_PRESETS = {
@@ -29,21 +30,32 @@ export const DISTILL_PRESETS = {
   bk_sdm: {
     weights: { task: 1, output: 1, feature: 1 },
     taps: (teacher, student, removed) => {
-      const stages = stagesOf(student), deepest = stages - 1;
+      const stages = stagesOf(student),
+        deepest = stages - 1;
       if (!removed) return [...blocks('up_blocks', stages), ...blocks('down_blocks', stages)];
       // The teacher's block goes on to its downsampler, which the student lacks: what comes before is compared.
-      const lastAttention = (config: UNetConfig): string => `down_blocks.${deepest}.attentions.${config.layersPerBlock[deepest] - 1}.proj_out`;
-      return [...blocks('down_blocks', deepest), [lastAttention(teacher), lastAttention(student)], ...blocks('up_blocks', stages, 1)];
+      const lastAttention = (config: UNetConfig): string =>
+        `down_blocks.${deepest}.attentions.${config.layersPerBlock[deepest] - 1}.proj_out`;
+      return [
+        ...blocks('down_blocks', deepest),
+        [lastAttention(teacher), lastAttention(student)],
+        ...blocks('up_blocks', stages, 1),
+      ];
     },
   },
   /** segmind/distill-sd: its hook points, and the weights of its README. */
   segmind: {
     weights: { task: 1, output: 0.5, feature: 0.5 },
     taps: (teacher, student, removed) => {
-      const stages = stagesOf(student), deepest = stages - 1;
+      const stages = stagesOf(student),
+        deepest = stages - 1;
       const mid: TapPair[] = teacher.hasMidBlock && student.hasMidBlock ? [['mid_block', 'mid_block']] : [];
       if (!removed) return [...blocks('down_blocks', stages), ...mid, ...blocks('up_blocks', stages)];
-      return [...blocks('down_blocks', deepest), ['up_blocks.0', `down_blocks.${deepest}`], ...blocks('up_blocks', stages, 1)];
+      return [
+        ...blocks('down_blocks', deepest),
+        ['up_blocks.0', `down_blocks.${deepest}`],
+        ...blocks('up_blocks', stages, 1),
+      ];
     },
   },
 } as const satisfies Record<string, Preset>;
@@ -53,7 +65,9 @@ export type DistillPreset = keyof typeof DISTILL_PRESETS;
 export function presetTaps(preset: DistillPreset, teacher: UNetConfig, student: UNetConfig): readonly TapPair[] {
   const removed = stagesOf(teacher) - stagesOf(student);
   if (removed !== 0 && removed !== 1) {
-    throw new UserError(`model.preset: "${preset}" pairs networks of equally many stages or one less, the teacher has ${stagesOf(teacher)} and the student ${stagesOf(student)}; give model.taps`);
+    throw new UserError(
+      `model.preset: "${preset}" pairs networks of equally many stages or one less, the teacher has ${stagesOf(teacher)} and the student ${stagesOf(student)}; give model.taps`,
+    );
   }
   return DISTILL_PRESETS[preset].taps(teacher, student, removed === 1);
 }

@@ -30,23 +30,70 @@ import { resolveModel } from '../formats/hub/hub.js';
 @MODELS.register()
 export class DistillSD extends Model {
   static readonly options = {
-    description: 'A smaller U-Net that learns from the one of a Stable Diffusion pipeline: from its predictions, its hidden states and pictures with texts.',
+    description:
+      'A smaller U-Net that learns from the one of a Stable Diffusion pipeline: from its predictions, its hidden states and pictures with texts.',
     type: 'object',
     additionalProperties: false,
     required: ['model'],
     properties: {
-      model: { type: 'string', description: 'the teacher, a pipeline of SD 1.x or 2.x: a folder, or an id of the hub such as runwayml/stable-diffusion-v1-5' },
-      block_removal: { type: ['string', 'null'], enum: ['base', 'small', 'bk_small', 'tiny', null], default: null, description: 'makes the student of the teacher: base and small have the layout of segmind/small-sd, bk_small lacks its mid block, tiny has the layout of segmind/tiny-sd' },
-      student: { type: ['string', 'null'], default: null, description: 'instead of block_removal: a pipeline or checkpoint whose U-Net is trained, a folder or an id of the hub' },
-      init: { type: 'string', enum: ['copy', 'random'], default: 'copy', description: "copy: the student starts with the teacher's weights, or those of its folder; random: untrained" },
-      preset: { type: 'string', enum: ['bk_sdm', 'segmind'], default: 'bk_sdm', description: 'whose hidden states and weights: bk_sdm 1, 1, 1 on the down and up blocks; segmind 1, 0.5, 0.5 on the mid block too' },
-      taps: {
-        anyOf: [{ type: 'array', items: { type: 'array', items: { type: 'string' }, minItems: 2, maxItems: 2 } }, { type: 'null' }], default: null,
-        description: "pairs [module of the teacher, module of the student] whose hidden states are compared, such as ['up_blocks.1', 'up_blocks.0']; null: the preset's",
+      model: {
+        type: 'string',
+        description:
+          'the teacher, a pipeline of SD 1.x or 2.x: a folder, or an id of the hub such as runwayml/stable-diffusion-v1-5',
       },
-      task_weight: { type: ['number', 'null'], minimum: 0, default: null, description: "factor of the loss against the true noise; null: the preset's" },
-      output_weight: { type: ['number', 'null'], minimum: 0, default: null, description: "factor of the distance to the teacher's prediction; null: the preset's" },
-      feature_weight: { type: ['number', 'null'], minimum: 0, default: null, description: "factor of the distances to the teacher's hidden states, which are added; null: the preset's" },
+      block_removal: {
+        type: ['string', 'null'],
+        enum: ['base', 'small', 'bk_small', 'tiny', null],
+        default: null,
+        description:
+          'makes the student of the teacher: base and small have the layout of segmind/small-sd, bk_small lacks its mid block, tiny has the layout of segmind/tiny-sd',
+      },
+      student: {
+        type: ['string', 'null'],
+        default: null,
+        description:
+          'instead of block_removal: a pipeline or checkpoint whose U-Net is trained, a folder or an id of the hub',
+      },
+      init: {
+        type: 'string',
+        enum: ['copy', 'random'],
+        default: 'copy',
+        description: "copy: the student starts with the teacher's weights, or those of its folder; random: untrained",
+      },
+      preset: {
+        type: 'string',
+        enum: ['bk_sdm', 'segmind'],
+        default: 'bk_sdm',
+        description:
+          'whose hidden states and weights: bk_sdm 1, 1, 1 on the down and up blocks; segmind 1, 0.5, 0.5 on the mid block too',
+      },
+      taps: {
+        anyOf: [
+          { type: 'array', items: { type: 'array', items: { type: 'string' }, minItems: 2, maxItems: 2 } },
+          { type: 'null' },
+        ],
+        default: null,
+        description:
+          "pairs [module of the teacher, module of the student] whose hidden states are compared, such as ['up_blocks.1', 'up_blocks.0']; null: the preset's",
+      },
+      task_weight: {
+        type: ['number', 'null'],
+        minimum: 0,
+        default: null,
+        description: "factor of the loss against the true noise; null: the preset's",
+      },
+      output_weight: {
+        type: ['number', 'null'],
+        minimum: 0,
+        default: null,
+        description: "factor of the distance to the teacher's prediction; null: the preset's",
+      },
+      feature_weight: {
+        type: ['number', 'null'],
+        minimum: 0,
+        default: null,
+        description: "factor of the distances to the teacher's hidden states, which are added; null: the preset's",
+      },
       ...denoisingOptions,
     },
   } as const satisfies OptionsSchema;
@@ -68,11 +115,20 @@ export class DistillSD extends Model {
   ) {
     super();
     if ((opts.student === null) === (opts.block_removal === null)) {
-      throw new UserError(`model: ${opts.student === null ? 'neither block_removal nor student is' : 'both block_removal and student are'} set; give block_removal to make the student of the teacher, or the pipeline of a student`);
+      throw new UserError(
+        `model: ${opts.student === null ? 'neither block_removal nor student is' : 'both block_removal and student are'} set; give block_removal to make the student of the teacher, or the pipeline of a student`,
+      );
     }
     const { weights } = DISTILL_PRESETS[opts.preset];
-    this.weights = { task: opts.task_weight ?? weights.task, output: opts.output_weight ?? weights.output, feature: opts.feature_weight ?? weights.feature };
-    if (Object.values(this.weights).every((w) => w === 0)) throw new UserError('model: task_weight, output_weight and feature_weight are all 0; there is nothing to learn from');
+    this.weights = {
+      task: opts.task_weight ?? weights.task,
+      output: opts.output_weight ?? weights.output,
+      feature: opts.feature_weight ?? weights.feature,
+    };
+    if (Object.values(this.weights).every((w) => w === 0))
+      throw new UserError(
+        'model: task_weight, output_weight and feature_weight are all 0; there is nothing to learn from',
+      );
     this.task = new DenoisingTask(opts, build);
   }
 
@@ -80,12 +136,28 @@ export class DistillSD extends Model {
     const { model, student, block_removal: removal, preset } = this.opts;
     const teacher = this.task.open(await openPipeline(await resolveModel(model, { log: this.log }), this.log));
     this.teacher = teacher;
-    this.student = removal === null ? await openStudent(student as string, teacher, this.log) : await removeBlocks(teacher, removal);
+    this.student =
+      removal === null ? await openStudent(student as string, teacher, this.log) : await removeBlocks(teacher, removal);
     this.part = new TrainedPart('unet', this.student.source, this.student.shapes, { kind: 'whole' }, this.student.raw);
-    this.taps = (this.opts.taps as readonly TapPair[] | null) ?? (this.weights.feature === 0 ? [] : presetTaps(preset, teacher.unetConfig, this.student.config));
-    this.teacherPipeline = new DiffusionPipeline(teacher, { unet: () => teacher.unet, text: () => teacher.text }, true, this.log);
-    this.studentPipeline = new DiffusionPipeline({ ...teacher, unetConfig: this.student.config }, { unet: (w) => this.part.source(w), text: () => teacher.text }, true, this.log);
-    this.baseFingerprint = createHash('sha256').update(await pipelineFingerprint(teacher)).update(architectureHash(this.student.shapes)).digest('hex');
+    this.taps =
+      (this.opts.taps as readonly TapPair[] | null) ??
+      (this.weights.feature === 0 ? [] : presetTaps(preset, teacher.unetConfig, this.student.config));
+    this.teacherPipeline = new DiffusionPipeline(
+      teacher,
+      { unet: () => teacher.unet, text: () => teacher.text },
+      true,
+      this.log,
+    );
+    this.studentPipeline = new DiffusionPipeline(
+      { ...teacher, unetConfig: this.student.config },
+      { unet: (w) => this.part.source(w), text: () => teacher.text },
+      true,
+      this.log,
+    );
+    this.baseFingerprint = createHash('sha256')
+      .update(await pipelineFingerprint(teacher))
+      .update(architectureHash(this.student.shapes))
+      .digest('hex');
     this.loss(this.smallestFeeds()); // finds wrong taps before the data is read
   }
 
@@ -94,9 +166,13 @@ export class DistillSD extends Model {
   }
 
   get counts(): { readonly frozen: number; readonly trainable: number } {
-    const count = (shapes: ReadonlyMap<string, Shape>): number => [...shapes.values()].reduce((n, shape) => n + sizeOf(shape), 0);
+    const count = (shapes: ReadonlyMap<string, Shape>): number =>
+      [...shapes.values()].reduce((n, shape) => n + sizeOf(shape), 0);
     const { unetConfig, textConfig } = this.teacher;
-    return { frozen: count(recorded((s) => recordUnet(s, unetConfig))) + count(recorded((s) => recordText(s, textConfig))), trainable: count(this.student.shapes) };
+    return {
+      frozen: count(recorded((s) => recordUnet(s, unetConfig))) + count(recorded((s) => recordText(s, textConfig))),
+      trainable: count(this.student.shapes),
+    };
   }
 
   parameters(): ReadonlyMap<string, Shape> {
@@ -112,13 +188,26 @@ export class DistillSD extends Model {
   }
 
   loss(feeds: Readonly<Record<string, TensorType>>): { loss: Tensor; logs: Record<string, Tensor> } {
-    const of = stepInputs(feeds), inputs = this.task.unetInputs(of, of('encoder_hidden_states'));
-    const student = tappedUnet(this.part.source('current'), inputs, this.student.config, { checkpointing: this.opts.gradient_checkpointing });
+    const of = stepInputs(feeds),
+      inputs = this.task.unetInputs(of, of('encoder_hidden_states'));
+    const student = tappedUnet(this.part.source('current'), inputs, this.student.config, {
+      checkpointing: this.opts.gradient_checkpointing,
+    });
     const teacher = tappedUnet(this.teacher.unet, inputs, this.teacher.unetConfig);
-    const { loss, task, output, features } = distillLoss(this.task.loss(student.out, of), student, teacher, this.taps, this.weights);
+    const { loss, task, output, features } = distillLoss(
+      this.task.loss(student.out, of),
+      student,
+      teacher,
+      this.taps,
+      this.weights,
+    );
     return {
       loss,
-      logs: { loss_task: task, ...(output && { loss_output: output }), ...(features.length > 0 && { loss_feature: features.reduce((a, b) => add(a, b)) }) },
+      logs: {
+        loss_task: task,
+        ...(output && { loss_output: output }),
+        ...(features.length > 0 && { loss_feature: features.reduce((a, b) => add(a, b)) }),
+      },
     };
   }
 
@@ -129,18 +218,30 @@ export class DistillSD extends Model {
 
   /** Writes the student's U-Net in diffusers' format. */
   async save(folder: string, values: Readonly<Record<string, HostTensor>>): Promise<void> {
-    await this.part.save(folder, values, { model: this.opts.model, fingerprint: this.fingerprint, config: JSON.stringify(this.opts) });
+    await this.part.save(folder, values, {
+      model: this.opts.model,
+      fingerprint: this.fingerprint,
+      config: JSON.stringify(this.opts),
+    });
   }
 
   /** Types of a step on one picture, one pixel at the deepest stage. */
   private smallestFeeds(): Record<string, TensorType> {
     const { blockOutChannels, inChannels, outChannels, crossAttentionDim } = this.teacher.unetConfig;
     const side = 2 ** (blockOutChannels.length - 1);
-    const shapes = { noisy_latents: [1, inChannels, side, side], target: [1, outChannels, side, side], timesteps: [1], weights: [1], encoder_hidden_states: [1, 1, crossAttentionDim] };
+    const shapes = {
+      noisy_latents: [1, inChannels, side, side],
+      target: [1, outChannels, side, side],
+      timesteps: [1],
+      weights: [1],
+      encoder_hidden_states: [1, 1, crossAttentionDim],
+    };
     return Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, input(name, shape)]));
   }
 }
 
 declare module '../registry/kinds.js' {
-  interface ModelMap { DistillSD: typeof DistillSD }
+  interface ModelMap {
+    DistillSD: typeof DistillSD;
+  }
 }

@@ -35,19 +35,32 @@ export async function removeBlocks(teacher: PipelineFolder, removal: BlockRemova
  * @throws UserError when its inputs and outputs are not those of the teacher
  */
 export async function openStudent(model: string, teacher: PipelineFolder, log: Logger): Promise<Student> {
-  const folder = join(await resolveModel(model, { log }), 'unet'), file = join(folder, 'config.json');
-  const student = checked(await readJson(file, 'every component has one'), file, new FrozenSource(await openWeights(folder, 'diffusion_pytorch_model', { log })));
+  const folder = join(await resolveModel(model, { log }), 'unet'),
+    file = join(folder, 'config.json');
+  const student = checked(
+    await readJson(file, 'every component has one'),
+    file,
+    new FrozenSource(await openWeights(folder, 'diffusion_pytorch_model', { log })),
+  );
   for (const key of ['inChannels', 'outChannels', 'crossAttentionDim'] as const) {
     const [own, others] = [student.config[key], teacher.unetConfig[key]];
-    if (own !== others) throw new UserError(`${file}: ${FIELDS[key]} is ${own}, the teacher's is ${others}; both see the same latents and texts, so they must be equal`);
+    if (own !== others)
+      throw new UserError(
+        `${file}: ${FIELDS[key]} is ${own}, the teacher's is ${others}; both see the same latents and texts, so they must be equal`,
+      );
   }
   return student;
 }
 
-const FIELDS = { inChannels: 'in_channels', outChannels: 'out_channels', crossAttentionDim: 'cross_attention_dim' } as const;
+const FIELDS = {
+  inChannels: 'in_channels',
+  outChannels: 'out_channels',
+  crossAttentionDim: 'cross_attention_dim',
+} as const;
 
 function checked(raw: RawConfig, file: string, source: FrozenSource): Student {
-  const config = parseUNetConfig(raw, file), shapes = recorded((s) => recordUnet(s, config));
+  const config = parseUNetConfig(raw, file),
+    shapes = recorded((s) => recordUnet(s, config));
   source.check(shapes, /^\b$/);
   return { config, raw, shapes, source };
 }

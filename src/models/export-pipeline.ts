@@ -18,14 +18,29 @@ const TRAINED = { unet: 'diffusion_pytorch_model.safetensors', text_encoder: 'mo
  * @returns the components that are the checkpoint's
  * @throws UserError when it holds no whole network, or `out` is not empty
  */
-export async function exportPipeline(checkpoint: string, base: string, out: string, dtype?: FloatType): Promise<string[]> {
+export async function exportPipeline(
+  checkpoint: string,
+  base: string,
+  out: string,
+  dtype?: FloatType,
+): Promise<string[]> {
   const found = Object.entries(TRAINED).filter(([part, file]) => existsSync(join(checkpoint, part, file)));
-  if (found.length === 0) throw new UserError(`${checkpoint}: no ${join('unet', TRAINED.unet)} in it; adapters are added to their base with "diffengine merge-lora"`);
-  const replace = found.map(([part, file]): [string, WriteComponent] => [part, async (folder) => {
-    const weights = await openSafetensors(join(checkpoint, part, file));
-    await copyFile(join(checkpoint, part, 'config.json'), join(folder, 'config.json'));
-    await writeAs(join(folder, file), { specs: [...weights.entries.values()], read: (name) => weights.read(name) }, dtype);
-  }]);
+  if (found.length === 0)
+    throw new UserError(
+      `${checkpoint}: no ${join('unet', TRAINED.unet)} in it; adapters are added to their base with "diffengine merge-lora"`,
+    );
+  const replace = found.map(([part, file]): [string, WriteComponent] => [
+    part,
+    async (folder) => {
+      const weights = await openSafetensors(join(checkpoint, part, file));
+      await copyFile(join(checkpoint, part, 'config.json'), join(folder, 'config.json'));
+      await writeAs(
+        join(folder, file),
+        { specs: [...weights.entries.values()], read: (name) => weights.read(name) },
+        dtype,
+      );
+    },
+  ]);
   await derivePipeline(base, out, Object.fromEntries(replace));
   return found.map(([part]) => part);
 }

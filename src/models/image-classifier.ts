@@ -16,7 +16,14 @@ import { input, parameter, type Tensor, type TensorType } from '../tensor/tensor
 import { degrade } from './classifier-augment.js';
 import { oneHot, PhraseFinder } from '../networks/classifier-labels.js';
 import { attributeAccuracy, attributeLoss } from './classifier-loss.js';
-import { checkClassifier, classifierJson, classifierLogits, classifierShapes, classifierStart, type ClassifierConfig } from '../networks/classifier.js';
+import {
+  checkClassifier,
+  classifierJson,
+  classifierLogits,
+  classifierShapes,
+  classifierStart,
+  type ClassifierConfig,
+} from '../networks/classifier.js';
 import { stack } from '../sampling/diffusion-pipeline.js';
 import { Scope } from '../networks/layers/scope.js';
 import { writeSafetensors } from '../formats/safetensors/safetensors.js';
@@ -27,7 +34,8 @@ const ENOUGH_TEXTS = 200;
 @MODELS.register()
 export class ImageClassifier extends Model {
   static readonly options = {
-    description: 'Tells from a picture which phrase of each list its text has. A text that has none of a list, or two, says nothing of that attribute.',
+    description:
+      'Tells from a picture which phrase of each list its text has. A text that has none of a list, or two, says nothing of that attribute.',
     type: 'object',
     additionalProperties: false,
     required: ['attributes'],
@@ -35,18 +43,38 @@ export class ImageClassifier extends Model {
       attributes: {
         type: 'object',
         additionalProperties: { type: 'array', items: { type: 'string' } },
-        description: "the phrases of each attribute, as whole words of the texts: { subject: ['dog', 'cat'], setting: ['on grass', 'at the beach'] }",
+        description:
+          "the phrases of each attribute, as whole words of the texts: { subject: ['dog', 'cat'], setting: ['on grass', 'at the beach'] }",
       },
-      channels: { type: 'array', items: { type: 'integer', minimum: 8 }, minItems: 1, default: [32, 64, 96, 128], description: 'width of each stage, a multiple of 8; each stage halves the sides of the picture' },
+      channels: {
+        type: 'array',
+        items: { type: 'integer', minimum: 8 },
+        minItems: 1,
+        default: [32, 64, 96, 128],
+        description: 'width of each stage, a multiple of 8; each stage halves the sides of the picture',
+      },
       image_size: { type: 'integer', minimum: 8, default: 64, description: 'pixels of either side' },
       augment: {
         type: 'object',
         additionalProperties: false,
         default: {},
-        description: 'training pictures made a little worse, so that generated ones are not judged by what a decoder leaves in them',
+        description:
+          'training pictures made a little worse, so that generated ones are not judged by what a decoder leaves in them',
         properties: {
-          noise: { type: 'number', minimum: 0, default: 0, description: 'largest deviation of Gaussian noise, for values in [-1, 1]; each picture draws its own' },
-          blur: { type: 'number', minimum: 0, maximum: 1, default: 0, description: 'share of pictures that are softened, by means of 3x3 pixels or by halving and doubling their size' },
+          noise: {
+            type: 'number',
+            minimum: 0,
+            default: 0,
+            description: 'largest deviation of Gaussian noise, for values in [-1, 1]; each picture draws its own',
+          },
+          blur: {
+            type: 'number',
+            minimum: 0,
+            maximum: 1,
+            default: 0,
+            description:
+              'share of pictures that are softened, by means of 3x3 pixels or by halving and doubling their size',
+          },
         },
       },
     },
@@ -58,7 +86,10 @@ export class ImageClassifier extends Model {
   private readonly unseen: Set<string>;
   private textsSeen = 0;
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof ImageClassifier.options>, @inject(LOGGER) private readonly log: Logger) {
+  constructor(
+    @inject(OPTIONS) private readonly opts: Output<typeof ImageClassifier.options>,
+    @inject(LOGGER) private readonly log: Logger,
+  ) {
     super();
     this.config = { attributes: opts.attributes, channels: opts.channels, imageSize: opts.image_size };
     checkClassifier(this.config, 'model');
@@ -72,7 +103,9 @@ export class ImageClassifier extends Model {
 
   /** Of the layout, for there are no frozen weights. */
   get fingerprint(): string {
-    return createHash('sha256').update(JSON.stringify(classifierJson(this.config))).digest('hex');
+    return createHash('sha256')
+      .update(JSON.stringify(classifierJson(this.config)))
+      .digest('hex');
   }
 
   get counts(): { readonly frozen: number; readonly trainable: number } {
@@ -89,11 +122,18 @@ export class ImageClassifier extends Model {
 
   /** `images` [B, 3, H, W] in [-1, 1]; per attribute `labels.<name>` [B, phrases], a 1 per row that is labelled. Class pictures are further rows. */
   async feeds(samples: readonly TrainSample[], { iteration, rng }: StepContext): Promise<Feeds> {
-    const rows = samples.flatMap((s) => (s.prior ? [s, s.prior] : [s])), { augment } = this.opts, { imageSize } = this.config;
+    const rows = samples.flatMap((s) => (s.prior ? [s, s.prior] : [s])),
+      { augment } = this.opts,
+      { imageSize } = this.config;
     const images = rows.map(({ img }, row) => {
       const [, H, W] = img.shape;
-      if (H !== imageSize || W !== imageSize) throw new UserError(`model: pictures are ${W}x${H} pixels, this classifier takes ${imageSize}x${imageSize}; set model.image_size, or change Resize and crop of the dataset's pipeline`);
-      return augment.noise === 0 && augment.blur === 0 ? img : float32(degrade(floats(img), [H, W], augment, rng.stream('degrade', iteration, row)), img.shape);
+      if (H !== imageSize || W !== imageSize)
+        throw new UserError(
+          `model: pictures are ${W}x${H} pixels, this classifier takes ${imageSize}x${imageSize}; set model.image_size, or change Resize and crop of the dataset's pipeline`,
+        );
+      return augment.noise === 0 && augment.blur === 0
+        ? img
+        : float32(degrade(floats(img), [H, W], augment, rng.stream('degrade', iteration, row)), img.shape);
     });
     const labels = [...this.finders].map(([name, finder]) => {
       const found = rows.map(({ text }) => finder.find(text));
@@ -105,22 +145,35 @@ export class ImageClassifier extends Model {
   }
 
   loss(feeds: Readonly<Record<string, TensorType>>): { loss: Tensor; logs: Record<string, Tensor> } {
-    const of = (name: string): Tensor => input(name, feeds[name].shape), names = [...this.finders.keys()];
-    const logits = classifierLogits(new Scope({ get: (name, shape) => parameter(name, shape) }), of('images'), this.config);
+    const of = (name: string): Tensor => input(name, feeds[name].shape),
+      names = [...this.finders.keys()];
+    const logits = classifierLogits(
+      new Scope({ get: (name, shape) => parameter(name, shape) }),
+      of('images'),
+      this.config,
+    );
     const targets = Object.fromEntries(names.map((name) => [name, of(`labels.${name}`)]));
-    const logs = Object.fromEntries(names.map((name) => [`accuracy_${name}`, attributeAccuracy(logits[name], targets[name])]));
+    const logs = Object.fromEntries(
+      names.map((name) => [`accuracy_${name}`, attributeAccuracy(logits[name], targets[name])]),
+    );
     return { loss: attributeLoss(logits, targets), logs };
   }
 
   async *sample(): AsyncGenerator<HostTensor> {
-    throw new UserError('model: a classifier draws no pictures; remove the VisualizationHook (custom_hooks.preview: null)');
+    throw new UserError(
+      'model: a classifier draws no pictures; remove the VisualizationHook (custom_hooks.preview: null)',
+    );
   }
 
   /** Writes `classifier/`, which `openClassifier` opens. */
   async save(folder: string, values: Readonly<Record<string, HostTensor>>): Promise<void> {
     const target = join(folder, 'classifier');
     await mkdir(target, { recursive: true });
-    await writeSafetensors(join(target, 'model.safetensors'), Object.fromEntries([...this.shapes.keys()].map((name) => [name, values[name]])), { format: 'pt' });
+    await writeSafetensors(
+      join(target, 'model.safetensors'),
+      Object.fromEntries([...this.shapes.keys()].map((name) => [name, values[name]])),
+      { format: 'pt' },
+    );
     await writeFileAtomic(join(target, 'config.json'), `${JSON.stringify(classifierJson(this.config), null, 2)}\n`);
   }
 
@@ -129,10 +182,15 @@ export class ImageClassifier extends Model {
     const before = this.textsSeen;
     this.textsSeen += texts.length;
     if (before >= ENOUGH_TEXTS || this.textsSeen < ENOUGH_TEXTS) return;
-    for (const name of this.unseen) this.log.warn(`model.attributes.${name}: none of the first ${this.textsSeen} texts has exactly one of its phrases, such as "${texts[0]}"; it is not learnt from them`);
+    for (const name of this.unseen)
+      this.log.warn(
+        `model.attributes.${name}: none of the first ${this.textsSeen} texts has exactly one of its phrases, such as "${texts[0]}"; it is not learnt from them`,
+      );
   }
 }
 
 declare module '../registry/kinds.js' {
-  interface ModelMap { ImageClassifier: typeof ImageClassifier }
+  interface ModelMap {
+    ImageClassifier: typeof ImageClassifier;
+  }
 }

@@ -15,14 +15,20 @@ import { writeSafetensors } from '../formats/safetensors/safetensors.js';
  * As transformers initialises a CLIPModel (CLIPPreTrainedModel._init_weights with factor 1): normal, with deviations by role.
  * @param shapes of all parameters @returns by parameter name; each depends on (seed, name) only
  */
-export function clipStart(shapes: ReadonlyMap<string, Shape>, config: ClipConfig, rng: Rng): Record<string, HostTensor> {
+export function clipStart(
+  shapes: ReadonlyMap<string, Shape>,
+  config: ClipConfig,
+  rng: Rng,
+): Record<string, HostTensor> {
   const values: Record<string, HostTensor> = {};
   for (const [name, shape] of shapes) {
     const size = sizeOf(shape);
     if (name === 'logit_scale') values[name] = scalar(config.logitScaleInit);
-    else if (shape.length === 1 && !name.endsWith('class_embedding')) values[name] = float32(new Float32Array(size).fill(name.endsWith('.bias') ? 0 : 1), shape);
+    else if (shape.length === 1 && !name.endsWith('class_embedding'))
+      values[name] = float32(new Float32Array(size).fill(name.endsWith('.bias') ? 0 : 1), shape);
     else {
-      const data = rng.stream(`init ${name}`).normals(size), deviation = deviationOf(name, config);
+      const data = rng.stream(`init ${name}`).normals(size),
+        deviation = deviationOf(name, config);
       for (let i = 0; i < size; i++) data[i] *= deviation;
       values[name] = float32(data, shape);
     }
@@ -51,8 +57,21 @@ export interface ClipLayout {
 export const CLIP_LAYOUTS: Readonly<Record<string, ClipLayout>> = {
   // for pictures of 64 px and texts of up to 32 tokens
   'toyland-clip': {
-    text: { hidden_size: 96, intermediate_size: 384, num_hidden_layers: 4, num_attention_heads: 4, max_position_embeddings: 32 },
-    vision: { image_size: 64, patch_size: 8, hidden_size: 128, intermediate_size: 512, num_hidden_layers: 4, num_attention_heads: 4 },
+    text: {
+      hidden_size: 96,
+      intermediate_size: 384,
+      num_hidden_layers: 4,
+      num_attention_heads: 4,
+      max_position_embeddings: 32,
+    },
+    vision: {
+      image_size: 64,
+      patch_size: 8,
+      hidden_size: 128,
+      intermediate_size: 512,
+      num_hidden_layers: 4,
+      num_attention_heads: 4,
+    },
     projection_dim: 96,
   },
 };
@@ -62,20 +81,46 @@ export const CLIP_LAYOUTS: Readonly<Record<string, ClipLayout>> = {
  * @param words lower case; each becomes one token
  * @throws UserError when `out` has content
  */
-export async function writeRandomClip(out: string, { text, vision, projection_dim }: ClipLayout, words: readonly string[], seed: number): Promise<void> {
-  const tokenizer = smallTokenizer(words), { endId } = tokenizer;
+export async function writeRandomClip(
+  out: string,
+  { text, vision, projection_dim }: ClipLayout,
+  words: readonly string[],
+  seed: number,
+): Promise<void> {
+  const tokenizer = smallTokenizer(words),
+    { endId } = tokenizer;
   const common = { hidden_act: 'quick_gelu', layer_norm_eps: 1e-5, attention_dropout: 0, projection_dim };
   const raw = {
-    architectures: ['CLIPModel'], model_type: 'clip', projection_dim, logit_scale_init_value: 2.6592, torch_dtype: 'float32',
-    text_config: { model_type: 'clip_text_model', ...common, vocab_size: endId + 1, max_position_embeddings: 77, bos_token_id: endId - 1, eos_token_id: endId, pad_token_id: endId, ...text },
+    architectures: ['CLIPModel'],
+    model_type: 'clip',
+    projection_dim,
+    logit_scale_init_value: 2.6592,
+    torch_dtype: 'float32',
+    text_config: {
+      model_type: 'clip_text_model',
+      ...common,
+      vocab_size: endId + 1,
+      max_position_embeddings: 77,
+      bos_token_id: endId - 1,
+      eos_token_id: endId,
+      pad_token_id: endId,
+      ...text,
+    },
     vision_config: { model_type: 'clip_vision_model', ...common, num_channels: 3, ...vision },
   };
-  const config = parseClipConfig(raw, 'config.json'), shapes = recorded((s) => recordClip(s, config));
+  const config = parseClipConfig(raw, 'config.json'),
+    shapes = recorded((s) => recordClip(s, config));
   await writeFolderAtomic(out, async (folder) => {
-    const json = (name: string, value: object): Promise<void> => writeFileAtomic(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
+    const json = (name: string, value: object): Promise<void> =>
+      writeFileAtomic(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
     await json('config.json', raw);
-    await json('preprocessor_config.json', preprocessorConfig(parseClipPreprocess({}, config.vision.imageSize, 'preprocessor_config.json')));
+    await json(
+      'preprocessor_config.json',
+      preprocessorConfig(parseClipPreprocess({}, config.vision.imageSize, 'preprocessor_config.json')),
+    );
     await writeTokenizer(folder, tokenizer, config.text.maxPositions);
-    await writeSafetensors(join(folder, 'model.safetensors'), clipStart(shapes, config, new Rng(seed)), { format: 'pt' });
+    await writeSafetensors(join(folder, 'model.safetensors'), clipStart(shapes, config, new Rng(seed)), {
+      format: 'pt',
+    });
   });
 }

@@ -39,12 +39,29 @@ export class StableDiffusion extends Model {
     properties: {
       model: { type: 'string', description: 'pipeline: a folder, or an id of the hub such as segmind/small-sd' },
       init: { ...initOption, description: `${initOption.description}; of the U-Net, when all of it is trained` },
-      base_precision: { type: 'string', enum: ['stored', 'int8'], default: 'stored', description: 'int8: with unet_lora_config, the frozen weights of the U-Net are held in 8 bits, with a scale per output; everything is still computed in float32' },
+      base_precision: {
+        type: 'string',
+        enum: ['stored', 'int8'],
+        default: 'stored',
+        description:
+          'int8: with unet_lora_config, the frozen weights of the U-Net are held in 8 bits, with a scale per output; everything is still computed in float32',
+      },
       unet_lora_config: { ...loraSchema, description: 'LoRA on the U-Net; null trains all its parameters' },
       text_encoder_lora_config: { ...textLoraSchema, description: 'LoRA on the text encoder; null leaves it frozen' },
       finetune_text_encoder: { type: 'boolean', default: false, description: 'train all of the text encoder too' },
-      prior_loss_weight: { type: 'number', minimum: 0, default: 1, description: 'factor of the class pictures in the loss' },
-      prior_loss_reduction: { type: 'string', enum: ['diffengine', 'diffusers'], default: 'diffengine', description: 'diffengine: mean over all samples; diffusers: mean of instances plus weighted mean of class pictures, which is twice that' },
+      prior_loss_weight: {
+        type: 'number',
+        minimum: 0,
+        default: 1,
+        description: 'factor of the class pictures in the loss',
+      },
+      prior_loss_reduction: {
+        type: 'string',
+        enum: ['diffengine', 'diffusers'],
+        default: 'diffengine',
+        description:
+          'diffengine: mean over all samples; diffusers: mean of instances plus weighted mean of class pictures, which is twice that',
+      },
       ...denoisingOptions,
     },
   } as const satisfies OptionsSchema;
@@ -62,22 +79,55 @@ export class StableDiffusion extends Model {
     @inject(LOGGER) private readonly log: Logger,
   ) {
     super();
-    if (opts.init === 'random' && opts.unet_lora_config) throw new UserError('model.init: random starts an untrained U-Net, which unet_lora_config keeps frozen; set unet_lora_config: null, or init: copy');
-    if (opts.base_precision === 'int8' && !opts.unet_lora_config) throw new UserError('model.base_precision: int8 is for weights that stay frozen, and all of the U-Net is trained; give unet_lora_config, or leave base_precision out');
+    if (opts.init === 'random' && opts.unet_lora_config)
+      throw new UserError(
+        'model.init: random starts an untrained U-Net, which unet_lora_config keeps frozen; set unet_lora_config: null, or init: copy',
+      );
+    if (opts.base_precision === 'int8' && !opts.unet_lora_config)
+      throw new UserError(
+        'model.base_precision: int8 is for weights that stay frozen, and all of the U-Net is trained; give unet_lora_config, or leave base_precision out',
+      );
     this.task = new DenoisingTask(opts, build);
   }
 
   async load(): Promise<void> {
     const opened = this.task.open(await openPipeline(await resolveModel(this.opts.model, { log: this.log }), this.log));
     this.baseFingerprint = await pipelineFingerprint(opened);
-    const folder = this.opts.base_precision === 'int8' ? { ...opened, unet: await QuantizedSource.of(opened.unet, this.log) } : opened;
+    const folder =
+      this.opts.base_precision === 'int8'
+        ? { ...opened, unet: await QuantizedSource.of(opened.unet, this.log) }
+        : opened;
     this.folder = folder;
-    const config = (part: string): Promise<RawConfig> => readJson(join(folder.path, part, 'config.json'), 'every component has one');
-    const { unet_lora_config: unetLora, text_encoder_lora_config: textLora, finetune_text_encoder: wholeText } = this.opts;
-    this.unetPart = new TrainedPart('unet', folder.unet, recorded((s) => recordUnet(s, folder.unetConfig)), unetLora ? { kind: 'lora', config: unetLora } : { kind: 'whole' }, await config('unet'));
-    const textTraining = textLora ? { kind: 'lora', config: textLora } as const : { kind: wholeText ? 'whole' : 'frozen' } as const;
-    this.textPart = new TrainedPart('text_encoder', folder.text, recorded((s) => recordText(s, folder.textConfig)), textTraining, await config('text_encoder'));
-    this.pipeline = new DiffusionPipeline(folder, { unet: (w) => this.unetPart.source(w), text: (w) => this.textPart.source(w) }, this.textPart.frozen, this.log);
+    const config = (part: string): Promise<RawConfig> =>
+      readJson(join(folder.path, part, 'config.json'), 'every component has one');
+    const {
+      unet_lora_config: unetLora,
+      text_encoder_lora_config: textLora,
+      finetune_text_encoder: wholeText,
+    } = this.opts;
+    this.unetPart = new TrainedPart(
+      'unet',
+      folder.unet,
+      recorded((s) => recordUnet(s, folder.unetConfig)),
+      unetLora ? { kind: 'lora', config: unetLora } : { kind: 'whole' },
+      await config('unet'),
+    );
+    const textTraining = textLora
+      ? ({ kind: 'lora', config: textLora } as const)
+      : ({ kind: wholeText ? 'whole' : 'frozen' } as const);
+    this.textPart = new TrainedPart(
+      'text_encoder',
+      folder.text,
+      recorded((s) => recordText(s, folder.textConfig)),
+      textTraining,
+      await config('text_encoder'),
+    );
+    this.pipeline = new DiffusionPipeline(
+      folder,
+      { unet: (w) => this.unetPart.source(w), text: (w) => this.textPart.source(w) },
+      this.textPart.frozen,
+      this.log,
+    );
   }
 
   get fingerprint(): string {
@@ -94,14 +144,18 @@ export class StableDiffusion extends Model {
   }
 
   async initialValues(rng: Rng): Promise<Record<string, HostTensor>> {
-    const unetValues = this.opts.init === 'random' ? randomStart(this.unetPart.parameters, rng) : await this.unetPart.initialValues(rng);
+    const unetValues =
+      this.opts.init === 'random' ? randomStart(this.unetPart.parameters, rng) : await this.unetPart.initialValues(rng);
     return { ...unetValues, ...(await this.textPart.initialValues(rng)) };
   }
 
   feeds(samples: readonly TrainSample[], step: StepContext): Promise<Feeds> {
     // Twice: diffusers adds two means, each over half of the rows.
     const scale = this.opts.prior_loss_reduction === 'diffusers' && samples.some((s) => s.prior) ? 2 : 1;
-    return this.task.feeds(samples, step, this.pipeline, this.executor, { instance: scale, prior: scale * this.opts.prior_loss_weight });
+    return this.task.feeds(samples, step, this.pipeline, this.executor, {
+      instance: scale,
+      prior: scale * this.opts.prior_loss_weight,
+    });
   }
 
   loss(feeds: Readonly<Record<string, TensorType>>): { loss: Tensor } {
@@ -109,7 +163,12 @@ export class StableDiffusion extends Model {
     const context = this.textPart.frozen
       ? of('encoder_hidden_states')
       : clipText(new Scope(this.textPart.source('current')), of('input_ids'), this.folder.textConfig).lastHiddenState;
-    const { out } = unet(new Scope(this.unetPart.source('current')), this.task.unetInputs(of, context), this.folder.unetConfig, { checkpointing: this.opts.gradient_checkpointing });
+    const { out } = unet(
+      new Scope(this.unetPart.source('current')),
+      this.task.unetInputs(of, context),
+      this.folder.unetConfig,
+      { checkpointing: this.opts.gradient_checkpointing },
+    );
     return { loss: this.task.loss(out, of) };
   }
 
@@ -125,5 +184,7 @@ export class StableDiffusion extends Model {
 }
 
 declare module '../registry/kinds.js' {
-  interface ModelMap { StableDiffusion: typeof StableDiffusion }
+  interface ModelMap {
+    StableDiffusion: typeof StableDiffusion;
+  }
 }

@@ -14,7 +14,8 @@ import type { WeightSet } from '../sampling/sample-request.js';
 import { writeSafetensors } from '../formats/safetensors/safetensors.js';
 
 export type PartName = 'unet' | 'text_encoder' | 'vae';
-export type Training = { readonly kind: 'frozen' } | { readonly kind: 'whole' } | { readonly kind: 'lora'; readonly config: LoraConfig };
+export type Training =
+  { readonly kind: 'frozen' } | { readonly kind: 'whole' } | { readonly kind: 'lora'; readonly config: LoraConfig };
 
 export class TrainedPart {
   /** Trainable parameters, named `<part>.<module>...`. */
@@ -24,8 +25,11 @@ export class TrainedPart {
 
   /** @param shapes the network's own parameters @param config of its config.json @throws UserError when a LoRA target names no module */
   constructor(
-    readonly name: PartName, private readonly frozenSource: FrozenSource, private readonly shapes: ReadonlyMap<string, Shape>,
-    private readonly training: Training, private readonly config: RawConfig,
+    readonly name: PartName,
+    private readonly frozenSource: FrozenSource,
+    private readonly shapes: ReadonlyMap<string, Shape>,
+    private readonly training: Training,
+    private readonly config: RawConfig,
   ) {
     if (training.kind === 'lora') {
       this.pairs = resolvePairs(training.config, adaptableModules(shapes), `model.${name}_lora_config`);
@@ -55,11 +59,16 @@ export class TrainedPart {
   }
 
   async initialValues(rng: Rng): Promise<Record<string, HostTensor>> {
-    if (this.training.kind === 'lora') return initialAdapter(this.name, this.pairs, rng, this.training.config.init_lora_weights);
+    if (this.training.kind === 'lora')
+      return initialAdapter(this.name, this.pairs, rng, this.training.config.init_lora_weights);
     const values: Record<string, HostTensor> = {};
-    if (this.training.kind === 'whole') for (const [key, shape] of this.shapes) {
-      values[`${this.name}.${key}`] = { ...(await this.frozenSource.weights.readFloat32(this.frozenSource.storedName(key))), shape };
-    }
+    if (this.training.kind === 'whole')
+      for (const [key, shape] of this.shapes) {
+        values[`${this.name}.${key}`] = {
+          ...(await this.frozenSource.weights.readFloat32(this.frozenSource.storedName(key))),
+          shape,
+        };
+      }
     return values;
   }
 
@@ -67,14 +76,27 @@ export class TrainedPart {
    * Writes what was trained below `folder`: a PEFT adapter, or the component with its config.json.
    * @param config to write instead of the one that was read
    */
-  async save(folder: string, values: Readonly<Record<string, HostTensor>>, base: BaseRecord, config: RawConfig = this.config): Promise<void> {
+  async save(
+    folder: string,
+    values: Readonly<Record<string, HostTensor>>,
+    base: BaseRecord,
+    config: RawConfig = this.config,
+  ): Promise<void> {
     const target = join(folder, this.name);
-    if (this.training.kind === 'lora') await savePeft(target, this.name, this.training.config, this.pairs, values, { ...base, architecture: architectureHash(this.shapes) });
+    if (this.training.kind === 'lora')
+      await savePeft(target, this.name, this.training.config, this.pairs, values, {
+        ...base,
+        architecture: architectureHash(this.shapes),
+      });
     if (this.training.kind !== 'whole') return;
     await mkdir(target, { recursive: true });
     const stem = this.name === 'text_encoder' ? 'model' : 'diffusion_pytorch_model';
     const tensors = Object.fromEntries([...this.shapes.keys()].map((key) => [key, values[`${this.name}.${key}`]]));
-    await writeSafetensors(join(target, `${stem}.safetensors`), tensors, { format: 'pt', base_model: base.model, base_fingerprint: base.fingerprint });
+    await writeSafetensors(join(target, `${stem}.safetensors`), tensors, {
+      format: 'pt',
+      base_model: base.model,
+      base_fingerprint: base.fingerprint,
+    });
     await writeFile(join(target, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
   }
 }

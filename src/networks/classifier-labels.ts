@@ -8,13 +8,19 @@ export type Attributes = Readonly<Record<string, readonly string[]>>;
 /** @param where for errors @throws UserError for what is no such table */
 export function checkAttributes(attributes: unknown, where: string): asserts attributes is Attributes {
   const bad = (at: string, what: string): UserError => new UserError(`${where}${at}: ${what}`);
-  if (typeof attributes !== 'object' || attributes === null || Array.isArray(attributes) || Object.keys(attributes).length === 0) {
+  if (
+    typeof attributes !== 'object' ||
+    attributes === null ||
+    Array.isArray(attributes) ||
+    Object.keys(attributes).length === 0
+  ) {
     throw bad('', `${JSON.stringify(attributes)} names no attribute; write { subject: ['dog', 'cat'] }`);
   }
   for (const [name, phrases] of Object.entries(attributes) as [string, unknown][]) {
     // they are part of parameter names
     if (!/^[a-z]\w*$/i.test(name)) throw bad('', `"${name}" is not a name of an attribute; take letters, digits and _`);
-    if (!Array.isArray(phrases) || phrases.length < 2 || phrases.some((p) => typeof p !== 'string')) throw bad(`.${name}`, `${JSON.stringify(phrases)} is not a list of two or more phrases`);
+    if (!Array.isArray(phrases) || phrases.length < 2 || phrases.some((p) => typeof p !== 'string'))
+      throw bad(`.${name}`, `${JSON.stringify(phrases)} is not a list of two or more phrases`);
     const seen = new Set<string>();
     for (const phrase of (phrases as string[]).map(normal)) {
       if (phrase === '') throw bad(`.${name}`, 'an empty phrase is in every text; leave it out');
@@ -49,6 +55,8 @@ export class PhraseFinder {
 /** @param labels positions below `count` @returns [rows, count], 1 at each label; a row without a label is 0 */
 export function oneHot(labels: readonly (number | undefined)[], count: number): HostTensor {
   const data = new Float32Array(labels.length * count);
-  labels.forEach((label, row) => { if (label !== undefined) data[row * count + label] = 1; });
+  labels.forEach((label, row) => {
+    if (label !== undefined) data[row * count + label] = 1;
+  });
   return float32(data, [labels.length, count]);
 }

@@ -29,25 +29,42 @@ export interface ClassifierConfig {
 export function checkClassifier({ attributes, channels }: ClassifierConfig, where: string): void {
   checkAttributes(attributes, `${where}.attributes`);
   const odd = channels.find((width) => width % GROUPS !== 0);
-  if (odd !== undefined) throw new UserError(`${where}.channels: ${odd} is not a multiple of ${GROUPS}, the groups of the group norms; take ${Math.ceil(odd / GROUPS) * GROUPS}`);
+  if (odd !== undefined)
+    throw new UserError(
+      `${where}.channels: ${odd} is not a multiple of ${GROUPS}, the groups of the group norms; take ${Math.ceil(odd / GROUPS) * GROUPS}`,
+    );
 }
 
 /** config.json of a trained classifier. */
-export const classifierJson = ({ attributes, channels, imageSize }: ClassifierConfig): RawConfig => ({ _class_name: 'ImageClassifier', attributes, channels, image_size: imageSize });
+export const classifierJson = ({ attributes, channels, imageSize }: ClassifierConfig): RawConfig => ({
+  _class_name: 'ImageClassifier',
+  attributes,
+  channels,
+  image_size: imageSize,
+});
 
 /** @param where the file, for errors @throws UserError for a field that is missing, wrong or unknown */
 export function parseClassifier(raw: RawConfig, where: string): ClassifierConfig {
   const reader = new ConfigReader(raw, where);
   reader.onlyAllow({ _class_name: ['ImageClassifier'] });
   reader.refuseUnknown(['attributes', 'channels', 'image_size']);
-  for (const key of ['attributes', 'channels', 'image_size']) if (raw[key] === undefined) throw new UserError(`${where}: no "${key}"; a trained ImageClassifier has one`);
-  const config = { attributes: raw['attributes'] as Attributes, channels: reader.counts('channels', []), imageSize: reader.count('image_size', 1) };
+  for (const key of ['attributes', 'channels', 'image_size'])
+    if (raw[key] === undefined) throw new UserError(`${where}: no "${key}"; a trained ImageClassifier has one`);
+  const config = {
+    attributes: raw['attributes'] as Attributes,
+    channels: reader.counts('channels', []),
+    imageSize: reader.count('image_size', 1),
+  };
   checkClassifier(config, where);
   return config;
 }
 
 /** @param images [B, 3, H, W] in [-1, 1] @returns per attribute its logits [B, phrases] */
-export function classifierLogits(scope: Scope, images: Tensor, { attributes, channels }: ClassifierConfig): Record<string, Tensor> {
+export function classifierLogits(
+  scope: Scope,
+  images: Tensor,
+  { attributes, channels }: ClassifierConfig,
+): Record<string, Tensor> {
   let x = images;
   channels.forEach((width, i) => {
     const stage = scope.child('stages', i);
@@ -55,12 +72,20 @@ export function classifierLogits(scope: Scope, images: Tensor, { attributes, cha
     x = resnet(stage.child('resnet'), x, undefined, width, GROUPS, EPS);
   });
   const features = mean(silu(groupNorm(scope.child('norm'), x, GROUPS, EPS)), [2, 3]); // [B, width]
-  return Object.fromEntries(Object.entries(attributes).map(([name, phrases]) => [name, linear(scope.child('heads', name), features, phrases.length)]));
+  return Object.fromEntries(
+    Object.entries(attributes).map(([name, phrases]) => [
+      name,
+      linear(scope.child('heads', name), features, phrases.length),
+    ]),
+  );
 }
 
 /** Names and shapes of all parameters. */
 export const classifierShapes = (config: ClassifierConfig): ReadonlyMap<string, Shape> =>
-  recorded((source) => void classifierLogits(new Scope(source), input('images', [1, 3, config.imageSize, config.imageSize]), config));
+  recorded(
+    (source) =>
+      void classifierLogits(new Scope(source), input('images', [1, 3, config.imageSize, config.imageSize]), config),
+  );
 
 /**
  * Normal with deviation sqrt(2 / fan in) (He et al., arXiv 1502.01852), norms 1 and biases 0; heads 0, so that all phrases
@@ -68,10 +93,22 @@ export const classifierShapes = (config: ClassifierConfig): ReadonlyMap<string, 
  * @returns by parameter name; each depends on (seed, name) only
  */
 export function classifierStart(shapes: ReadonlyMap<string, Shape>, rng: Rng): Record<string, HostTensor> {
-  return Object.fromEntries([...shapes].map(([name, shape]) => {
-    const size = sizeOf(shape), isMatrix = shape.length > 1 && !name.startsWith('heads.');
-    if (!isMatrix) return [name, float32(new Float32Array(size).fill(/norm\d?\.weight$/.test(name) ? 1 : 0), shape)];
-    const deviation = Math.sqrt(2 / (size / shape[0]));
-    return [name, float32(rng.stream(`init ${name}`).normals(size).map((v) => v * deviation), shape)];
-  }));
+  return Object.fromEntries(
+    [...shapes].map(([name, shape]) => {
+      const size = sizeOf(shape),
+        isMatrix = shape.length > 1 && !name.startsWith('heads.');
+      if (!isMatrix) return [name, float32(new Float32Array(size).fill(/norm\d?\.weight$/.test(name) ? 1 : 0), shape)];
+      const deviation = Math.sqrt(2 / (size / shape[0]));
+      return [
+        name,
+        float32(
+          rng
+            .stream(`init ${name}`)
+            .normals(size)
+            .map((v) => v * deviation),
+          shape,
+        ),
+      ];
+    }),
+  );
 }

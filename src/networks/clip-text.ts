@@ -14,7 +14,9 @@ export interface ClipTextConfig extends ClipEncoderConfig {
 }
 
 const FIELDS = {
-  hiddenSize: 512, intermediateSize: 2048, heads: 8,
+  hiddenSize: 512,
+  intermediateSize: 2048,
+  heads: 8,
   read: ['max_position_embeddings', 'vocab_size', 'eos_token_id'],
   allowed: { architectures: [['CLIPTextModel'], ['CLIPModel'], null], model_type: ['clip_text_model', 'clip'] },
 };
@@ -39,8 +41,10 @@ export interface ClipTextOutputs {
 
 /** ids [B, T] int32, T <= max_position_embeddings */
 export function clipText(scope: Scope, ids: Tensor, config: ClipTextConfig): ClipTextOutputs {
-  const T = ids.shape[1], { hiddenSize: D } = config;
-  const model = scope.child('text_model'), embeddings = model.child('embeddings');
+  const T = ids.shape[1],
+    { hiddenSize: D } = config;
+  const model = scope.child('text_model'),
+    embeddings = model.child('embeddings');
   const tokens = gatherRows(embeddings.param('token_embedding.weight', [config.vocabSize, D]), ids);
   const positions = embeddings.param('position_embedding.weight', [config.maxPositions, D]);
   if (T > config.maxPositions) throw new RangeError(`clip text: ${T} tokens, the model takes ${config.maxPositions}`);

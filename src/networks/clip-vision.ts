@@ -14,16 +14,24 @@ export interface ClipVisionConfig extends ClipEncoderConfig {
 }
 
 const FIELDS = {
-  hiddenSize: 768, intermediateSize: 3072, heads: 12,
+  hiddenSize: 768,
+  intermediateSize: 3072,
+  heads: 12,
   read: ['image_size', 'patch_size'],
-  allowed: { architectures: [['CLIPVisionModel'], ['CLIPModel'], null], model_type: ['clip_vision_model', 'clip'], num_channels: [3] },
+  allowed: {
+    architectures: [['CLIPVisionModel'], ['CLIPModel'], null],
+    model_type: ['clip_vision_model', 'clip'],
+    num_channels: [3],
+  },
 };
 
 /** @throws UserError naming the field that is unknown or not supported */
 export function parseClipVisionConfig(raw: RawConfig, where: string): ClipVisionConfig {
   const { read, encoder } = readTower((raw['vision_config'] as RawConfig | undefined) ?? raw, where, FIELDS);
-  const imageSize = read.count('image_size', 224), patchSize = read.count('patch_size', 32);
-  if (patchSize > imageSize) throw new UserError(`${where}: patch_size ${patchSize} is larger than image_size ${imageSize}`);
+  const imageSize = read.count('image_size', 224),
+    patchSize = read.count('patch_size', 32);
+  if (patchSize > imageSize)
+    throw new UserError(`${where}: patch_size ${patchSize} is larger than image_size ${imageSize}`);
   return { ...encoder, imageSize, patchSize };
 }
 
@@ -36,13 +44,20 @@ export interface ClipVisionOutputs {
 
 /** @param pixels [B, 3, image_size, image_size] float32, normalised as preprocessor_config.json says */
 export function clipVision(scope: Scope, pixels: Tensor, config: ClipVisionConfig): ClipVisionOutputs {
-  const [B, , H, W] = dims(pixels, 'B 3 H W'), { imageSize, hiddenSize: D } = config;
-  if (H !== imageSize || W !== imageSize) throw new RangeError(`clip vision: pictures of ${W}x${H} pixels, the model takes ${imageSize}x${imageSize}`);
-  const model = scope.child('vision_model'), embeddings = model.child('embeddings');
+  const [B, , H, W] = dims(pixels, 'B 3 H W'),
+    { imageSize, hiddenSize: D } = config;
+  if (H !== imageSize || W !== imageSize)
+    throw new RangeError(`clip vision: pictures of ${W}x${H} pixels, the model takes ${imageSize}x${imageSize}`);
+  const model = scope.child('vision_model'),
+    embeddings = model.child('embeddings');
   const first = expand(reshape(embeddings.param('class_embedding', [D]), [1, 1, D]), [B, 1, D]);
   const tokens = concat([first, patches(embeddings.child('patch_embedding'), pixels, config)], 1);
   const embedded = add(tokens, embeddings.param('position_embedding.weight', [tokens.shape[1], D]));
-  const states = clipEncoder(model.child('encoder'), layerNorm(model.child('pre_layrnorm'), embedded, config.normEps), config);
+  const states = clipEncoder(
+    model.child('encoder'),
+    layerNorm(model.child('pre_layrnorm'), embedded, config.normEps),
+    config,
+  );
   const lastHiddenState = states[config.layers];
   const classToken = reshape(narrow(lastHiddenState, 1, 0, 1), [B, D]);
   return { lastHiddenState, pooled: layerNorm(model.child('post_layernorm'), classToken, config.normEps) };
@@ -50,7 +65,8 @@ export function clipVision(scope: Scope, pixels: Tensor, config: ClipVisionConfi
 
 /** The convolution whose stride is its kernel, as one product: [B, 3, H, W] -> [B, patches, D]. Pixels that fill no patch are left out. */
 function patches(scope: Scope, pixels: Tensor, { patchSize: p, hiddenSize: D }: ClipVisionConfig): Tensor {
-  const [B, C, H] = pixels.shape, n = Math.floor(H / p);
+  const [B, C, H] = pixels.shape,
+    n = Math.floor(H / p);
   const x = narrow(narrow(pixels, 2, 0, n * p), 3, 0, n * p);
   const lines = transpose(reshape(x, [B * C * n, p, n, p]), [0, 2, 1, 3]); // a patch of one channel together
   const rows = reshape(transpose(reshape(lines, [B, C, n * n, p * p]), [0, 2, 1, 3]), [B * n * n, C * p * p]);

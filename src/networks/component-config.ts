@@ -8,7 +8,10 @@ export type Allowed = Readonly<Record<string, readonly unknown[]>>;
 
 export class ConfigReader {
   /** @param where file or folder the config came from, for errors */
-  constructor(private readonly raw: RawConfig, readonly where: string) {}
+  constructor(
+    private readonly raw: RawConfig,
+    readonly where: string,
+  ) {}
 
   // Of each field: its value, or diffusers' default (`fallback`) where an older file lacks it. A field may be null only where
   // that is the default. @throws UserError for any other type of value
@@ -31,12 +34,22 @@ export class ConfigReader {
   }
 
   names(key: string, fallback: readonly string[]): readonly string[] {
-    return this.checked(key, fallback, isListOf((v) => typeof v === 'string'), 'a list of names');
+    return this.checked(
+      key,
+      fallback,
+      isListOf((v) => typeof v === 'string'),
+      'a list of names',
+    );
   }
 
   /** One whole number for all stages, or one per stage. */
   countOrCounts<F extends number | null>(key: string, fallback: F): number | readonly number[] | F {
-    return this.checked<number | readonly number[] | F>(key, fallback, (v) => isCount(v) || isListOf(isCount)(v), 'a whole number from 1 or a list of them');
+    return this.checked<number | readonly number[] | F>(
+      key,
+      fallback,
+      (v) => isCount(v) || isListOf(isCount)(v),
+      'a whole number from 1 or a list of them',
+    );
   }
 
   /** @throws UserError naming the first field whose value is not one of those allowed */
@@ -44,14 +57,19 @@ export class ConfigReader {
     for (const [key, values] of Object.entries(allowed)) {
       const value = this.raw[key];
       if (value === undefined || values.some((v) => JSON.stringify(v) === JSON.stringify(value))) continue;
-      throw new UserError(`${this.where}: ${key} = ${JSON.stringify(value)} is not supported; supported: ${values.map((v) => JSON.stringify(v)).join(', ')}`);
+      throw new UserError(
+        `${this.where}: ${key} = ${JSON.stringify(value)} is not supported; supported: ${values.map((v) => JSON.stringify(v)).join(', ')}`,
+      );
     }
   }
 
   /** @throws UserError naming the first field nobody knows */
   refuseUnknown(known: readonly string[]): void {
     const stranger = Object.keys(this.raw).find((key) => !known.includes(key) && !key.startsWith('_'));
-    if (stranger !== undefined) throw new UserError(`${this.where}: unknown field "${stranger}" = ${JSON.stringify(this.raw[stranger])}; it may change the model, so it is not ignored`);
+    if (stranger !== undefined)
+      throw new UserError(
+        `${this.where}: unknown field "${stranger}" = ${JSON.stringify(this.raw[stranger])}; it may change the model, so it is not ignored`,
+      );
   }
 
   private checked<T>(key: string, fallback: T, is: (value: unknown) => boolean, what: string): T {
@@ -62,4 +80,7 @@ export class ConfigReader {
 }
 
 const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) > 0;
-const isListOf = (is: (value: unknown) => boolean) => (value: unknown): boolean => Array.isArray(value) && value.length > 0 && value.every(is);
+const isListOf =
+  (is: (value: unknown) => boolean) =>
+  (value: unknown): boolean =>
+    Array.isArray(value) && value.length > 0 && value.every(is);

@@ -11,7 +11,11 @@ import type { VaeConfig } from './vae-config.js';
 export const recordUnet = (source: ParamSource, config: UNetConfig): void => {
   // The deepest stage needs one pixel.
   const side = 2 ** (config.blockOutChannels.length - 1);
-  const inputs = { sample: input('sample', [1, config.inChannels, side, side]), timesteps: input('t', [1]), encoderHiddenStates: input('text', [1, 1, config.crossAttentionDim]) };
+  const inputs = {
+    sample: input('sample', [1, config.inChannels, side, side]),
+    timesteps: input('t', [1]),
+    encoderHiddenStates: input('text', [1, 1, config.crossAttentionDim]),
+  };
   unet(new Scope(source), inputs, config);
 };
 export const recordText = (source: ParamSource, config: ClipTextConfig): void =>

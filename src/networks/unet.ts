@@ -30,7 +30,12 @@ export interface UNetOptions {
   readonly checkpointing?: boolean;
 }
 
-export function unet(scope: Scope, { sample, timesteps, encoderHiddenStates }: UNetInputs, config: UNetConfig, { checkpointing = false }: UNetOptions = {}): UNetOutputs {
+export function unet(
+  scope: Scope,
+  { sample, timesteps, encoderHiddenStates }: UNetInputs,
+  config: UNetConfig,
+  { checkpointing = false }: UNetOptions = {},
+): UNetOutputs {
   const { blockOutChannels: channels, normGroups, normEps } = config;
   const taps: Record<string, Tensor> = {};
   const sinusoid = timestepSinusoid(timesteps, channels[0], config.flipSinToCos, config.freqShift);
@@ -40,22 +45,39 @@ export function unet(scope: Scope, { sample, timesteps, encoderHiddenStates }: U
   const from = (inputs: readonly Tensor[], y: Tensor): Tensor => (checkpointing ? recompute(y, inputs) : y);
   const residual = (at: Scope, x: Tensor, out: number, skip?: Tensor): Tensor =>
     from(skip ? [x, skip] : [x], resnet(at, skip ? concat([x, skip], 1) : x, temb, out, normGroups, normEps));
-  const layer = (block: Scope, j: number, x: Tensor, out: number, stage: number, attends: boolean, skip?: Tensor): Tensor => {
+  const layer = (
+    block: Scope,
+    j: number,
+    x: Tensor,
+    out: number,
+    stage: number,
+    attends: boolean,
+    skip?: Tensor,
+  ): Tensor => {
     const y = residual(block.child('resnets', j), x, out, skip);
     if (!attends) return y;
-    return from([y], transformer2d(block.child('attentions', j), y, encoderHiddenStates, {
-      heads: config.heads[stage], layers: config.transformerLayers[stage], normGroups, useLinearProjection: config.useLinearProjection,
-    }));
+    return from(
+      [y],
+      transformer2d(block.child('attentions', j), y, encoderHiddenStates, {
+        heads: config.heads[stage],
+        layers: config.transformerLayers[stage],
+        normGroups,
+        useLinearProjection: config.useLinearProjection,
+      }),
+    );
   };
 
   let x = conv2d(scope.child('conv_in'), sample, channels[0]);
   taps['conv_in'] = x;
   const skips = [x];
   channels.forEach((out, i) => {
-    const name = `down_blocks.${i}`, block = scope.child('down_blocks', i);
+    const name = `down_blocks.${i}`,
+      block = scope.child('down_blocks', i);
     const residuals: Tensor[] = [];
-    for (let j = 0; j < config.layersPerBlock[i]; j++) residuals.push((x = layer(block, j, x, out, i, config.downAttention[i])));
-    if (i < channels.length - 1) residuals.push((x = from([x], downsample(block.child('downsamplers', 0), x, config.downsamplePadding))));
+    for (let j = 0; j < config.layersPerBlock[i]; j++)
+      residuals.push((x = layer(block, j, x, out, i, config.downAttention[i])));
+    if (i < channels.length - 1)
+      residuals.push((x = from([x], downsample(block.child('downsamplers', 0), x, config.downsamplePadding))));
     residuals.forEach((r, j) => (taps[`${name}.residual${j}`] = r));
     taps[name] = x;
     skips.push(...residuals);
@@ -70,14 +92,23 @@ export function unet(scope: Scope, { sample, timesteps, encoderHiddenStates }: U
   }
 
   channels.forEach((_, i) => {
-    const stage = deepest - i, block = scope.child('up_blocks', i);
-    for (let j = 0; j <= config.layersPerBlock[stage]; j++) x = layer(block, j, x, channels[stage], stage, config.upAttention[i], skips.pop());
+    const stage = deepest - i,
+      block = scope.child('up_blocks', i);
+    for (let j = 0; j <= config.layersPerBlock[stage]; j++)
+      x = layer(block, j, x, channels[stage], stage, config.upAttention[i], skips.pop());
     if (i < deepest) {
       const [, , h, w] = skips[skips.length - 1].shape;
       x = from([x], upsample(block.child('upsamplers', 0), x, [h, w]));
     }
     taps[`up_blocks.${i}`] = x;
   });
-  const out = from([x], conv2d(scope.child('conv_out'), silu(groupNorm(scope.child('conv_norm_out'), x, normGroups, normEps)), config.outChannels));
+  const out = from(
+    [x],
+    conv2d(
+      scope.child('conv_out'),
+      silu(groupNorm(scope.child('conv_norm_out'), x, normGroups, normEps)),
+      config.outChannels,
+    ),
+  );
   return { out, taps };
 }

@@ -4,7 +4,10 @@
  */
 
 /** The arena's defaults (OrtArenaCfg). */
-const ALIGNMENT = 256, FIRST_REGION = 2 ** 20, MAX_GROWTH = 2 ** 30, MAX_DEAD_BYTES = 128 * 2 ** 20;
+const ALIGNMENT = 256,
+  FIRST_REGION = 2 ** 20,
+  MAX_GROWTH = 2 ** 30,
+  MAX_DEAD_BYTES = 128 * 2 ** 20;
 
 /** A piece of a region. Neighbours are linked, so that free ones can be joined. */
 export interface Chunk {
@@ -17,7 +20,9 @@ export interface Chunk {
 }
 
 /** Memory that is mapped costs nothing until it is written. */
-interface Region { readonly pages: Uint8Array }
+interface Region {
+  readonly pages: Uint8Array;
+}
 const PAGE = 2 ** 16;
 
 export class Arena {
@@ -56,11 +61,25 @@ export class Arena {
     while (this.nextRegion < wanted) this.nextRegion *= 2;
     const size = this.nextRegion;
     if (size === before) this.nextRegion = Math.min(this.nextRegion * 2, MAX_GROWTH);
-    return { region: { pages: new Uint8Array(Math.ceil(size / PAGE)) }, start: 0, size, free: true, before: undefined, after: undefined };
+    return {
+      region: { pages: new Uint8Array(Math.ceil(size / PAGE)) },
+      start: 0,
+      size,
+      free: true,
+      before: undefined,
+      after: undefined,
+    };
   }
 
   private split(chunk: Chunk, wanted: number): void {
-    const rest: Chunk = { region: chunk.region, start: chunk.start + wanted, size: chunk.size - wanted, free: true, before: chunk, after: chunk.after };
+    const rest: Chunk = {
+      region: chunk.region,
+      start: chunk.start + wanted,
+      size: chunk.size - wanted,
+      free: true,
+      before: chunk,
+      after: chunk.after,
+    };
     if (chunk.after) chunk.after.before = rest;
     chunk.after = rest;
     chunk.size = wanted;
@@ -93,7 +112,8 @@ export class Arena {
 
   /** Of the first free chunk of at least this size. */
   private position(size: number): number {
-    let from = 0, to = this.free.length;
+    let from = 0,
+      to = this.free.length;
     while (from < to) {
       const middle = (from + to) >> 1;
       if (this.free[middle].size < size) from = middle + 1;

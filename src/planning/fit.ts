@@ -26,10 +26,17 @@ async function oneAtATime(config: Tree, log: Logger): Promise<{ options: string;
   const { train_dataloader: loader, optim_wrapper: optim, train_cfg: cfg } = config as unknown as RunConfig;
   const batch = loader.batch_size;
   if (batch === 1) return undefined;
-  const accumulated = batch * (optim.accumulative_counts ?? 1), iterations = cfg.max_iters * batch;
+  const accumulated = batch * (optim.accumulative_counts ?? 1),
+    iterations = cfg.max_iters * batch;
   const changed = {
-    ...config, train_dataloader: { ...loader, batch_size: 1 }, optim_wrapper: { ...optim, accumulative_counts: accumulated }, train_cfg: { ...cfg, max_iters: iterations },
+    ...config,
+    train_dataloader: { ...loader, batch_size: 1 },
+    optim_wrapper: { ...optim, accumulative_counts: accumulated },
+    train_cfg: { ...cfg, max_iters: iterations },
   } as unknown as Tree;
   const { memory } = await plan({ config: changed, log, calibrationSeconds: 0 });
-  return { options: `train_dataloader.batch_size=1 optim_wrapper.accumulative_counts=${accumulated} train_cfg.max_iters=${iterations}`, peak: memory.peak };
+  return {
+    options: `train_dataloader.batch_size=1 optim_wrapper.accumulative_counts=${accumulated} train_cfg.max_iters=${iterations}`,
+    peak: memory.peak,
+  };
 }

@@ -28,9 +28,11 @@ export const bytesOf = ({ dtype, shape }: TensorType): number => sizeOf(shape) *
 
 /** @param program after the passes of a backend @param runs until the arena has settled */
 export function programMemory(program: Program, runs = 3): ProgramMemory {
-  const results = namedResults(program), elsewhere = notInArena(program, results);
+  const results = namedResults(program),
+    elsewhere = notInArena(program, results);
   const order = executionOrder(results).filter((node) => !isLeaf(node) && !isWidening(node));
-  const buffers = planBuffers(order, results, elsewhere), arena = new Arena();
+  const buffers = planBuffers(order, results, elsewhere),
+    arena = new Arena();
   for (let run = 0; run < runs; run++) replay(order, buffers, arena);
   return { live: liveBytes(order, buffers), arena: arena.residentBytes, ...leaves(program) };
 }
@@ -56,7 +58,8 @@ function notInArena(program: Program, results: readonly Tensor[]): Set<Tensor> {
 
 /** Depth first from the newest result, the newest operand first: GraphViewer with ExecutionOrder::DEFAULT. */
 export function executionOrder(roots: readonly Tensor[]): Node[] {
-  const order: Node[] = [], seen = new Set<Node>();
+  const order: Node[] = [],
+    seen = new Set<Node>();
   const stack = roots.map(({ node }) => ({ node, done: false })).sort((a, b) => a.node.id - b.node.id);
   for (let top = stack.pop(); top; top = stack.pop()) {
     const { node, done } = top;
@@ -64,7 +67,9 @@ export function executionOrder(roots: readonly Tensor[]): Node[] {
     if (done || seen.has(node)) continue;
     seen.add(node);
     stack.push({ node, done: true });
-    const operands = [...new Set(node.inputs.map((i) => i.node))].filter((n) => !seen.has(n)).sort((a, b) => a.id - b.id);
+    const operands = [...new Set(node.inputs.map((i) => i.node))]
+      .filter((n) => !seen.has(n))
+      .sort((a, b) => a.id - b.id);
     for (const operand of operands) stack.push({ node: operand, done: false });
   }
   return order;
@@ -90,11 +95,15 @@ const typeOf = ({ dtype, shape }: TensorType): string => `${bytesPerElement[dtyp
  * the runtime does not know, as those computed from what was reshaped, have memory of their own.
  */
 function planBuffers(order: readonly Node[], named: readonly Tensor[], elsewhere: ReadonlySet<Tensor>): Buffer[] {
-  const reads = new Map<Tensor, number>(), results = new Set(named);
+  const reads = new Map<Tensor, number>(),
+    results = new Set(named);
   const read = (t: Tensor): void => void reads.set(t, (reads.get(t) ?? 0) + 1);
   order.forEach((node) => node.inputs.forEach(read));
   results.forEach(read);
-  const buffers: Buffer[] = [], of = new Map<Tensor, Buffer>(), dead: Buffer[] = [], unknown = new Set<Tensor>();
+  const buffers: Buffer[] = [],
+    of = new Map<Tensor, Buffer>(),
+    dead: Buffer[] = [],
+    unknown = new Set<Tensor>();
   const place = (node: Node, out: Tensor, at: number): Buffer | undefined => {
     if (elsewhere.has(out)) return undefined;
     const operand = of.get(node.inputs[0]);
@@ -111,7 +120,8 @@ function planBuffers(order: readonly Node[], named: readonly Tensor[], elsewhere
     if (buffer && --buffer.reads === 0 && buffer.type !== undefined) dead.unshift(buffer);
   };
   order.forEach((node, at) => {
-    if (VIEWS.has(node.op) || node.inputs.some((operand) => unknown.has(operand))) node.outs.forEach((out) => unknown.add(out));
+    if (VIEWS.has(node.op) || node.inputs.some((operand) => unknown.has(operand)))
+      node.outs.forEach((out) => unknown.add(out));
     for (const out of node.outs) {
       const buffer = place(node, out, at);
       if (!buffer) continue; // a leaf in another shape, or not in the arena
@@ -146,7 +156,8 @@ function liveBytes(order: readonly Node[], buffers: readonly Buffer[]): number {
     change[from] += bytes;
     change[to + 1] -= bytes;
   }
-  let now = 0, most = 0;
+  let now = 0,
+    most = 0;
   order.forEach((node, at) => {
     now += change[at];
     most = Math.max(most, now + scratchBytes(node));
@@ -156,7 +167,8 @@ function liveBytes(order: readonly Node[], buffers: readonly Buffer[]): number {
 
 /** Plays one run on the arena. Results are copied out at its end. */
 function replay(order: readonly Node[], buffers: readonly Buffer[], arena: Arena): void {
-  const starting = order.map((): Buffer[] => []), ending = [...order, undefined].map((): Buffer[] => []);
+  const starting = order.map((): Buffer[] => []),
+    ending = [...order, undefined].map((): Buffer[] => []);
   for (const buffer of buffers) {
     starting[buffer.from].push(buffer);
     ending[buffer.to].push(buffer);
@@ -173,12 +185,20 @@ function replay(order: readonly Node[], buffers: readonly Buffer[], arena: Arena
 }
 
 function leaves(program: Program): Pick<ProgramMemory, 'copies' | 'mapped' | 'states'> {
-  const mapped = new Map<string, number>(), states = new Map<string, number>(), nodes = topo(rootsOf(program)), fromFile = largeWidenings(program);
+  const mapped = new Map<string, number>(),
+    states = new Map<string, number>(),
+    nodes = topo(rootsOf(program)),
+    fromFile = largeWidenings(program);
   let copies = 0;
   // Widened weights are let go of when that is done; of a table only the rows that are looked up are ever read.
-  const read = new Set(nodes.flatMap((node) => (isWidening(node) ? [] : node.inputs.slice(node.op === 'gatherRows' ? 1 : 0).map((t) => t.node))));
+  const read = new Set(
+    nodes.flatMap((node) =>
+      isWidening(node) ? [] : node.inputs.slice(node.op === 'gatherRows' ? 1 : 0).map((t) => t.node),
+    ),
+  );
   for (const node of nodes) {
-    const [out] = node.outs, source = node.op === 'weight' ? (node.payload as WeightSource) : fromFile.get(node);
+    const [out] = node.outs,
+      source = node.op === 'weight' ? (node.payload as WeightSource) : fromFile.get(node);
     if (source && 'file' in source) {
       if (read.has(node)) mapped.set(`${source.file}:${source.offset}`, bytesOf(out));
     } else if (source || node.op === 'constant' || isWidening(node)) copies += bytesOf(out);

@@ -1,5 +1,12 @@
 /** A backend that computes nothing: it takes down what programs would cost, and answers with zeros of the right shape. */
-import { rootsOf, type Backend, type Executable, type Fetches, type Program, type StateStore } from '../backends/backend.js';
+import {
+  rootsOf,
+  type Backend,
+  type Executable,
+  type Fetches,
+  type Program,
+  type StateStore,
+} from '../backends/backend.js';
 import { optimize } from '../backends/optimize.js';
 import { nodeCost } from '../tensor/cost.js';
 import { zeros } from '../tensor/host.js';
@@ -70,7 +77,9 @@ export class PlanBackend implements Backend {
   async compile(program: Program): Promise<Executable> {
     const planned = summary(optimize(program), this.passing);
     this.programs.push(planned);
-    const results = Object.entries(program.outputs).map(([name, { dtype, shape }]) => [name, { dtype, shape }] as const);
+    const results = Object.entries(program.outputs).map(
+      ([name, { dtype, shape }]) => [name, { dtype, shape }] as const,
+    );
     return {
       run: async () => {
         planned.runs.set(this.phase, (planned.runs.get(this.phase) ?? 0) + this.times);
@@ -84,11 +93,15 @@ export class PlanBackend implements Backend {
 }
 
 function summary(program: Program, passing: boolean): PlannedProgram {
-  const work = new Map<string, Work>(), nodes = topo(rootsOf(program)).filter((node) => !isLeaf(node) && !isWidening(node));
-  let macs = 0, flops = 0;
+  const work = new Map<string, Work>(),
+    nodes = topo(rootsOf(program)).filter((node) => !isLeaf(node) && !isWidening(node));
+  let macs = 0,
+    flops = 0;
   for (const node of nodes) {
-    const { op, attrs } = node, inputs = node.inputs.map(({ dtype, shape }) => ({ dtype, shape }));
-    const key = JSON.stringify([op, attrs, inputs]), own = nodeCost(node);
+    const { op, attrs } = node,
+      inputs = node.inputs.map(({ dtype, shape }) => ({ dtype, shape }));
+    const key = JSON.stringify([op, attrs, inputs]),
+      own = nodeCost(node);
     macs += own.macs;
     flops += own.flops;
     const known = work.get(key);
@@ -96,8 +109,15 @@ function summary(program: Program, passing: boolean): PlannedProgram {
     else work.set(key, { op, attrs, inputs, ...own, bytes: traffic(node), count: 1 });
   }
   return {
-    name: program.name, nodes: nodes.length, macs, flops, work: [...work.values()], memory: programMemory(program),
-    fetchedBytes: Object.values(program.outputs).reduce((n, t) => n + bytesOf(t), 0), runs: new Map(), passing,
+    name: program.name,
+    nodes: nodes.length,
+    macs,
+    flops,
+    work: [...work.values()],
+    memory: programMemory(program),
+    fetchedBytes: Object.values(program.outputs).reduce((n, t) => n + bytesOf(t), 0),
+    runs: new Map(),
+    passing,
   };
 }
 
@@ -107,4 +127,3 @@ function traffic(node: Node): number {
   if (VIEWS.has(node.op)) return 0;
   return nodeCost(node).flops === 0 ? 2 * written : written + node.inputs.reduce((n, t) => n + bytesOf(t), 0);
 }
-

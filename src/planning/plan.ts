@@ -65,7 +65,13 @@ export interface Plan {
   readonly downloads: readonly Download[];
   /** component and device */
   readonly backend: string;
-  readonly batch: { readonly rows: number; readonly height: number; readonly width: number; readonly accumulated: number; readonly iterations: number };
+  readonly batch: {
+    readonly rows: number;
+    readonly height: number;
+    readonly width: number;
+    readonly accumulated: number;
+    readonly iterations: number;
+  };
   /** of one iteration, with its share of updates */
   readonly step: { readonly macs: number; readonly flops: number; readonly seconds?: number };
   /** of one evaluation while a picture is drawn; absent when none is */
@@ -88,10 +94,12 @@ const STATE_COPIES = 1.07;
 export async function plan({ config: tree, log, calibrationSeconds }: PlanOptions): Promise<Plan> {
   const scratch = await mkdtemp(join(tmpdir(), 'diffengine-plan-'));
   try {
-    const sources = new PlanSources(scratch, log), backend = new PlanBackend();
+    const sources = new PlanSources(scratch, log),
+      backend = new PlanBackend();
     const config = await withFolders(tree, sources);
     const rehearsed = await rehearsal(config, backend, sources, scratch, log);
-    const speed = calibrationSeconds > 0 ? await measure(config.backend, backend.programs, calibrationSeconds, log) : undefined;
+    const speed =
+      calibrationSeconds > 0 ? await measure(config.backend, backend.programs, calibrationSeconds, log) : undefined;
     return report(config, rehearsed, backend.programs, sources.downloads, speed);
   } finally {
     await rm(scratch, { recursive: true, force: true });
@@ -105,13 +113,40 @@ interface RunPlaces {
   readonly cache_dir?: string;
 }
 
-async function rehearsal(config: RunConfig & RunPlaces, backend: PlanBackend, sources: PlanSources, scratch: string, log: Logger): Promise<Rehearsed> {
-  const workDir = await WorkDir.open(join(scratch, 'work')), rng = new Rng(config.randomness?.seed ?? 0), cacheDir = config.cache_dir ?? defaultCacheDir();
+async function rehearsal(
+  config: RunConfig & RunPlaces,
+  backend: PlanBackend,
+  sources: PlanSources,
+  scratch: string,
+  log: Logger,
+): Promise<Rehearsed> {
+  const workDir = await WorkDir.open(join(scratch, 'work')),
+    rng = new Rng(config.randomness?.seed ?? 0),
+    cacheDir = config.cache_dir ?? defaultCacheDir();
   const quiet: Logger = { info: () => {}, warn: (message) => log.warn(message), debug: () => {} };
-  const build = createBuild([[LOGGER, quiet], [WORK_DIR, workDir], [RNG, rng], [BACKEND, backend], [CACHE_DIR, cacheDir]]);
+  const build = createBuild([
+    [LOGGER, quiet],
+    [WORK_DIR, workDir],
+    [RNG, rng],
+    [BACKEND, backend],
+    [CACHE_DIR, cacheDir],
+  ]);
   try {
     const datasetServices = { cacheDir: scratch, resolveDataset: (id: string) => sources.dataset(id) };
-    return await rehearse(buildRun(config, { build, backend, workDir, rng, log: quiet, signal: new AbortController().signal, datasetServices }), backend, cacheDir, scratch);
+    return await rehearse(
+      buildRun(config, {
+        build,
+        backend,
+        workDir,
+        rng,
+        log: quiet,
+        signal: new AbortController().signal,
+        datasetServices,
+      }),
+      backend,
+      cacheDir,
+      scratch,
+    );
   } finally {
     await workDir.close();
   }
@@ -129,11 +164,19 @@ async function withFolders(config: Tree, sources: PlanSources): Promise<RunConfi
     }
     return out;
   };
-  const places = { model: await replaced(config['model']), train_dataloader: await replaced(config['train_dataloader']) };
+  const places = {
+    model: await replaced(config['model']),
+    train_dataloader: await replaced(config['train_dataloader']),
+  };
   return { ...config, ...places } as unknown as RunConfig & RunPlaces; // validateConfig has seen it
 }
 
-async function measure(config: object | undefined, programs: readonly PlannedProgram[], seconds: number, log: Logger): Promise<Speed> {
+async function measure(
+  config: object | undefined,
+  programs: readonly PlannedProgram[],
+  seconds: number,
+  log: Logger,
+): Promise<Speed> {
   const backend = buildBackend(config, log);
   try {
     return await calibrate(backend, programs, seconds);
@@ -142,19 +185,36 @@ async function measure(config: object | undefined, programs: readonly PlannedPro
   }
 }
 
-function report(config: RunConfig & RunPlaces, { trained, frozen, rows, picture: [height, width], cacheBytes }: Rehearsed, programs: readonly PlannedProgram[], downloads: readonly Download[], speed: Speed | undefined): Plan {
+function report(
+  config: RunConfig & RunPlaces,
+  { trained, frozen, rows, picture: [height, width], cacheBytes }: Rehearsed,
+  programs: readonly PlannedProgram[],
+  downloads: readonly Download[],
+  speed: Speed | undefined,
+): Plan {
   const phases = PHASES.map((phase) => phasePlan(phase, programs, speed)).filter((p) => p.programs.length > 0);
-  const iterations = config.train_cfg.max_iters, sampler = programs.find(({ name }) => name === 'sample_step');
+  const iterations = config.train_cfg.max_iters,
+    sampler = programs.find(({ name }) => name === 'sample_step');
   const training = phases.find(({ phase }) => phase === 'training')?.programs ?? [];
-  const perIteration = (of: (p: ProgramPlan) => number): number => training.reduce((n, p) => n + of(p) * p.runs, 0) / iterations;
-  const seconds = <T extends { seconds?: number }>(list: readonly T[], of: (item: T) => number): { seconds?: number } => (speed ? { seconds: list.reduce((n, item) => n + of(item), 0) } : {});
+  const perIteration = (of: (p: ProgramPlan) => number): number =>
+    training.reduce((n, p) => n + of(p) * p.runs, 0) / iterations;
+  const seconds = <T extends { seconds?: number }>(
+    list: readonly T[],
+    of: (item: T) => number,
+  ): { seconds?: number } => (speed ? { seconds: list.reduce((n, item) => n + of(item), 0) } : {});
   return {
     model: { type: config.model.type, trained, frozen },
     downloads,
     backend: [config.backend?.type ?? 'OnnxRuntimeBackend', config.backend?.device ?? 'cpu'].join(' '),
     batch: { rows, height, width, accumulated: config.optim_wrapper.accumulative_counts ?? 1, iterations },
-    step: { macs: perIteration((p) => p.macs), flops: perIteration((p) => p.flops), ...seconds(training, (p) => ((p.seconds ?? 0) * p.runs) / iterations) },
-    ...(sampler && { sampling: { macs: sampler.macs, flops: sampler.flops, ...(speed && { seconds: runSeconds(sampler, speed) }) } }),
+    step: {
+      macs: perIteration((p) => p.macs),
+      flops: perIteration((p) => p.flops),
+      ...seconds(training, (p) => ((p.seconds ?? 0) * p.runs) / iterations),
+    },
+    ...(sampler && {
+      sampling: { macs: sampler.macs, flops: sampler.flops, ...(speed && { seconds: runSeconds(sampler, speed) }) },
+    }),
     phases,
     total: { flops: phases.reduce((n, p) => n + p.flops, 0), ...seconds(phases, (p) => p.seconds ?? 0) },
     memory: memoryPlan(programs, cacheBytes),
@@ -163,12 +223,21 @@ function report(config: RunConfig & RunPlaces, { trained, frozen, rows, picture:
 }
 
 function phasePlan(phase: Phase, all: readonly PlannedProgram[], speed: Speed | undefined): PhasePlan {
-  const programs = all.filter(({ runs }) => (runs.get(phase) ?? 0) > 0).map((p): ProgramPlan => ({
-    name: p.name, runs: p.runs.get(phase) ?? 0, macs: p.macs, flops: p.flops, ...(speed && { seconds: runSeconds(p, speed) }),
-    arenaBytes: p.memory.arena, copiesBytes: p.memory.copies,
-  }));
+  const programs = all
+    .filter(({ runs }) => (runs.get(phase) ?? 0) > 0)
+    .map((p): ProgramPlan => ({
+      name: p.name,
+      runs: p.runs.get(phase) ?? 0,
+      macs: p.macs,
+      flops: p.flops,
+      ...(speed && { seconds: runSeconds(p, speed) }),
+      arenaBytes: p.memory.arena,
+      copiesBytes: p.memory.copies,
+    }));
   return {
-    phase, programs, flops: programs.reduce((n, p) => n + p.flops * p.runs, 0),
+    phase,
+    programs,
+    flops: programs.reduce((n, p) => n + p.flops * p.runs, 0),
     ...(speed && { seconds: programs.reduce((n, p) => n + (p.seconds ?? 0) * p.runs, 0) }),
   };
 }
@@ -177,10 +246,15 @@ function phasePlan(phase: Phase, all: readonly PlannedProgram[], speed: Speed | 
 function memoryPlan(programs: readonly PlannedProgram[], caches: number): MemoryPlan {
   const parts = [programs.filter((p) => p.passing), programs.filter((p) => !p.passing)].map((alive, i): MemoryPlan => {
     const sum = (of: (p: PlannedProgram) => number): number => alive.reduce((n, p) => n + of(p), 0);
-    const shared = (of: (p: PlannedProgram) => ReadonlyMap<string, number>): number => [...new Map(alive.flatMap((p) => [...of(p)])).values()].reduce((a, b) => a + b, 0);
+    const shared = (of: (p: PlannedProgram) => ReadonlyMap<string, number>): number =>
+      [...new Map(alive.flatMap((p) => [...of(p)])).values()].reduce((a, b) => a + b, 0);
     const own = {
-      process: PROCESS_BYTES + NODE_BYTES * sum((p) => p.nodes), mapped: shared((p) => p.memory.mapped), copies: sum((p) => p.memory.copies),
-      activations: sum((p) => p.memory.arena), states: STATE_COPIES * shared((p) => p.memory.states), caches: i === 0 ? 0 : caches,
+      process: PROCESS_BYTES + NODE_BYTES * sum((p) => p.nodes),
+      mapped: shared((p) => p.memory.mapped),
+      copies: sum((p) => p.memory.copies),
+      activations: sum((p) => p.memory.arena),
+      states: STATE_COPIES * shared((p) => p.memory.states),
+      caches: i === 0 ? 0 : caches,
     };
     return { peak: Object.values(own).reduce((a, b) => a + b, 0), ...own };
   });
@@ -189,6 +263,10 @@ function memoryPlan(programs: readonly PlannedProgram[], caches: number): Memory
 
 /** Bytes of memory that this process may use: of the machine, or of the container it runs in. */
 export function machineMemory(): { limit: number; available: number } {
-  const constrained = process.constrainedMemory?.() ?? 0, total = totalmem();
-  return { limit: constrained > 0 && constrained < total ? constrained : total, available: process.availableMemory?.() ?? freemem() };
+  const constrained = process.constrainedMemory?.() ?? 0,
+    total = totalmem();
+  return {
+    limit: constrained > 0 && constrained < total ? constrained : total,
+    available: process.availableMemory?.() ?? freemem(),
+  };
 }

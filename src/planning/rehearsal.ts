@@ -43,9 +43,17 @@ const DRAWS = 8;
  * @param cacheDir of the real run: class pictures that are there need not be made
  * @param scratch a folder for what must be on disk meanwhile
  */
-export async function rehearse(parts: RunParts, backend: PlanBackend, cacheDir: string, scratch: string): Promise<Rehearsed> {
+export async function rehearse(
+  parts: RunParts,
+  backend: PlanBackend,
+  cacheDir: string,
+  scratch: string,
+): Promise<Rehearsed> {
   const { model, loader, maxIters, hooks } = parts;
-  const count = (phase: Phase) => (times: number, inside: () => Promise<unknown>, passing = false) => backend.count(phase, times, inside, passing);
+  const count =
+    (phase: Phase) =>
+    (times: number, inside: () => Promise<unknown>, passing = false) =>
+      backend.count(phase, times, inside, passing);
   await model.load();
   const parameters = new Parameters(model.parameters());
   model.executor = new Executor(backend, (outputs, weights) => parameters.bind(outputs, purposeOf(weights)));
@@ -54,11 +62,21 @@ export async function rehearse(parts: RunParts, backend: PlanBackend, cacheDir: 
     const batch = await rehearseFeeds(parts, backend, classPictures);
     await rehearseSteps(new TrainStep({ ...parts, parameters }), parts, batch.feeds, count('training'));
     await new RunHooks(hooks).plan({
-      parameters, maxIters, config: parts.config, weights: 'current',
-      runs: async (program, times) => void await count('hooks')(times, async () => (await backend.compile(program)).run({})),
+      parameters,
+      maxIters,
+      config: parts.config,
+      weights: 'current',
+      runs: async (program, times) =>
+        void (await count('hooks')(times, async () => (await backend.compile(program)).run({}))),
       draws: (request, times) => drawn(model, request, times, count('validation pictures')),
     });
-    return { trained: parameters.count, frozen: model.counts.frozen, rows: batch.rows, picture: batch.picture, cacheBytes: batch.cacheBytes };
+    return {
+      trained: parameters.count,
+      frozen: model.counts.frozen,
+      rows: batch.rows,
+      picture: batch.picture,
+      cacheBytes: batch.cacheBytes,
+    };
   } finally {
     loader.close();
   }
@@ -67,7 +85,13 @@ export async function rehearse(parts: RunParts, backend: PlanBackend, cacheDir: 
 type Count = (times: number, inside: () => Promise<unknown>, passing?: boolean) => Promise<unknown>;
 
 /** The first time, texts are encoded that later ones find. @param passing the model is freed again */
-async function drawn(model: Model, request: SampleRequest, times: number, count: Count, passing = false): Promise<void> {
+async function drawn(
+  model: Model,
+  request: SampleRequest,
+  times: number,
+  count: Count,
+  passing = false,
+): Promise<void> {
   const draw = async (): Promise<void> => {
     const pictures = model.sample(request);
     for (let next = await pictures.next(); !next.done; next = await pictures.next());
@@ -77,27 +101,60 @@ async function drawn(model: Model, request: SampleRequest, times: number, count:
 }
 
 /** Lets the dataset prepare with blank class pictures. @returns how many there are */
-async function prepareDataset({ model, loader, log, rng, datasetServices, otherModel }: RunParts, backend: PlanBackend, cacheDir: string, scratch: string, count: Count): Promise<number> {
-  const folder = join(scratch, 'class-images'), known = new Set<string>(), wanted: { request: ClassImageRequest; missing: number }[] = [];
+async function prepareDataset(
+  { model, loader, log, rng, datasetServices, otherModel }: RunParts,
+  backend: PlanBackend,
+  cacheDir: string,
+  scratch: string,
+  count: Count,
+): Promise<number> {
+  const folder = join(scratch, 'class-images'),
+    known = new Set<string>(),
+    wanted: { request: ClassImageRequest; missing: number }[] = [];
   let all = 0;
   const generateClassImages = async (request: ClassImageRequest): Promise<void> => {
-    const { seeds, size: { height, width }, onImage } = request, blank = image(new Uint8Array(height * width * 3), height, width);
+    const {
+        seeds,
+        size: { height, width },
+        onImage,
+      } = request,
+      blank = image(new Uint8Array(height * width * 3), height, width);
     for (const i of seeds.keys()) await onImage(i, blank);
     const [key] = (await readdir(folder)).filter((name) => !known.has(name));
     known.add(key);
     all += seeds.length;
-    const there = (await readdir(join(cacheDir, 'class-images', key)).catch(() => [])).filter((name) => name.endsWith('.png'));
+    const there = (await readdir(join(cacheDir, 'class-images', key)).catch(() => [])).filter((name) =>
+      name.endsWith('.png'),
+    );
     wanted.push({ request, missing: Math.max(0, seeds.length - there.length) });
   };
   await loader.dataset.prepare?.({
-    ...datasetServices, cacheDir: scratch, logger: log, seed: rng.seed, generateClassImages,
+    ...datasetServices,
+    cacheDir: scratch,
+    logger: log,
+    seed: rng.seed,
+    generateClassImages,
     modelFingerprint: classImageFingerprint({ model, otherModel }),
   });
   for (const { request, missing } of wanted) {
-    const { model: id, prompt, seeds: [seed], size, steps, guidance } = request, second = id === undefined ? undefined : otherModel(id);
+    const {
+        model: id,
+        prompt,
+        seeds: [seed],
+        size,
+        steps,
+        guidance,
+      } = request,
+      second = id === undefined ? undefined : otherModel(id);
     if (missing > 0) await second?.load();
     if (second) second.executor = new Executor(backend, (outputs) => [...outputs]);
-    await drawn(second ?? model, { prompts: [prompt], seeds: [seed], steps, guidance_scale: guidance, ...size, weights: 'base' }, missing, count, second !== undefined);
+    await drawn(
+      second ?? model,
+      { prompts: [prompt], seeds: [seed], steps, guidance_scale: guidance, ...size, weights: 'base' },
+      missing,
+      count,
+      second !== undefined,
+    );
   }
   return all;
 }
@@ -107,15 +164,24 @@ async function rehearseFeeds({ model, loader, rng, maxIters }: RunParts, backend
   const tries = ['first batch', 'first batch again', 'second batch'] as const;
   const samples = [await loader.batch(0), await loader.batch(0), await loader.batch(1)];
   const fed = [];
-  for (const [i, name] of tries.entries()) fed.push(await backend.count(name, 1, () => model.feeds(samples[i], { iteration: i, rng })));
-  const pictures = samples[0].flatMap((s) => (s.prior ? [s.img, s.prior.img] : [s.img])), [, height, width] = pictures[0].shape;
-  const drawn = maxIters * loader.batchSize, variants = loader.dataset.augmented ? await variantsOf(loader.dataset, rng) : 1;
-  const distinct = contents(loader.dataset.length, variants, drawn) + (samples[0][0].prior ? contents(classPictures || Infinity, variants, drawn) : 0);
+  for (const [i, name] of tries.entries())
+    fed.push(await backend.count(name, 1, () => model.feeds(samples[i], { iteration: i, rng })));
+  const pictures = samples[0].flatMap((s) => (s.prior ? [s.img, s.prior.img] : [s.img])),
+    [, height, width] = pictures[0].shape;
+  const drawn = maxIters * loader.batchSize,
+    variants = loader.dataset.augmented ? await variantsOf(loader.dataset, rng) : 1;
+  const distinct =
+    contents(loader.dataset.length, variants, drawn) +
+    (samples[0][0].prior ? contents(classPictures || Infinity, variants, drawn) : 0);
   let cacheBytes = Math.min(PICTURE_CACHE_BYTES, (loader.dataset.length + classPictures) * height * width * 3);
   for (const program of backend.programs) {
     const runs = tries.map((name) => takeRuns(program, name));
     if (runs.every((n) => n === 0)) continue;
-    const total = encodings(runs, maxIters, distinct * program.fetchedBytes > MOMENTS_CACHE_BYTES ? Infinity : distinct);
+    const total = encodings(
+      runs,
+      maxIters,
+      distinct * program.fetchedBytes > MOMENTS_CACHE_BYTES ? Infinity : distinct,
+    );
     program.runs.set('encoding' satisfies Phase, total);
     cacheBytes += Math.min(MOMENTS_CACHE_BYTES, total * program.fetchedBytes);
   }
@@ -139,8 +205,14 @@ function encodings([first, again, second]: readonly number[], maxIters: number, 
 async function variantsOf(dataset: Dataset, rng: Rng): Promise<number> {
   const seen = new Set<string>();
   for (let i = 0; i < DRAWS; i++) {
-    const { img: { data } } = await dataset.get(0, rng.stream('plan', i));
-    seen.add(createHash('sha1').update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)).digest('hex'));
+    const {
+      img: { data },
+    } = await dataset.get(0, rng.stream('plan', i));
+    seen.add(
+      createHash('sha1')
+        .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+        .digest('hex'),
+    );
   }
   if (seen.size === DRAWS) return Infinity;
   let variants = seen.size;
@@ -155,9 +227,13 @@ function contents(pictures: number, variants: number, draws: number): number {
 }
 
 /** One iteration of each kind: with and, when gradients are accumulated, without an update. */
-async function rehearseSteps(step: TrainStep, { maxIters, accumulativeCounts }: RunParts, feeds: Awaited<ReturnType<Model['feeds']>>, count: Count): Promise<void> {
+async function rehearseSteps(
+  step: TrainStep,
+  { maxIters, accumulativeCounts }: RunParts,
+  feeds: Awaited<ReturnType<Model['feeds']>>,
+  count: Count,
+): Promise<void> {
   const updates = Math.ceil(maxIters / accumulativeCounts);
   if (maxIters > updates) await count(maxIters - updates, () => step.run(feeds, { iteration: 0, lr: 0 }));
   await count(updates, () => step.run(feeds, { iteration: Math.min(accumulativeCounts, maxIters) - 1, lr: 0 }));
 }
-

@@ -7,7 +7,10 @@ import { state, type Tensor, type TensorType } from '../tensor/tensor.js';
 import type { PlannedProgram, Work } from './plan-backend.js';
 
 /** One kind of product at one shape. */
-interface Measured { readonly work: Work; readonly flopsPerSecond: number }
+interface Measured {
+  readonly work: Work;
+  readonly flopsPerSecond: number;
+}
 
 export interface Speed {
   readonly measured: readonly Measured[];
@@ -32,15 +35,30 @@ const CHAIN = 256;
 export async function calibrate(backend: Backend, programs: readonly PlannedProgram[], seconds = 1): Promise<Speed> {
   const bench = new Bench(backend);
   const idle = await bench.time(({ leaf }) => add(leaf([]), 1), 5);
-  const chain = await bench.time(({ leaf }) => Array.from({ length: CHAIN / 2 }).reduce<Tensor>((x) => add(mul(x, 0.99), 0.5), leaf([8])), 5);
+  const chain = await bench.time(
+    ({ leaf }) => Array.from({ length: CHAIN / 2 }).reduce<Tensor>((x) => add(mul(x, 0.99), 0.5), leaf([8])),
+    5,
+  );
   const moved = await bench.time(({ leaf }) => mul(leaf([VECTOR]), leaf([VECTOR])), 5);
   const measured: Measured[] = [];
   for (const work of products(programs)) {
     if (bench.seconds > seconds && measured.length > 0) break;
-    const elapsed = await bench.time(({ leaf }) => applyPrimitive(primitive(work.op), work.inputs.map(({ shape }) => leaf(shape)), work.attrs)[0], 2);
+    const elapsed = await bench.time(
+      ({ leaf }) =>
+        applyPrimitive(
+          primitive(work.op),
+          work.inputs.map(({ shape }) => leaf(shape)),
+          work.attrs,
+        )[0],
+      2,
+    );
     measured.push({ work, flopsPerSecond: work.flops / Math.max(SHORTEST, elapsed - idle) });
   }
-  return { measured, bytesPerSecond: (3 * 4 * VECTOR) / Math.max(SHORTEST, moved - idle), nodeSeconds: Math.max(0, chain - idle) / CHAIN };
+  return {
+    measured,
+    bytesPerSecond: (3 * 4 * VECTOR) / Math.max(SHORTEST, moved - idle),
+    nodeSeconds: Math.max(0, chain - idle) / CHAIN,
+  };
 }
 
 /** Products by the arithmetic of all their runs, most first; the first of each kind before the second of any. */
@@ -50,7 +68,8 @@ function products(programs: readonly PlannedProgram[]): Work[] {
     const times = [...runs.values()].reduce((a, b) => a + b, 0);
     for (const w of work) {
       if (w.macs === 0 || w.bytes > LARGEST_BYTES || !w.inputs.every(({ dtype }) => dtype === 'float32')) continue;
-      const key = JSON.stringify([w.op, w.attrs, w.inputs]), known = total.get(key);
+      const key = JSON.stringify([w.op, w.attrs, w.inputs]),
+        known = total.get(key);
       total.set(key, { work: w, flops: (known?.flops ?? 0) + w.flops * w.count * times });
     }
   }
@@ -70,10 +89,21 @@ export function runSeconds({ work, nodes }: PlannedProgram, speed: Speed): numbe
 
 /** Of the same product when it was measured, else of the one that has most alike a share of arithmetic in its traffic. */
 function rate(work: Work, { measured }: Speed): number {
-  const same = measured.filter((m) => m.work.op === work.op), pool = same.length > 0 ? same : measured;
+  const same = measured.filter((m) => m.work.op === work.op),
+    pool = same.length > 0 ? same : measured;
   const intensity = ({ flops, bytes }: Work): number => Math.log(flops / bytes);
-  const exact = same.find((m) => m.work === work || (m.work.flops === work.flops && m.work.bytes === work.bytes && JSON.stringify([m.work.attrs, m.work.inputs]) === JSON.stringify([work.attrs, work.inputs])));
-  const best = exact ?? pool.reduce((a, b) => (Math.abs(intensity(b.work) - intensity(work)) < Math.abs(intensity(a.work) - intensity(work)) ? b : a));
+  const exact = same.find(
+    (m) =>
+      m.work === work ||
+      (m.work.flops === work.flops &&
+        m.work.bytes === work.bytes &&
+        JSON.stringify([m.work.attrs, m.work.inputs]) === JSON.stringify([work.attrs, work.inputs])),
+  );
+  const best =
+    exact ??
+    pool.reduce((a, b) =>
+      Math.abs(intensity(b.work) - intensity(work)) < Math.abs(intensity(a.work) - intensity(work)) ? b : a,
+    );
   return best.flopsPerSecond;
 }
 
@@ -95,10 +125,12 @@ class Bench {
   /** The shortest of some runs after one that does not count; what is fetched is one number. */
   async time(build: (operands: { leaf(shape: TensorType['shape']): Tensor }) => Tensor, runs: number): Promise<number> {
     const leaves: Tensor[] = [];
-    const result = build({ leaf: (shape) => {
-      leaves.push(state(`plan/${this.next++}`, shape));
-      return leaves[leaves.length - 1];
-    } });
+    const result = build({
+      leaf: (shape) => {
+        leaves.push(state(`plan/${this.next++}`, shape));
+        return leaves[leaves.length - 1];
+      },
+    });
     for (const leaf of leaves) await this.write(leaf);
     const first = reshape(narrow(reshape(result, [sizeOf(result.shape)]), 0, 0, 1), []);
     const program = await this.backend.compile({ name: 'calibration', outputs: { first } });

@@ -9,7 +9,14 @@ export function applyCfgOptions(config: Tree, options: readonly string[], origin
     const at = option.indexOf('=');
     const where = `--cfg-options ${option}`;
     if (at < 1) throw new UserError(`${where}: no "="; write path.to.key=value`);
-    return set(tree, option.slice(0, at).split('.'), parseValue(option.slice(at + 1), where), where, origins, '') as Tree;
+    return set(
+      tree,
+      option.slice(0, at).split('.'),
+      parseValue(option.slice(at + 1), where),
+      where,
+      origins,
+      '',
+    ) as Tree;
   }, config);
 }
 
@@ -17,17 +24,29 @@ function parseValue(text: string, where: string): unknown {
   try {
     return parse(text) as unknown;
   } catch (error) {
-    throw new UserError(`${where}: the value is not YAML (${(error as Error).message.split('\n')[0]}); quote it`, { cause: error });
+    throw new UserError(`${where}: the value is not YAML (${(error as Error).message.split('\n')[0]}); quote it`, {
+      cause: error,
+    });
   }
 }
 
-function set(node: unknown, [key, ...rest]: readonly string[], value: unknown, where: string, origins: Origins, path: string): unknown {
+function set(
+  node: unknown,
+  [key, ...rest]: readonly string[],
+  value: unknown,
+  where: string,
+  origins: Origins,
+  path: string,
+): unknown {
   const below = path === '' ? key : `${path}.${key}`;
   if (Array.isArray(node)) {
     const index = Number(key);
-    if (!Number.isInteger(index) || index < 0 || index >= node.length) throw new UserError(`${where}: "${key}" is not an item of a list of ${node.length}; items are numbered from 0`);
+    if (!Number.isInteger(index) || index < 0 || index >= node.length)
+      throw new UserError(`${where}: "${key}" is not an item of a list of ${node.length}; items are numbered from 0`);
     origins.set(path, '--cfg-options');
-    return node.map((item, i) => (i === index ? (rest.length === 0 ? value : set(item, rest, value, where, origins, below)) : item));
+    return node.map((item, i) =>
+      i === index ? (rest.length === 0 ? value : set(item, rest, value, where, origins, below)) : item,
+    );
   }
   const tree = typeof node === 'object' && node !== null ? (node as Tree) : {};
   if (key === 'type' && rest.length === 0) checkType(tree, { type: value }, path, where);

@@ -17,7 +17,10 @@ export function createBuild(services: Services): Build {
   const build: Build = <Base extends object>(registry: Registry<Base>, config: object): Base => {
     const options = validateComponent(registry as unknown as Registry, config as Tree);
     const component = registry.get(String((config as Tree)['type']));
-    if (!component) throw new Error(`${registry.kind}: "${String((config as Tree)['type'])}" passed validation but is not registered`);
+    if (!component)
+      throw new Error(
+        `${registry.kind}: "${String((config as Tree)['type'])}" passed validation but is not registered`,
+      );
     const own = new Container({ parent: scope });
     own.bind(OPTIONS).toConstantValue(options);
     const type = component as unknown as new () => Base;
@@ -36,6 +39,9 @@ function construct<T>(get: () => T, name: string): T {
     return get();
   } catch (error) {
     if (!(error instanceof Error && error.constructor.name.startsWith('Inversify'))) throw error;
-    throw new UserError(`${name}: its constructor cannot be called (${error.message.split('\n')[0]}); every parameter needs @inject(OPTIONS), @inject(LOGGER) or another token that "diffengine" exports`, { cause: error });
+    throw new UserError(
+      `${name}: its constructor cannot be called (${error.message.split('\n')[0]}); every parameter needs @inject(OPTIONS), @inject(LOGGER) or another token that "diffengine" exports`,
+      { cause: error },
+    );
   }
 }

@@ -8,15 +8,22 @@ import { stackFiles } from './stack.js';
 
 /** What a value may be in a config that inherits: the value, a part of it, a ref, or null to remove it. */
 type Loose<T> =
-  T extends Nested<infer K> ? ComponentInput<K> | Ref | null
-  : T extends readonly (infer Item)[] ? (Item extends Nested<infer K> ? readonly ComponentInput<K>[] : T) | Ref | null
-  : T extends object ? (LooseOptions<T> & { _delete_?: boolean }) | Ref | null
-  : T | Ref | null;
+  T extends Nested<infer K>
+    ? ComponentInput<K> | Ref | null
+    : T extends readonly (infer Item)[]
+      ? (Item extends Nested<infer K> ? readonly ComponentInput<K>[] : T) | Ref | null
+      : T extends object
+        ? (LooseOptions<T> & { _delete_?: boolean }) | Ref | null
+        : T | Ref | null;
 type LooseOptions<T> = { [Key in keyof T]?: Loose<T[Key]> };
 
-type OptionsOf<C> = C extends { readonly options: infer S extends OptionsSchema & ExtendedJSONSchema<SchemaExtension> } ? Input<S> : object;
+type OptionsOf<C> = C extends { readonly options: infer S extends OptionsSchema & ExtendedJSONSchema<SchemaExtension> }
+  ? Input<S>
+  : object;
 /** `{ type: 'X', ...options of X }` for every registered X of a kind; `type` may be inherited. */
-type ComponentInput<K extends keyof Kinds> = { [Name in keyof Kinds[K]]: { type?: Name; _delete_?: boolean } & LooseOptions<OptionsOf<Kinds[K][Name]>> }[keyof Kinds[K]];
+type ComponentInput<K extends keyof Kinds> = {
+  [Name in keyof Kinds[K]]: { type?: Name; _delete_?: boolean } & LooseOptions<OptionsOf<Kinds[K][Name]>>;
+}[keyof Kinds[K]];
 
 export interface ConfigInput {
   /** Configs to inherit from: imported modules in TypeScript, paths in YAML. */

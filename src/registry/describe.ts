@@ -37,9 +37,15 @@ export const componentNames = (): string[] => allRegistries().flatMap((registry)
 /** Every component by kind, with its purpose. */
 export function componentList(): string {
   const width = Math.max(...componentNames().map((name) => name.length));
-  return allRegistries().filter((registry) => registry.names().length > 0).map((registry) => [
-    registry.kind, ...registry.names().map((name) => `  ${name.padEnd(width)}  ${registry.get(name)?.options.description}`),
-  ].join('\n')).join('\n\n');
+  return allRegistries()
+    .filter((registry) => registry.names().length > 0)
+    .map((registry) =>
+      [
+        registry.kind,
+        ...registry.names().map((name) => `  ${name.padEnd(width)}  ${registry.get(name)?.options.description}`),
+      ].join('\n'),
+    )
+    .join('\n\n');
 }
 
 /** Name, purpose, and a table of the options: type, default, meaning. */
@@ -51,7 +57,10 @@ export function componentText({ name, kind, component: { options } }: FoundCompo
 
 /** Each value of a config with the file, or `--cfg-options`, that set it. */
 export function explainText(config: Tree, origins: Origins): string {
-  const rows = [...leaves(config)].map(([path, value]) => [`${path} = ${JSON.stringify(value)}`, originOf(origins, path)]);
+  const rows = [...leaves(config)].map(([path, value]) => [
+    `${path} = ${JSON.stringify(value)}`,
+    originOf(origins, path),
+  ]);
   const width = Math.min(MAX_COLUMN, Math.max(...rows.map(([left]) => left.length)));
   return rows.map(([left, origin]) => `${left.padEnd(width)}  # ${origin}`).join('\n');
 }
@@ -60,14 +69,23 @@ const MAX_COLUMN = 100;
 
 /** A value that came with a ref has the origin of the ref. */
 function originOf(origins: Origins, path: string): string {
-  const origin = origins.get(path), end = path.lastIndexOf('.');
+  const origin = origins.get(path),
+    end = path.lastIndexOf('.');
   return origin ?? (end < 0 ? 'default' : originOf(origins, path.slice(0, end)));
 }
 
-function* optionLines(properties: Readonly<Record<string, Property>>, required: readonly string[], indent: string): Generator<string> {
+function* optionLines(
+  properties: Readonly<Record<string, Property>>,
+  required: readonly string[],
+  indent: string,
+): Generator<string> {
   const width = Math.max(...Object.keys(properties).map((k) => k.length));
   for (const [key, property] of Object.entries(properties)) {
-    const fallback = required.includes(key) ? 'required' : 'default' in property ? `default ${JSON.stringify(property.default)}` : 'optional';
+    const fallback = required.includes(key)
+      ? 'required'
+      : 'default' in property
+        ? `default ${JSON.stringify(property.default)}`
+        : 'optional';
     yield `${indent}${key.padEnd(width)}  ${typeText(property)}, ${fallback}\n${indent}${' '.repeat(width)}  ${property.description ?? ''}`;
     if (property.properties) yield* optionLines(property.properties, property.required ?? [], `${indent}  `);
   }
@@ -78,5 +96,8 @@ function typeText(property: Property): string {
   if (property.anyOf) return property.anyOf.map(typeText).join(' | ');
   if (property.enum) return property.enum.map((v) => JSON.stringify(v)).join(' | ');
   if (property.const !== undefined) return JSON.stringify(property.const);
-  return [property.type ?? 'any'].flat().map((type) => (type === 'array' && property.items ? `list of ${typeText(property.items)}` : type)).join(' | ');
+  return [property.type ?? 'any']
+    .flat()
+    .map((type) => (type === 'array' && property.items ? `list of ${typeText(property.items)}` : type))
+    .join(' | ');
 }

@@ -34,6 +34,17 @@ export type KindName = keyof Kinds;
 
 /** In the order in which they are listed. */
 export const KINDS = [
-  'MODELS', 'DATASETS', 'TRANSFORMS', 'SAMPLERS', 'HOOKS', 'OPTIMIZERS', 'LR_SCHEDULES',
-  'LOSSES', 'NOISE', 'TIMESTEPS', 'SCHEDULERS', 'METRICS', 'BACKENDS',
+  'MODELS',
+  'DATASETS',
+  'TRANSFORMS',
+  'SAMPLERS',
+  'HOOKS',
+  'OPTIMIZERS',
+  'LR_SCHEDULES',
+  'LOSSES',
+  'NOISE',
+  'TIMESTEPS',
+  'SCHEDULERS',
+  'METRICS',
+  'BACKENDS',
 ] as const satisfies readonly KindName[];

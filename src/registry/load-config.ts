@@ -45,7 +45,8 @@ export async function builtInConfigs(): Promise<Map<string, string>> {
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.name.endsWith('.js') || entry.parentPath.includes('_base_')) continue;
     const name = basename(entry.name, '.js');
-    if (found.has(name)) throw new Error(`configs: "${name}" exists twice; the file name is the name on the command line`);
+    if (found.has(name))
+      throw new Error(`configs: "${name}" exists twice; the file name is the name on the command line`);
     found.set(name, joinPath(entry.parentPath, entry.name));
   }
   return found;
@@ -60,15 +61,24 @@ async function findConfig(nameOrPath: string): Promise<string> {
   const builtIn = await builtInConfigs();
   const found = builtIn.get(nameOrPath);
   if (found !== undefined) return found;
-  for (const ending of ENDINGS) if (await exists(nameOrPath + ending)) throw new UserError(`${nameOrPath}: no built-in config of that name; did you mean the file ${nameOrPath}${ending}?`);
+  for (const ending of ENDINGS)
+    if (await exists(nameOrPath + ending))
+      throw new UserError(
+        `${nameOrPath}: no built-in config of that name; did you mean the file ${nameOrPath}${ending}?`,
+      );
   throw new UserError(`${nameOrPath}: no built-in config of that name${suggestion(nameOrPath, [...builtIn.keys()])}`);
 }
 
-const exists = (path: string): Promise<boolean> => access(path).then(() => true, () => false);
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
 
 async function nearestFile(path: string): Promise<string> {
   const name = basename(path, extname(path));
-  if ((await builtInConfigs()).has(name)) return `; did you mean the built-in config, "${name}" without folder and ending?`;
+  if ((await builtInConfigs()).has(name))
+    return `; did you mean the built-in config, "${name}" without folder and ending?`;
   const neighbours = (await readdir(dirname(path)).catch(() => [])).filter((n) => ENDINGS.includes(extname(n)));
   return neighbours.length > 0 ? suggestion(basename(path), neighbours) : `; no config is in ${dirname(path)}`;
 }
@@ -76,12 +86,20 @@ async function nearestFile(path: string): Promise<string> {
 async function loadFile(file: string): Promise<Tree> {
   const isYaml = /\.ya?ml$/.test(file);
   const content = isYaml ? await loadYaml(file) : await loadModule(file);
-  if (!isTree(content)) throw new UserError(`${file}: does not give a config object; ${isYaml ? 'the top level must be a mapping' : 'write export default defineConfig({ ... })'}`);
+  if (!isTree(content))
+    throw new UserError(
+      `${file}: does not give a config object; ${isYaml ? 'the top level must be a mapping' : 'write export default defineConfig({ ... })'}`,
+    );
   return content;
 }
 
 /** Bases first, in their order; then the config itself over them. `chain` holds the files that led here. */
-async function resolveTree(own: Tree, file: string, origins: Origins, chain: readonly string[] = [file]): Promise<Tree> {
+async function resolveTree(
+  own: Tree,
+  file: string,
+  origins: Origins,
+  chain: readonly string[] = [file],
+): Promise<Tree> {
   let merged: Tree = {};
   for (const base of [own['_base_'] ?? []].flat(Infinity)) {
     const [tree, baseFile] = await openBase(base, file, chain);
@@ -97,11 +115,18 @@ async function resolveTree(own: Tree, file: string, origins: Origins, chain: rea
 async function openBase(base: unknown, file: string, chain: readonly string[]): Promise<[Tree, string]> {
   if (typeof base === 'string') {
     const path = ENDINGS.includes(extname(base)) ? resolve(dirname(file), base) : await findBuiltInBase(base);
-    if (chain.includes(path)) throw new UserError(`${displayName(file)}: _base_ goes in a circle: ${[...chain, path].map(displayName).join(' -> ')}`);
-    if (!(await exists(path))) throw new UserError(`${displayName(file)}: _base_ "${base}": no such config file${await nearestFile(path)}`);
+    if (chain.includes(path))
+      throw new UserError(
+        `${displayName(file)}: _base_ goes in a circle: ${[...chain, path].map(displayName).join(' -> ')}`,
+      );
+    if (!(await exists(path)))
+      throw new UserError(`${displayName(file)}: _base_ "${base}": no such config file${await nearestFile(path)}`);
     return [await loadFile(path), path];
   }
-  if (!isTree(base)) throw new UserError(`${displayName(file)}: _base_ holds ${JSON.stringify(base) ?? String(base)}; give imported configs or paths`);
+  if (!isTree(base))
+    throw new UserError(
+      `${displayName(file)}: _base_ holds ${JSON.stringify(base) ?? String(base)}; give imported configs or paths`,
+    );
   return [base, definitionOf(base) ?? `${file} (inline base)`];
 }
 
@@ -109,29 +134,38 @@ const BUILT_IN = 'diffengine/configs/';
 
 /** `diffengine/configs/_base_/models/small_sd_lora` as in an import, or the name of a built-in config. */
 async function findBuiltInBase(base: string): Promise<string> {
-  return base.startsWith(BUILT_IN) ? joinPath(packageRoot, 'dist', 'configs', `${base.slice(BUILT_IN.length)}.js`) : findConfig(base);
+  return base.startsWith(BUILT_IN)
+    ? joinPath(packageRoot, 'dist', 'configs', `${base.slice(BUILT_IN.length)}.js`)
+    : findConfig(base);
 }
 
 /** What of a base the inheriting config does not replace anyway. A `type` stays, so that a change of it is noticed. */
 function stillOpen(base: Tree, own: Tree): Tree {
-  return Object.fromEntries(Object.entries(base).flatMap(([key, value]) => {
-    const decided = own[key];
-    if (decided === undefined || key === 'type') return [[key, value]];
-    return isBranch(decided) && decided['_delete_'] !== true && isBranch(value) ? [[key, stillOpen(value, decided)]] : [];
-  }));
+  return Object.fromEntries(
+    Object.entries(base).flatMap(([key, value]) => {
+      const decided = own[key];
+      if (decided === undefined || key === 'type') return [[key, value]];
+      return isBranch(decided) && decided['_delete_'] !== true && isBranch(value)
+        ? [[key, stillOpen(value, decided)]]
+        : [];
+    }),
+  );
 }
 
 /** Two bases may agree on a value; they may not disagree unless the config that inherits decides: neither is over the other. */
 function refuseConflict(first: Tree, firstOrigins: Origins, second: Tree, secondOrigins: Origins): void {
   for (const [path, before, after] of differences(first, second)) {
-    throw new UserError(`${path}: set to ${show(before)} by ${originOf(firstOrigins, path)} and to ${show(after)} by ${originOf(secondOrigins, path)}; set it in the config that inherits from both, or in only one of them`);
+    throw new UserError(
+      `${path}: set to ${show(before)} by ${originOf(firstOrigins, path)} and to ${show(after)} by ${originOf(secondOrigins, path)}; set it in the config that inherits from both, or in only one of them`,
+    );
   }
 }
 
 function* differences(first: Tree, second: Tree, path = ''): Generator<[string, unknown, unknown]> {
   for (const [key, after] of Object.entries(second)) {
     if (!(key in first)) continue;
-    const before = first[key], at = join(path, key);
+    const before = first[key],
+      at = join(path, key);
     if (isBranch(before) && isBranch(after)) yield* differences(before, after, at);
     else if (!isDeepStrictEqual(before, after)) yield [at, before, after];
   }
@@ -149,7 +183,10 @@ function originOf(origins: Origins, path: string): string {
 function withAbsoluteImports(own: Tree, file: string): Tree {
   const imports = own['custom_imports'];
   if (!Array.isArray(imports)) return own;
-  return { ...own, custom_imports: imports.map((path: unknown) => (typeof path === 'string' ? resolve(dirname(file), path) : path)) };
+  return {
+    ...own,
+    custom_imports: imports.map((path: unknown) => (typeof path === 'string' ? resolve(dirname(file), path) : path)),
+  };
 }
 
 /** How a file is called in messages: the source of a built-in config, not its compiled form; below the current folder, from there. */

@@ -5,7 +5,8 @@ export type Tree = { readonly [key: string]: unknown };
 /** Leaf path (dotted) -> where its value was set. */
 export type Origins = Map<string, string>;
 
-export const isTree = (value: unknown): value is Tree => typeof value === 'object' && value !== null && !Array.isArray(value);
+export const isTree = (value: unknown): value is Tree =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 /** What merges key by key. A ref is a value: one thing replaces another. */
 export const isBranch = (value: unknown): value is Tree => isTree(value) && !('$ref' in value);
 export const join = (path: string, key: string): string => (path === '' ? key : `${path}.${key}`);
@@ -19,7 +20,8 @@ export function merge(parent: Tree, child: Tree, where = 'config', origins: Orig
   const out: Record<string, unknown> = { ...parent };
   for (const [key, value] of Object.entries(child)) {
     if (key === '_delete_' || key === '_base_') continue;
-    const at = join(path, key), before = out[key];
+    const at = join(path, key),
+      before = out[key];
     if (value === undefined) continue;
     if (value === null) {
       delete out[key];
@@ -29,7 +31,8 @@ export function merge(parent: Tree, child: Tree, where = 'config', origins: Orig
       if (!replaces) checkType(before, value, at, where);
       if (replaces) forget(origins, at);
       out[key] = merge(replaces ? {} : before, value, where, origins, at);
-      if (Object.keys(out[key] as Tree).length === 0) origins.set(at, where); // an empty object is a leaf
+      if (Object.keys(out[key] as Tree).length === 0)
+        origins.set(at, where); // an empty object is a leaf
       else origins.delete(at);
     } else {
       forget(origins, at);
@@ -44,7 +47,9 @@ export function merge(parent: Tree, child: Tree, where = 'config', origins: Orig
 export function checkType(before: Tree, after: Tree, path: string, where: string): void {
   const [old, now] = [before['type'], after['type']];
   if (now === undefined || old === undefined || now === old || Object.keys(before).length === 1) return;
-  throw new UserError(`${where}: ${path}.type changes from "${String(old)}" to "${String(now)}", but the other options of "${String(old)}" would stay; add _delete_: true to ${path} and list the options of "${String(now)}"`);
+  throw new UserError(
+    `${where}: ${path}.type changes from "${String(old)}" to "${String(now)}", but the other options of "${String(old)}" would stay; add _delete_: true to ${path} and list the options of "${String(now)}"`,
+  );
 }
 
 function forget(origins: Origins, path: string): void {
@@ -61,5 +66,10 @@ export function* leaves(tree: Tree, path = ''): Generator<[string, unknown]> {
 
 /** The value at a dotted path; list items by index. */
 export function getPath(tree: unknown, path: string): unknown {
-  return path.split('.').reduce<unknown>((at, key) => (typeof at === 'object' && at !== null ? (at as Record<string, unknown>)[key] : undefined), tree);
+  return path
+    .split('.')
+    .reduce<unknown>(
+      (at, key) => (typeof at === 'object' && at !== null ? (at as Record<string, unknown>)[key] : undefined),
+      tree,
+    );
 }

@@ -6,8 +6,12 @@ import { join, type Origins, type Tree } from './merge.js';
 export function requirePlain(config: Tree, origins: Origins): void {
   const visit = (value: unknown, path: string, leaf: string): void => {
     if (Array.isArray(value)) value.forEach((item, i) => visit(item, join(path, String(i)), leaf));
-    else if (isPlainObject(value)) for (const [key, item] of Object.entries(value)) visit(item, join(path, key), join(path, key));
-    else if (!isScalar(value)) throw new UserError(`${path}: ${nameOf(value)} (set by ${origins.get(leaf) ?? 'the config'}); a config holds plain values only: texts, numbers, true, false, null, lists and objects`);
+    else if (isPlainObject(value))
+      for (const [key, item] of Object.entries(value)) visit(item, join(path, key), join(path, key));
+    else if (!isScalar(value))
+      throw new UserError(
+        `${path}: ${nameOf(value)} (set by ${origins.get(leaf) ?? 'the config'}); a config holds plain values only: texts, numbers, true, false, null, lists and objects`,
+      );
   };
   visit(config, '', '');
 }
@@ -23,5 +27,7 @@ function isPlainObject(value: unknown): value is object {
 
 function nameOf(value: unknown): string {
   if (typeof value === 'function') return `a function${value.name === '' ? '' : ` "${value.name}"`}`;
-  return typeof value === 'object' && value !== null ? `a ${value.constructor.name}` : `${typeof value} ${String(value)}`;
+  return typeof value === 'object' && value !== null
+    ? `a ${value.constructor.name}`
+    : `${typeof value} ${String(value)}`;
 }

@@ -18,7 +18,10 @@ export class Registry<Base extends object = object> {
   private readonly classes = new Map<string, ComponentClass<Base>>();
 
   /** @param noun what error messages call one of these, e.g. `hook` */
-  constructor(readonly kind: KindName, readonly noun: string) {
+  constructor(
+    readonly kind: KindName,
+    readonly noun: string,
+  ) {
     registries.set(kind, this as unknown as Registry);
   }
 
@@ -28,7 +31,10 @@ export class Registry<Base extends object = object> {
       const key = name ?? component.name;
       if (this.classes.has(key)) throw new UserError(`${this.kind}: "${key}" is registered twice; choose another name`);
       // JavaScript, and TypeScript whose types are only stripped, can leave them out.
-      if (!(component as Partial<ComponentClass>).options?.description) throw new UserError(`${this.kind}: "${key}" does not say what its options are; add static readonly options = { description: '...', type: 'object', additionalProperties: false, properties: {} }`);
+      if (!(component as Partial<ComponentClass>).options?.description)
+        throw new UserError(
+          `${this.kind}: "${key}" does not say what its options are; add static readonly options = { description: '...', type: 'object', additionalProperties: false, properties: {} }`,
+        );
       injectable()(component);
       this.classes.set(key, component);
     };

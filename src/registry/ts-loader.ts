@@ -1,16 +1,20 @@
 /** Node's module hooks for the user's files: ts-node strips types, nothing is checked. Runs in Node's hooks thread. */
 import { create, createEsmHooks, TSError, type NodeLoaderHooksAPI2 } from 'ts-node';
 
-const hooks = createEsmHooks(create({
-  transpileOnly: true,
-  skipProject: true, // a tsconfig.json of the user is for the editor and tsc; its `module` may not suit Node
-  experimentalSpecifierResolution: 'node', // './my_hook' finds my_hook.ts
-  compilerOptions: { module: 'esnext', moduleResolution: 'bundler', target: 'es2022', experimentalDecorators: true },
-})) as NodeLoaderHooksAPI2; // what ts-node gives on Node 16.12 and later
+const hooks = createEsmHooks(
+  create({
+    transpileOnly: true,
+    skipProject: true, // a tsconfig.json of the user is for the editor and tsc; its `module` may not suit Node
+    experimentalSpecifierResolution: 'node', // './my_hook' finds my_hook.ts
+    compilerOptions: { module: 'esnext', moduleResolution: 'bundler', target: 'es2022', experimentalDecorators: true },
+  }),
+) as NodeLoaderHooksAPI2; // what ts-node gives on Node 16.12 and later
 
 /** 'diffengine' is the package that runs, not a second copy beside the user's files: components must register where it looks. */
 export const resolve: NodeLoaderHooksAPI2.ResolveHook = (specifier, context, next) =>
-  /^diffengine($|\/)/.test(specifier) ? next(specifier, { ...context, parentURL: import.meta.url }, next) : hooks.resolve(specifier, context, next);
+  /^diffengine($|\/)/.test(specifier)
+    ? next(specifier, { ...context, parentURL: import.meta.url }, next)
+    : hooks.resolve(specifier, context, next);
 
 /**
  * A .ts file is an ES module here, whatever the nearest package.json says: `npm install` in an empty folder makes one without "type".
@@ -24,7 +28,8 @@ export const load: NodeLoaderHooksAPI2.LoadHook = async (url, context, next) => 
   }
 };
 
-const isUserTypeScript = (url: string): boolean => url.startsWith('file:') && /\.m?ts$/.test(new URL(url).pathname) && !url.includes('/node_modules/');
+const isUserTypeScript = (url: string): boolean =>
+  url.startsWith('file:') && /\.m?ts$/.test(new URL(url).pathname) && !url.includes('/node_modules/');
 
 function firstProblem({ diagnostics: [first], diagnosticText }: TSError): string {
   if (!first?.file) return diagnosticText;

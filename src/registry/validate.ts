@@ -16,15 +16,25 @@ interface SchemaNode {
   readonly anyOf?: readonly SchemaNode[];
 }
 
-const ajv = new Ajv({ allErrors: true, useDefaults: true, allowUnionTypes: true, strict: true, strictRequired: false, verbose: true });
+const ajv = new Ajv({
+  allErrors: true,
+  useDefaults: true,
+  allowUnionTypes: true,
+  strict: true,
+  strictRequired: false,
+  verbose: true,
+});
 ajv.addKeyword({ keyword: 'component', schemaType: 'string' });
 const compiled = new WeakMap<object, ValidateFunction>();
 
 /** @returns the config with the defaults of its own level filled in @throws UserError listing every mistake */
 export function validateConfig(config: Tree): Tree {
-  const valid = validated(config, configSchema), { type, loss_scale } = valid['optim_wrapper'] as Tree;
+  const valid = validated(config, configSchema),
+    { type, loss_scale } = valid['optim_wrapper'] as Tree;
   if (type !== 'AmpOptimWrapper' && loss_scale !== undefined) {
-    fail([`optim_wrapper.loss_scale: ${String(loss_scale)}, and optim_wrapper.type is OptimWrapper, which computes in float32 and scales nothing; set type: 'AmpOptimWrapper', or leave loss_scale out`]);
+    fail([
+      `optim_wrapper.loss_scale: ${String(loss_scale)}, and optim_wrapper.type is OptimWrapper, which computes in float32 and scales nothing; set type: 'AmpOptimWrapper', or leave loss_scale out`,
+    ]);
   }
   return valid;
 }
@@ -57,7 +67,10 @@ function compile(schema: object, path: string): ValidateFunction {
   try {
     return ajv.compile(schema);
   } catch (error) {
-    throw new UserError(`${path}: the options of this component are not a valid JSON schema (${(error as Error).message}); mend its static options`, { cause: error });
+    throw new UserError(
+      `${path}: the options of this component are not a valid JSON schema (${(error as Error).message}); mend its static options`,
+      { cause: error },
+    );
   }
 }
 
@@ -67,7 +80,8 @@ function check(value: Tree, schema: object, path: string): string[] {
   if (!validate) compiled.set(schema, (validate = compile(schema, path)));
   validate(value);
   const problems = [...new Set(withoutBranches(validate.errors ?? []).map((e) => explain(e, value, path)))];
-  for (const [kind, at, found] of components(schema as SchemaNode, value, path)) component(registryOf(kind), found, at, problems);
+  for (const [kind, at, found] of components(schema as SchemaNode, value, path))
+    component(registryOf(kind), found, at, problems);
   return problems;
 }
 
@@ -94,10 +108,13 @@ function* components(schema: SchemaNode, value: unknown, path: string): Generato
     return;
   }
   for (const option of schema.anyOf ?? []) yield* components(option, value, path);
-  if (Array.isArray(value) && schema.items) for (const [i, item] of value.entries()) yield* components(schema.items, item, `${path}.${i}`);
+  if (Array.isArray(value) && schema.items)
+    for (const [i, item] of value.entries()) yield* components(schema.items, item, `${path}.${i}`);
   if (!isTree(value)) return;
   for (const [key, child] of Object.entries(value)) {
-    const below = schema.properties?.[key] ?? (typeof schema.additionalProperties === 'object' ? schema.additionalProperties : undefined);
+    const below =
+      schema.properties?.[key] ??
+      (typeof schema.additionalProperties === 'object' ? schema.additionalProperties : undefined);
     if (below) yield* components(below, child, join(path, key));
   }
 }
@@ -106,12 +123,17 @@ function* components(schema: SchemaNode, value: unknown, path: string): Generato
 function withoutBranches(errors: readonly ErrorObject[]): readonly ErrorObject[] {
   const union = errors.find(({ keyword }) => keyword === 'anyOf' || keyword === 'oneOf');
   if (!union) return errors;
-  const inside = errors.filter((e) => e !== union && e.schemaPath.startsWith(union.schemaPath) && e.instancePath.startsWith(union.instancePath));
+  const inside = errors.filter(
+    (e) => e !== union && e.schemaPath.startsWith(union.schemaPath) && e.instancePath.startsWith(union.instancePath),
+  );
   const wrongType = inside.filter((e) => e.keyword === 'type' && e.instancePath === union.instancePath);
   const told = inside.filter((e) => !wrongType.includes(e));
   const types = wrongType.flatMap((e) => e.params['type'] as string | string[]);
   const rest = errors.filter((e) => e !== union && !inside.includes(e));
-  return withoutBranches([...rest, ...(told.length > 0 || types.length === 0 ? told : [{ ...union, keyword: 'type', params: { type: types } }])]);
+  return withoutBranches([
+    ...rest,
+    ...(told.length > 0 || types.length === 0 ? told : [{ ...union, keyword: 'type', params: { type: types } }]),
+  ]);
 }
 
 function explain(error: ErrorObject, root: Tree, path: string): string {
@@ -124,11 +146,16 @@ function explain(error: ErrorObject, root: Tree, path: string): string {
       const known = Object.keys((error.parentSchema?.['properties'] ?? {}) as object);
       return `${join(at, String(params['additionalProperty']))}: unknown option${suggestion(String(params['additionalProperty']), known)}`;
     }
-    case 'required': return `${join(at, String(params['missingProperty']))}: missing; it has no default`;
-    case 'type': return `${at}: expected ${[params['type']].flat().join(' or ')}, got ${shown(value)}`;
-    case 'enum': return `${at}: ${shown(value)} is not one of ${(params['allowedValues'] as unknown[]).map(shown).join(', ')}`;
-    case 'const': return `${at}: ${shown(value)} must be ${shown(params['allowedValue'])}`;
-    default: return `${at}: ${shown(value)} ${error.message ?? 'is not valid'}`;
+    case 'required':
+      return `${join(at, String(params['missingProperty']))}: missing; it has no default`;
+    case 'type':
+      return `${at}: expected ${[params['type']].flat().join(' or ')}, got ${shown(value)}`;
+    case 'enum':
+      return `${at}: ${shown(value)} is not one of ${(params['allowedValues'] as unknown[]).map(shown).join(', ')}`;
+    case 'const':
+      return `${at}: ${shown(value)} must be ${shown(params['allowedValue'])}`;
+    default:
+      return `${at}: ${shown(value)} ${error.message ?? 'is not valid'}`;
   }
 }
 
@@ -142,5 +169,7 @@ const shown = (value: unknown): string => {
 export function suggestion(name: string, known: readonly string[]): string {
   if (known.length === 0) return '; there are none';
   const nearest = closest(name, [...known]);
-  return distance(name, nearest) <= Math.max(2, name.length / 2) ? `; did you mean "${nearest}"?` : `; known: ${[...known].sort().join(', ')}`;
+  return distance(name, nearest) <= Math.max(2, name.length / 2)
+    ? `; did you mean "${nearest}"?`
+    : `; known: ${[...known].sort().join(', ')}`;
 }

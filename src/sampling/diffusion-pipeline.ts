@@ -64,29 +64,55 @@ export class DiffusionPipeline {
     const known = cache ? this.textStates.get(key) : undefined;
     if (known) return known;
     const feeds = { input_ids: int32(ids, [1, ids.length]) };
-    const { states } = await executor.run('encode_text', weights, () => {
-      const { lastHiddenState } = clipText(new Scope(this.sources.text(weights)), input('input_ids', [1, ids.length], 'int32'), this.folder.textConfig);
-      return { states: lastHiddenState };
-    }, feeds);
+    const { states } = await executor.run(
+      'encode_text',
+      weights,
+      () => {
+        const { lastHiddenState } = clipText(
+          new Scope(this.sources.text(weights)),
+          input('input_ids', [1, ids.length], 'int32'),
+          this.folder.textConfig,
+        );
+        return { states: lastHiddenState };
+      },
+      feeds,
+    );
     const result = float32(floats(states), states.shape.slice(1));
     if (cache && (this.textIsFrozen || weights === 'base')) this.textStates.set(key, result, floats(result).byteLength);
     return result;
   }
 
   /** Mean and log variance [C, h, w] of the latents of a picture [3, H, W] in [-1, 1], kept by content. */
-  async encodeImage(executor: Executor, img: HostTensor, cache: boolean): Promise<{ mean: HostTensor; logvar: HostTensor }> {
+  async encodeImage(
+    executor: Executor,
+    img: HostTensor,
+    cache: boolean,
+  ): Promise<{ mean: HostTensor; logvar: HostTensor }> {
     const pixels = floats(img);
-    const key = cache ? createHash('sha256').update(new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.byteLength)).update(String(img.shape)).digest('hex') : '';
+    const key = cache
+      ? createHash('sha256')
+          .update(new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.byteLength))
+          .update(String(img.shape))
+          .digest('hex')
+      : '';
     const known = cache ? this.moments.get(key) : undefined;
     if (known) return known;
     const [, H, W] = img.shape;
     this.checkSize(H, W);
     const shape = [1, 3, H, W];
-    const { mean, logvar } = await executor.run('encode_image', 'base', () => {
-      const moments = vaeEncode(new Scope(this.folder.vae), input('image', shape), this.folder.vaeConfig);
-      return { mean: moments.mean, logvar: moments.logvar };
-    }, { image: float32(pixels, shape) });
-    const result = { mean: float32(floats(mean), mean.shape.slice(1)), logvar: float32(floats(logvar), logvar.shape.slice(1)) };
+    const { mean, logvar } = await executor.run(
+      'encode_image',
+      'base',
+      () => {
+        const moments = vaeEncode(new Scope(this.folder.vae), input('image', shape), this.folder.vaeConfig);
+        return { mean: moments.mean, logvar: moments.logvar };
+      },
+      { image: float32(pixels, shape) },
+    );
+    const result = {
+      mean: float32(floats(mean), mean.shape.slice(1)),
+      logvar: float32(floats(logvar), logvar.shape.slice(1)),
+    };
     if (cache) this.moments.set(key, result, floats(mean).byteLength * 2);
     return result;
   }
@@ -95,24 +121,43 @@ export class DiffusionPipeline {
   async decode(executor: Executor, latents: HostTensor): Promise<HostTensor> {
     const shape = [1, ...latents.shape];
     const unscaled = floats(latents).map((v) => v / this.folder.vaeConfig.scalingFactor);
-    const { image } = await executor.run('decode_image', 'base', () => ({
-      image: vaeDecode(new Scope(this.folder.vae), input('latents', shape), this.folder.vaeConfig),
-    }), { latents: float32(unscaled, shape) });
-    return float32(floats(image).map((v) => Math.min(1, Math.max(0, v / 2 + 0.5))), image.shape.slice(1));
+    const { image } = await executor.run(
+      'decode_image',
+      'base',
+      () => ({
+        image: vaeDecode(new Scope(this.folder.vae), input('latents', shape), this.folder.vaeConfig),
+      }),
+      { latents: float32(unscaled, shape) },
+    );
+    return float32(
+      floats(image).map((v) => Math.min(1, Math.max(0, v / 2 + 0.5))),
+      image.shape.slice(1),
+    );
   }
 
   /** Pictures uint8 [H, W, 3], one per prompt; equal seeds give equal start noise. */
   async *sample(executor: Executor, request: SampleRequest): AsyncGenerator<HostTensor> {
     const { prompts, seeds, height, width, steps, signal, weights = 'current' } = request;
-    if (seeds.length !== prompts.length) throw new UserError(`sample: ${seeds.length} seeds for ${prompts.length} prompts; give one seed per prompt`);
+    if (seeds.length !== prompts.length)
+      throw new UserError(`sample: ${seeds.length} seeds for ${prompts.length} prompts; give one seed per prompt`);
     this.checkSize(height, width);
-    const shape = [this.folder.unetConfig.inChannels, height / this.factor, width / this.factor], size = sizeOf(shape);
+    const shape = [this.folder.unetConfig.inChannels, height / this.factor, width / this.factor],
+      size = sizeOf(shape);
     for (const [i, prompt] of prompts.entries()) {
-      const negative = Array.isArray(request.negative_prompt) ? request.negative_prompt[i] : (request.negative_prompt ?? '');
+      const negative = Array.isArray(request.negative_prompt)
+        ? request.negative_prompt[i]
+        : (request.negative_prompt ?? '');
       const noise = new Rng(seeds[i]).stream('latents');
       const latents = await this.denoise(executor, {
-        prompt, negative: String(negative), steps, weights, signal, guidance: request.guidance_scale, scheduler: request.scheduler,
-        start: float32(noise.normals(size), shape), noise: () => noise.normals(size),
+        prompt,
+        negative: String(negative),
+        steps,
+        weights,
+        signal,
+        guidance: request.guidance_scale,
+        scheduler: request.scheduler,
+        start: float32(noise.normals(size), shape),
+        noise: () => noise.normals(size),
         onStep: (done) => request.onStep?.(i * steps + Math.min(done, steps), prompts.length * steps),
       });
       if (!latents) return;
@@ -124,7 +169,8 @@ export class DiffusionPipeline {
   async denoise(executor: Executor, request: DenoiseRequest): Promise<HostTensor | undefined> {
     const { guidance, weights, start, steps } = request;
     const positive = await this.encodeText(executor, request.prompt, weights);
-    const text = guidance > 1 ? stack([await this.encodeText(executor, request.negative, weights), positive]) : stack([positive]);
+    const text =
+      guidance > 1 ? stack([await this.encodeText(executor, request.negative, weights), positive]) : stack([positive]);
     const scheduler = schedulerFromConfig(this.folder.schedulerConfig, request.scheduler);
     scheduler.setTimesteps(steps);
     const { shape } = start;
@@ -140,26 +186,45 @@ export class DiffusionPipeline {
   }
 
   /** One U-Net evaluation; with guidance, negative and positive in one batch. */
-  async predict(executor: Executor, sample: HostTensor, timestep: number, text: HostTensor, guidance: number, weights: WeightSet): Promise<Float32Array> {
+  async predict(
+    executor: Executor,
+    sample: HostTensor,
+    timestep: number,
+    text: HostTensor,
+    guidance: number,
+    weights: WeightSet,
+  ): Promise<Float32Array> {
     const [rows] = text.shape;
     const guided = rows === 2;
-    const feeds = { sample, timestep: float32([timestep], [1]), text, ...(guided ? { guidance: scalar(guidance) } : {}) };
-    const { prediction } = await executor.run('sample_step', weights, () => {
-      const x = input('sample', sample.shape);
-      const inputs = {
-        sample: guided ? concat([x, x], 0) : x,
-        timesteps: expand(input('timestep', [1]), [rows]),
-        encoderHiddenStates: input('text', text.shape),
-      };
-      const { out } = unet(new Scope(this.sources.unet(weights)), inputs, this.folder.unetConfig);
-      return { prediction: guided ? guide(out, input('guidance', [])) : out };
-    }, feeds);
+    const feeds = {
+      sample,
+      timestep: float32([timestep], [1]),
+      text,
+      ...(guided ? { guidance: scalar(guidance) } : {}),
+    };
+    const { prediction } = await executor.run(
+      'sample_step',
+      weights,
+      () => {
+        const x = input('sample', sample.shape);
+        const inputs = {
+          sample: guided ? concat([x, x], 0) : x,
+          timesteps: expand(input('timestep', [1]), [rows]),
+          encoderHiddenStates: input('text', text.shape),
+        };
+        const { out } = unet(new Scope(this.sources.unet(weights)), inputs, this.folder.unetConfig);
+        return { prediction: guided ? guide(out, input('guidance', [])) : out };
+      },
+      feeds,
+    );
     return floats(prediction);
   }
 
   private checkSize(height: number, width: number): void {
     if (height % this.factor !== 0 || width % this.factor !== 0 || height <= 0 || width <= 0) {
-      throw new UserError(`image size: ${height} x ${width} pixels; height and width must be multiples of ${this.factor}`);
+      throw new UserError(
+        `image size: ${height} x ${width} pixels; height and width must be multiples of ${this.factor}`,
+      );
     }
   }
 }
@@ -183,21 +248,25 @@ export interface DenoiseRequest {
 
 /** negative + scale (positive - negative); rows 0 and 1 of the batch. */
 function guide(out: Tensor, scale: Tensor): Tensor {
-  const negative = narrow(out, 0, 0, 1), positive = narrow(out, 0, 1, 2);
+  const negative = narrow(out, 0, 0, 1),
+    positive = narrow(out, 0, 1, 2);
   return add(negative, mul(sub(positive, negative), scale));
 }
 
 /** Equal-shaped tensors as rows of one. */
 export function stack(tensors: readonly HostTensor[]): HostTensor {
   const [first] = tensors;
-  const size = first.data.length, data = new Float32Array(size * tensors.length);
+  const size = first.data.length,
+    data = new Float32Array(size * tensors.length);
   tensors.forEach((t, i) => data.set(floats(t), i * size));
   return float32(data, [tensors.length, ...first.shape]);
 }
 
 /** [3, H, W] in 0..1 to uint8 [H, W, 3], rounded as diffusers' image processor. */
 function toPixels(image: HostTensor): HostTensor {
-  const [, H, W] = image.shape, values = floats(image), plane = H * W;
+  const [, H, W] = image.shape,
+    values = floats(image),
+    plane = H * W;
   const data = new Uint8Array(plane * 3);
   for (let p = 0; p < plane; p++) for (let c = 0; c < 3; c++) data[p * 3 + c] = Math.round(values[c * plane + p] * 255);
   return { dtype: 'uint8', shape: [H, W, 3], data };

@@ -29,9 +29,17 @@ export type Probabilities = Readonly<Record<string, Float32Array>>;
  * @throws UserError naming the file and what is wrong with it
  */
 export async function openClassifier(idOrPath: string, backend: Backend, log?: Logger): Promise<PictureClassifier> {
-  const outer = await resolveModel(idOrPath, { log }), inner = join(outer, 'classifier');
-  const path = await access(join(inner, 'config.json')).then(() => inner, () => outer), file = join(path, 'config.json');
-  const config = parseClassifier(await readJson(file, 'a trained ImageClassifier has one (classifier/config.json)'), file);
+  const outer = await resolveModel(idOrPath, { log }),
+    inner = join(outer, 'classifier');
+  const path = await access(join(inner, 'config.json')).then(
+      () => inner,
+      () => outer,
+    ),
+    file = join(path, 'config.json');
+  const config = parseClassifier(
+    await readJson(file, 'a trained ImageClassifier has one (classifier/config.json)'),
+    file,
+  );
   const source = new FrozenSource(await openWeights(path, 'model', { log }));
   source.check(classifierShapes(config), /^\b$/);
   return new PictureClassifier(config, source, backend, await fingerprint(source.weights));
@@ -40,7 +48,12 @@ export async function openClassifier(idOrPath: string, backend: Backend, log?: L
 export class PictureClassifier {
   private program: Promise<Executable> | undefined;
 
-  constructor(private readonly config: ClassifierConfig, private readonly source: FrozenSource, private readonly backend: Backend, /** Identifies the weights. */ readonly fingerprint: string) {}
+  constructor(
+    private readonly config: ClassifierConfig,
+    private readonly source: FrozenSource,
+    private readonly backend: Backend,
+    /** Identifies the weights. */ readonly fingerprint: string,
+  ) {}
 
   /** What it tells apart. */
   get attributes(): Attributes {
@@ -52,12 +65,24 @@ export class PictureClassifier {
    * @param pictures uint8 [H, W, 3], square @throws UserError when one is not
    */
   async classify(pictures: readonly HostTensor[]): Promise<Probabilities[]> {
-    const side = this.config.imageSize, size = 3 * side * side, results: Probabilities[] = [];
+    const side = this.config.imageSize,
+      size = 3 * side * side,
+      results: Probabilities[] = [];
     for (let at = 0; at < pictures.length; at += BATCH) {
-      const batch = pictures.slice(at, at + BATCH), pixels = new Float32Array(BATCH * size); // what is left of a last batch stays 0
+      const batch = pictures.slice(at, at + BATCH),
+        pixels = new Float32Array(BATCH * size); // what is left of a last batch stays 0
       batch.forEach((picture, i) => toPlanes(this.fitted(asImage(picture)), pixels.subarray(i * size, (i + 1) * size)));
       const out = await (await this.compiled()).run({ images: float32(pixels, [BATCH, 3, side, side]) });
-      batch.forEach((_, i) => results.push(Object.fromEntries(Object.entries(this.attributes).map(([name, { length }]) => [name, floats(out[name]).slice(i * length, (i + 1) * length)]))));
+      batch.forEach((_, i) =>
+        results.push(
+          Object.fromEntries(
+            Object.entries(this.attributes).map(([name, { length }]) => [
+              name,
+              floats(out[name]).slice(i * length, (i + 1) * length),
+            ]),
+          ),
+        ),
+      );
     }
     return results;
   }
@@ -69,8 +94,10 @@ export class PictureClassifier {
   }
 
   private fitted(picture: Image): Image {
-    const [H, W] = picture.shape, side = this.config.imageSize;
-    if (H !== W) throw new UserError(`classifier: a picture of ${W}x${H} pixels; it takes squares, such as ${side}x${side}`);
+    const [H, W] = picture.shape,
+      side = this.config.imageSize;
+    if (H !== W)
+      throw new UserError(`classifier: a picture of ${W}x${H} pixels; it takes squares, such as ${side}x${side}`);
     return resample(picture, side, side, 'bilinear');
   }
 
@@ -78,7 +105,11 @@ export class PictureClassifier {
     const side = this.config.imageSize;
     return (this.program ??= this.backend.compile({
       name: 'classify',
-      outputs: Object.fromEntries(Object.entries(classifierLogits(new Scope(this.source), input('images', [BATCH, 3, side, side]), this.config)).map(([name, logits]) => [name, softmax(logits)])),
+      outputs: Object.fromEntries(
+        Object.entries(
+          classifierLogits(new Scope(this.source), input('images', [BATCH, 3, side, side]), this.config),
+        ).map(([name, logits]) => [name, softmax(logits)]),
+      ),
     }));
   }
 }

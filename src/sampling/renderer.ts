@@ -27,7 +27,11 @@ export interface Trained {
 
 /** Renders; opens models once for all prompts. */
 export class Renderer {
-  private constructor(readonly pipeline: DiffusionPipeline, readonly executor: Executor, private readonly folder: PipelineFolder) {}
+  private constructor(
+    readonly pipeline: DiffusionPipeline,
+    readonly executor: Executor,
+    private readonly folder: PipelineFolder,
+  ) {}
 
   /**
    * @param model pipeline folder or hub id
@@ -36,7 +40,12 @@ export class Renderer {
   static async open(model: string, trained: Trained | undefined, backend: Backend, log: Logger): Promise<Renderer> {
     const folder = await openPipeline(await resolveModel(model, { log }), log);
     const { unet, text, unetConfig } = trained ? await trainedSources(folder, model, trained) : folder;
-    const pipeline = new DiffusionPipeline({ ...folder, unetConfig }, { unet: () => unet, text: () => text }, true, log);
+    const pipeline = new DiffusionPipeline(
+      { ...folder, unetConfig },
+      { unet: () => unet, text: () => text },
+      true,
+      log,
+    );
     return new Renderer(pipeline, new Executor(backend, (outputs) => [...outputs]), pipeline.folder);
   }
 
@@ -54,24 +63,45 @@ export class Renderer {
   }
 }
 
-async function trainedSources(folder: PipelineFolder, model: string, { path, scale }: Trained): Promise<{ unet: ParamSource; text: ParamSource; unetConfig: UNetConfig }> {
+async function trainedSources(
+  folder: PipelineFolder,
+  model: string,
+  { path, scale }: Trained,
+): Promise<{ unet: ParamSource; text: ParamSource; unetConfig: UNetConfig }> {
   // A distilled student has fewer blocks than the pipeline it was made of.
   const ownConfig = join(path, 'unet', 'config.json');
-  const unetConfig = existsSync(ownConfig) ? parseUNetConfig(await readJson(ownConfig, 'every component has one'), ownConfig) : folder.unetConfig;
-  const shapes = { unet: recorded((s) => recordUnet(s, unetConfig)), text_encoder: recorded((s) => recordText(s, folder.textConfig)) };
+  const unetConfig = existsSync(ownConfig)
+    ? parseUNetConfig(await readJson(ownConfig, 'every component has one'), ownConfig)
+    : folder.unetConfig;
+  const shapes = {
+    unet: recorded((s) => recordUnet(s, unetConfig)),
+    text_encoder: recorded((s) => recordText(s, folder.textConfig)),
+  };
   const whole = {
     unet: await wholePart(join(path, 'unet'), 'diffusion_pytorch_model', shapes.unet),
     text: await wholePart(join(path, 'text_encoder'), 'model', shapes.text_encoder),
   };
   // Either network may have been trained whole, the other by an adapter.
   const hasAdapter = ['unet', 'text_encoder'].some((part) => existsSync(join(path, part, 'adapter_config.json')));
-  const values = (whole.unet ?? whole.text) && !hasAdapter ? {} : await loadAdapter(path, shapes, { model, fingerprint: await pipelineFingerprint(folder) });
-  const adapted = (base: ParamSource, pairs: AdapterValues | undefined): ParamSource => (pairs ? adaptedSource(base, pairs, scale) : base);
-  return { unet: whole.unet ?? adapted(folder.unet, values.unet), text: whole.text ?? adapted(folder.text, values.text_encoder), unetConfig };
+  const values =
+    (whole.unet ?? whole.text) && !hasAdapter
+      ? {}
+      : await loadAdapter(path, shapes, { model, fingerprint: await pipelineFingerprint(folder) });
+  const adapted = (base: ParamSource, pairs: AdapterValues | undefined): ParamSource =>
+    pairs ? adaptedSource(base, pairs, scale) : base;
+  return {
+    unet: whole.unet ?? adapted(folder.unet, values.unet),
+    text: whole.text ?? adapted(folder.text, values.text_encoder),
+    unetConfig,
+  };
 }
 
 /** A network that was trained whole, in place of the pipeline's own. */
-async function wholePart(folder: string, stem: string, shapes: ReturnType<typeof recorded>): Promise<FrozenSource | undefined> {
+async function wholePart(
+  folder: string,
+  stem: string,
+  shapes: ReturnType<typeof recorded>,
+): Promise<FrozenSource | undefined> {
   if (!existsSync(join(folder, `${stem}.safetensors`))) return undefined;
   const source = new FrozenSource(await openWeights(folder, stem));
   source.check(shapes, /^$/);

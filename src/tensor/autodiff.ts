@@ -48,7 +48,10 @@ class Cotangents {
 }
 
 /** Nodes whose gradient is asked for, and all that depend on them. */
-interface Goal { readonly wanted: ReadonlySet<Node>; readonly reached: Set<Node> }
+interface Goal {
+  readonly wanted: ReadonlySet<Node>;
+  readonly reached: Set<Node>;
+}
 
 /** @param order inputs before readers; gradients of nodes that are not in it stay where they arrive */
 function walkBack(order: readonly Node[], cotangents: Cotangents, goal: Goal): void {
@@ -58,10 +61,13 @@ function walkBack(order: readonly Node[], cotangents: Cotangents, goal: Goal): v
     if (node.op === 'recompute') throughCopy(node, cts[0] as Tensor, cotangents, goal);
     else {
       const needs = node.inputs.map((i) => goal.reached.has(i.node));
-      const arrived = cts.flatMap((ct) => ct ?? []), inputs = node.inputs.map((t) => unpackedAfter(t, arrived));
-      primitive(node.op).vjp(cts, inputs, { attrs: node.attrs, outs: node.outs, needs }).forEach((ct, i) => {
-        if (ct && needs[i]) cotangents.add(node.inputs[i], ct);
-      });
+      const arrived = cts.flatMap((ct) => ct ?? []),
+        inputs = node.inputs.map((t) => unpackedAfter(t, arrived));
+      primitive(node.op)
+        .vjp(cts, inputs, { attrs: node.attrs, outs: node.outs, needs })
+        .forEach((ct, i) => {
+          if (ct && needs[i]) cotangents.add(node.inputs[i], ct);
+        });
     }
     if (!goal.wanted.has(node)) cotangents.forget(node); // its readers are done
   }
@@ -74,7 +80,9 @@ function walkBack(order: readonly Node[], cotangents: Cotangents, goal: Goal): v
 function throughCopy({ inputs: [y, ...from] }: Node, ct: Tensor, cotangents: Cotangents, goal: Goal): void {
   const covered = between(y, from, goal.wanted);
   if (!covered.includes(y.node)) return goal.reached.has(y.node) ? cotangents.add(y, ct) : undefined;
-  const copies = new Map<Tensor, Tensor>(), origins = new Map<Tensor, Tensor>(), order: Node[] = [];
+  const copies = new Map<Tensor, Tensor>(),
+    origins = new Map<Tensor, Tensor>(),
+    order: Node[] = [];
   for (const t of from) {
     const copy = after(t, [ct]);
     copies.set(t, copy);
@@ -82,7 +90,10 @@ function throughCopy({ inputs: [y, ...from] }: Node, ct: Tensor, cotangents: Cot
     if (goal.reached.has(t.node)) goal.reached.add(copy.node);
   }
   for (const node of covered) {
-    const copy = rebuild(node, node.inputs.map((t) => copies.get(t) ?? t));
+    const copy = rebuild(
+      node,
+      node.inputs.map((t) => copies.get(t) ?? t),
+    );
     node.outs.forEach((out, i) => copies.set(out, copy.outs[i]));
     if (goal.reached.has(node)) goal.reached.add(copy);
     order.push(copy);
@@ -93,14 +104,23 @@ function throughCopy({ inputs: [y, ...from] }: Node, ct: Tensor, cotangents: Cot
   const results = inside.all();
   for (const { t, ct: result } of results) {
     const origin = origins.get(t);
-    if (origin) cotangents.add(origin, after(result, results.map((r) => r.ct).filter((r) => r !== result)));
+    if (origin)
+      cotangents.add(
+        origin,
+        after(
+          result,
+          results.map((r) => r.ct).filter((r) => r !== result),
+        ),
+      );
     else cotangents.add(t, result);
   }
 }
 
 /** Nodes that `y` is made of and that depend on `from`, inputs before readers; `kept` ones and those below them are not copied. */
 function between(y: Tensor, from: readonly Tensor[], kept: ReadonlySet<Node>): Node[] {
-  const starts = new Set(from), stops = new Set(from.map((t) => t.node)), seen = new Set<Node>();
+  const starts = new Set(from),
+    stops = new Set(from.map((t) => t.node)),
+    seen = new Set<Node>();
   const stack = [y.node];
   for (let node = stack.pop(); node; node = stack.pop()) {
     if (seen.has(node) || stops.has(node) || kept.has(node)) continue;
@@ -108,6 +128,7 @@ function between(y: Tensor, from: readonly Tensor[], kept: ReadonlySet<Node>): N
     stack.push(...node.inputs.map((i) => i.node));
   }
   const covered = new Set<Node>();
-  for (const node of [...seen].sort((a, b) => a.id - b.id)) if (node.inputs.some((i) => starts.has(i) || covered.has(i.node))) covered.add(node);
+  for (const node of [...seen].sort((a, b) => a.id - b.id))
+    if (node.inputs.some((i) => starts.has(i) || covered.has(i.node))) covered.add(node);
   return [...covered];
 }

@@ -6,8 +6,13 @@ import { check, shapeText } from './primitive.js';
 export function broadcastShapes(a: Shape, b: Shape, op: string): number[] {
   const rank = Math.max(a.length, b.length);
   return Array.from({ length: rank }, (_, i) => {
-    const x = a[i - rank + a.length] ?? 1, y = b[i - rank + b.length] ?? 1;
-    check(x === y || x === 1 || y === 1, op, () => `shapes ${shapeText(a)} and ${shapeText(b)} do not broadcast; sizes must be equal or 1`);
+    const x = a[i - rank + a.length] ?? 1,
+      y = b[i - rank + b.length] ?? 1;
+    check(
+      x === y || x === 1 || y === 1,
+      op,
+      () => `shapes ${shapeText(a)} and ${shapeText(b)} do not broadcast; sizes must be equal or 1`,
+    );
     return x === 1 ? y : x;
   });
 }
@@ -28,8 +33,14 @@ export function strides(shape: Shape): number[] {
 }
 
 /** Calls `visit(flat, offset)` for every element of `shape`, `offset` following `steps` per dimension from `start`. */
-export function walk(shape: Shape, steps: readonly number[], visit: (flat: number, offset: number) => void, start = 0): void {
-  const total = sizeOf(shape), rank = shape.length;
+export function walk(
+  shape: Shape,
+  steps: readonly number[],
+  visit: (flat: number, offset: number) => void,
+  start = 0,
+): void {
+  const total = sizeOf(shape),
+    rank = shape.length;
   const index = new Array<number>(rank).fill(0);
   let offset = start;
   for (let flat = 0; flat < total; flat++) {

@@ -8,7 +8,8 @@ import { isLeaf, topo, type Node, type Tensor, type TensorType } from './tensor.
  * A node counts once however many readers it has, and zeros that pad a convolution count as multiplied, as usual.
  */
 export function cost(outputs: readonly Tensor[]): Cost {
-  let macs = 0, flops = 0;
+  let macs = 0,
+    flops = 0;
   for (const node of topo(outputs)) {
     const own = nodeCost(node);
     macs += own.macs;

@@ -15,7 +15,9 @@ export function floatToBfloat16(value: number): number {
 }
 
 export function float16ToFloat(word: number): number {
-  const sign = word & 0x8000 ? -1 : 1, exponent = (word >> 10) & 0x1f, fraction = word & 0x3ff;
+  const sign = word & 0x8000 ? -1 : 1,
+    exponent = (word >> 10) & 0x1f,
+    fraction = word & 0x3ff;
   if (exponent === 0) return sign * fraction * 2 ** -24;
   if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
   bits[0] = ((word & 0x8000) << 16) | ((exponent + 112) << 23) | (fraction << 13);
@@ -25,7 +27,9 @@ export function float16ToFloat(word: number): number {
 /** Round to nearest, ties to even; beyond 65504 becomes infinity. */
 export function floatToFloat16(value: number): number {
   float[0] = value;
-  const word = bits[0], sign = (word >>> 16) & 0x8000, magnitude = word & 0x7fffffff;
+  const word = bits[0],
+    sign = (word >>> 16) & 0x8000,
+    magnitude = word & 0x7fffffff;
   if (magnitude > 0x7f800000) return sign | 0x7e00;
   if (magnitude >= 0x477ff000) return sign | 0x7c00; // 65520 and above round to infinity
   if (magnitude < 0x38800000) {
@@ -50,7 +54,8 @@ export function float16sToFloats(words: Uint16Array): Float32Array {
 
 /** Many bfloat16 words at once: each is the upper half of a float32. */
 export function bfloat16sToFloats(words: Uint16Array): Float32Array {
-  const out = new Float32Array(words.length), bits = new Uint32Array(out.buffer);
+  const out = new Float32Array(words.length),
+    bits = new Uint32Array(out.buffer);
   for (let i = 0; i < bits.length; i++) bits[i] = words[i] << 16;
   return out;
 }

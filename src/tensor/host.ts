@@ -13,13 +13,31 @@ export interface HostTensor {
 }
 
 export const bytesPerElement: Record<DType, number> = {
-  float32: 4, float16: 2, bfloat16: 2, int32: 4, int64: 8, uint8: 1, bool: 1,
+  float32: 4,
+  float16: 2,
+  bfloat16: 2,
+  int32: 4,
+  int64: 8,
+  uint8: 1,
+  bool: 1,
 };
 
-const ARRAYS = { float32: Float32Array, float16: Uint16Array, bfloat16: Uint16Array, int32: Int32Array, int64: BigInt64Array, uint8: Uint8Array, bool: Uint8Array } as const satisfies Record<DType, unknown>;
+const ARRAYS = {
+  float32: Float32Array,
+  float16: Uint16Array,
+  bfloat16: Uint16Array,
+  int32: Int32Array,
+  int64: BigInt64Array,
+  uint8: Uint8Array,
+  bool: Uint8Array,
+} as const satisfies Record<DType, unknown>;
 
 /** Of any type, all 0. */
-export const zeros = (dtype: DType, shape: Shape): HostTensor => ({ dtype, shape, data: new ARRAYS[dtype](sizeOf(shape)) });
+export const zeros = (dtype: DType, shape: Shape): HostTensor => ({
+  dtype,
+  shape,
+  data: new ARRAYS[dtype](sizeOf(shape)),
+});
 
 /** Number of elements of a shape; 1 for a scalar `[]`. */
 export const sizeOf = (shape: Shape): number => shape.reduce((n, d) => n * d, 1);

@@ -6,7 +6,15 @@ import type * as tfjs from '@tensorflow/tfjs-core';
 import { Node, type Attrs, type Tensor, type TensorType } from './tensor.js';
 import type { DType, Shape } from './host.js';
 
-type Tuple<T, N extends number> = number extends N ? readonly T[] : N extends 1 ? readonly [T] : N extends 2 ? readonly [T, T] : N extends 3 ? readonly [T, T, T] : readonly T[];
+type Tuple<T, N extends number> = number extends N
+  ? readonly T[]
+  : N extends 1
+    ? readonly [T]
+    : N extends 2
+      ? readonly [T, T]
+      : N extends 3
+        ? readonly [T, T, T]
+        : readonly T[];
 
 /** Values of the reference backend: float64 for every dtype but float16, to which it rounds, so that finite differences are sharp. */
 export interface RefArray {
@@ -15,12 +23,19 @@ export interface RefArray {
 }
 
 /** ONNX attributes carry their protobuf field. */
-export type OnnxAttr = { i: number } | { f: number } | { s: string } | { ints: readonly number[] } | { floats: readonly number[] };
+export type OnnxAttr =
+  { i: number } | { f: number } | { s: string } | { ints: readonly number[] } | { floats: readonly number[] };
 
 /** What a primitive's `onnx` rule writes to. */
 export interface Emitter {
   /** Adds a node; gives fresh output names unless they are passed. */
-  node(opType: string, inputs: readonly string[], outputs: readonly string[] | number, attrs?: Record<string, OnnxAttr>, domain?: string): string[];
+  node(
+    opType: string,
+    inputs: readonly string[],
+    outputs: readonly string[] | number,
+    attrs?: Record<string, OnnxAttr>,
+    domain?: string,
+  ): string[];
   /** An int64 vector literal. */
   ints(values: readonly number[]): string;
   /**
@@ -48,12 +63,23 @@ export type TfjsTensor = tfjs.Tensor;
 
 /** TensorFlow.js has one float, one integer and bool; 16-bit floats are widened, which loses nothing. */
 export const TFJS_TYPE = {
-  float32: 'float32', float16: 'float32', bfloat16: 'float32', int32: 'int32', int64: 'int32', uint8: 'int32', bool: 'bool',
+  float32: 'float32',
+  float16: 'float32',
+  bfloat16: 'float32',
+  int32: 'int32',
+  int64: 'int32',
+  uint8: 'int32',
+  bool: 'bool',
 } as const satisfies Record<DType, string>;
 
 /** Gives new tensors, never an input itself; runs in a `tf.tidy`. */
-export type TfjsRule<A extends Attrs, N extends number, Extra extends readonly unknown[] = []> =
-  (tf: Tfjs, inputs: Tuple<TfjsTensor, N>, attrs: A, outTypes: readonly TensorType[], ...extra: Extra) => TfjsTensor | readonly TfjsTensor[];
+export type TfjsRule<A extends Attrs, N extends number, Extra extends readonly unknown[] = []> = (
+  tf: Tfjs,
+  inputs: Tuple<TfjsTensor, N>,
+  attrs: A,
+  outTypes: readonly TensorType[],
+  ...extra: Extra
+) => TfjsTensor | readonly TfjsTensor[];
 
 /**
  * How TensorFlow.js computes a primitive: on row-major tensors (a rule alone), or in any of the orders of elements that
@@ -64,9 +90,17 @@ export type TfjsForm<A extends Attrs, N extends number> =
   /** Element by element with broadcasting: on shapes that broadcast alike. */
   | { readonly order: 'any'; readonly run: TfjsRule<A, N> }
   /** Along axes of the first input, other inputs having only those: the rule is told which axes they are now. */
-  | { readonly order: 'along'; readonly axes: (attrs: A, input: TensorType) => readonly number[]; readonly run: TfjsRule<A, N, [axes: number[]]> }
+  | {
+      readonly order: 'along';
+      readonly axes: (attrs: A, input: TensorType) => readonly number[];
+      readonly run: TfjsRule<A, N, [axes: number[]]>;
+    }
   /** Treats axes alike: the same with the axes of inputs and results permuted, and these attributes. */
-  | { readonly order: 'permuted'; readonly attrs: (attrs: A, perm: readonly number[]) => A; readonly run: TfjsRule<A, N> }
+  | {
+      readonly order: 'permuted';
+      readonly attrs: (attrs: A, perm: readonly number[]) => A;
+      readonly run: TfjsRule<A, N>;
+    }
   /** Pictures [B, H, W, C] and filters [kh, kw, C, O]; attributes and `outTypes` stay those of [B, C, H, W]. */
   | { readonly order: 'channelsLast'; readonly run: TfjsRule<A, N> }
   /** Moves nothing: axes get other names (`perm`), or the same elements another shape (undefined). */
@@ -98,11 +132,19 @@ export interface Primitive<A extends Attrs, N extends number> {
   readonly name: string;
   readonly infer: (inputs: Tuple<TensorType, N>, attrs: A) => TensorType | readonly TensorType[];
   /** Cotangents of the inputs from those of the outputs (undefined: this output has none). */
-  readonly vjp: (cts: readonly (Tensor | undefined)[], inputs: Tuple<Tensor, N>, ctx: VjpContext<A>) => Tuple<Tensor | undefined, N>;
+  readonly vjp: (
+    cts: readonly (Tensor | undefined)[],
+    inputs: Tuple<Tensor, N>,
+    ctx: VjpContext<A>,
+  ) => Tuple<Tensor | undefined, N>;
   /** An ONNX op of the same signature, or a rule that emits nodes. */
   readonly onnx: string | ((emit: Emitter, io: EmitIo<A>) => void);
   readonly tfjs: TfjsForm<A, N>;
-  readonly reference: (inputs: Tuple<RefArray, N>, attrs: A, outTypes: readonly TensorType[]) => RefArray | readonly RefArray[];
+  readonly reference: (
+    inputs: Tuple<RefArray, N>,
+    attrs: A,
+    outTypes: readonly TensorType[],
+  ) => RefArray | readonly RefArray[];
   /** From shapes alone; left out: one operation per element of the results. */
   readonly cost?: (inputs: readonly TensorType[], attrs: A, outs: readonly TensorType[]) => Cost;
   readonly samples: readonly PrimitiveSample<A>[];
@@ -121,7 +163,9 @@ export function primitive(name: string): AnyPrimitive {
 }
 
 /** Adds a primitive to the table and returns the function that applies it; it gives all results of the node. */
-export function definePrimitive<A extends Attrs, N extends number>(record: Primitive<A, N>): (inputs: Tuple<Tensor, N>, attrs: A) => readonly Tensor[] {
+export function definePrimitive<A extends Attrs, N extends number>(
+  record: Primitive<A, N>,
+): (inputs: Tuple<Tensor, N>, attrs: A) => readonly Tensor[] {
   if (table.has(record.name)) throw new Error(`primitive: "${record.name}" is defined twice`);
   table.set(record.name, record as unknown as AnyPrimitive); // rules are only ever called with nodes of this op
   return (inputs, attrs) => applyPrimitive(record as unknown as AnyPrimitive, inputs as readonly Tensor[], attrs);
@@ -129,7 +173,12 @@ export function definePrimitive<A extends Attrs, N extends number>(record: Primi
 
 export function applyPrimitive(rule: AnyPrimitive, inputs: readonly Tensor[], attrs: Attrs): readonly Tensor[] {
   const types = rule.infer(inputs, attrs);
-  return new Node(rule.name, inputs, Object.freeze({ ...attrs }), Array.isArray(types) ? (types as TensorType[]) : [types as TensorType]).outs;
+  return new Node(
+    rule.name,
+    inputs,
+    Object.freeze({ ...attrs }),
+    Array.isArray(types) ? (types as TensorType[]) : [types as TensorType],
+  ).outs;
 }
 
 /** @throws RangeError `<op>: <what>` */

@@ -11,7 +11,9 @@ export function print(outputs: Readonly<Record<string, Tensor>> | readonly Tenso
   const order = topo(named.map(([, t]) => t));
   const numbers = new Map(order.map((node, i) => [node, i]));
   const ref = ({ node, index }: Tensor): string => `%${numbers.get(node)}${index > 0 ? `.${index}` : ''}`;
-  const lines = order.map((node) => `%${numbers.get(node)}: ${node.outs.map(typeText).join(', ')} = ${nodeText(node, ref)}`);
+  const lines = order.map(
+    (node) => `%${numbers.get(node)}: ${node.outs.map(typeText).join(', ')} = ${nodeText(node, ref)}`,
+  );
   return [...lines, ...named.map(([name, t]) => `return ${name}: ${ref(t)}`)].join('\n');
 }
 
@@ -20,7 +22,9 @@ export const typeText = ({ dtype, shape }: TensorType): string => `${dtype}[${sh
 function nodeText(node: Node, ref: (t: Tensor) => string): string {
   if (isLeaf(node)) return `${node.op} ${leafText(node)}`;
   // A flag that is off goes without saying.
-  const attrs = Object.entries(node.attrs).filter(([, v]) => v !== false).map(([k, v]) => `${k}: ${attrText(v)}`);
+  const attrs = Object.entries(node.attrs)
+    .filter(([, v]) => v !== false)
+    .map(([k, v]) => `${k}: ${attrText(v)}`);
   return `${node.op}(${node.inputs.map(ref).join(', ')})${attrs.length > 0 ? ` {${attrs.join(', ')}}` : ''}`;
 }
 

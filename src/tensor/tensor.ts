@@ -33,7 +33,9 @@ export class Node {
     /** Data of `constant` and `weight` leaves. */
     readonly payload?: HostTensor | WeightSource,
   ) {
-    this.outs = types.map((type, index) => Object.freeze({ node: this, index, dtype: type.dtype, shape: Object.freeze([...type.shape]) }));
+    this.outs = types.map((type, index) =>
+      Object.freeze({ node: this, index, dtype: type.dtype, shape: Object.freeze([...type.shape]) }),
+    );
     Object.freeze(this);
   }
 }
@@ -54,7 +56,8 @@ function leaf(op: LeafOp, attrs: Attrs, type: TensorType, payload?: HostTensor |
 }
 
 /** A value fed at every run. */
-export const input = (name: string, shape: Shape, dtype: DType = 'float32'): Tensor => leaf('input', { name }, { shape, dtype });
+export const input = (name: string, shape: Shape, dtype: DType = 'float32'): Tensor =>
+  leaf('input', { name }, { shape, dtype });
 
 /** A literal that is part of the program. */
 export const constant = (value: HostTensor): Tensor => leaf('constant', {}, value, value);
@@ -65,13 +68,16 @@ export function fill(value: number, shape: Shape = []): Tensor {
 }
 
 /** A frozen weight, read by the backend straight from its source. */
-export const weight = (source: WeightSource, type: TensorType): Tensor => leaf('weight', { key: source.key }, type, source);
+export const weight = (source: WeightSource, type: TensorType): Tensor =>
+  leaf('weight', { key: source.key }, type, source);
 
 /** A trainable value by name; `Parameters.bind` decides which backend state holds it. */
-export const parameter = (name: string, shape: Shape): Tensor => leaf('parameter', { name }, { shape, dtype: 'float32' });
+export const parameter = (name: string, shape: Shape): Tensor =>
+  leaf('parameter', { name }, { shape, dtype: 'float32' });
 
 /** A buffer that stays with the backend between runs and that a program may update. */
-export const state = (name: string, shape: Shape, dtype: DType = 'float32'): Tensor => leaf('state', { name }, { shape, dtype });
+export const state = (name: string, shape: Shape, dtype: DType = 'float32'): Tensor =>
+  leaf('state', { name }, { shape, dtype });
 
 /** The name of an `input`, `parameter` or `state` leaf. */
 export function leafName(tensor: Tensor): string {
@@ -98,11 +104,13 @@ export function topo(outputs: Iterable<Tensor>): Node[] {
 export function dims(x: TensorType, pattern: string): number[] {
   const letters = pattern.split(' ');
   const known = new Map<string, number>();
-  const fits = letters.length === x.shape.length && letters.every((letter, i) => {
-    const expected = /^\d+$/.test(letter) ? Number(letter) : (known.get(letter) ?? x.shape[i]);
-    known.set(letter, expected);
-    return expected === x.shape[i];
-  });
+  const fits =
+    letters.length === x.shape.length &&
+    letters.every((letter, i) => {
+      const expected = /^\d+$/.test(letter) ? Number(letter) : (known.get(letter) ?? x.shape[i]);
+      known.set(letter, expected);
+      return expected === x.shape[i];
+    });
   if (!fits) throw new RangeError(`dims: shape [${x.shape}] is not [${pattern}]`);
   return [...x.shape];
 }

@@ -25,9 +25,11 @@ export function verify({ outputs, updates = {} }: Graph): void {
   }
   for (const [name, next] of Object.entries(updates)) {
     const read = named.get(`state ${name}`);
-    if (read !== undefined && read !== typeText(next)) problems.push(`update of state "${name}": gives ${typeText(next)}, the state is ${read}`);
+    if (read !== undefined && read !== typeText(next))
+      problems.push(`update of state "${name}": gives ${typeText(next)}, the state is ${read}`);
   }
-  if (problems.length > 0) throw new Error(`verify: ${problems.length} problem${problems.length > 1 ? 's' : ''}\n${problems.join('\n')}`);
+  if (problems.length > 0)
+    throw new Error(`verify: ${problems.length} problem${problems.length > 1 ? 's' : ''}\n${problems.join('\n')}`);
 }
 
 function checkNode(node: Node, say: (what: string) => void): void {
@@ -48,7 +50,8 @@ function checkNode(node: Node, say: (what: string) => void): void {
 }
 
 function checkLeaf(node: Node, named: Map<string, string>, say: (what: string) => void): void {
-  const [out] = node.outs, type = typeText(out);
+  const [out] = node.outs,
+    type = typeText(out);
   const bytes = sizeOf(out.shape) * bytesPerElement[out.dtype];
   if (node.op === 'constant') {
     const { data } = node.payload as HostTensor;
@@ -58,7 +61,8 @@ function checkLeaf(node: Node, named: Map<string, string>, say: (what: string) =
     const held = 'file' in source ? source.bytes : source.value.data.byteLength;
     if (held !== bytes) say(`"${source.key}" has ${held} bytes for ${type}, which needs ${bytes}`);
   } else {
-    const key = `${node.op} ${leafName(out)}`, before = named.get(key);
+    const key = `${node.op} ${leafName(out)}`,
+      before = named.get(key);
     if (before !== undefined && before !== type) say(`"${leafName(out)}" is both ${before} and ${type}`);
     named.set(key, type);
   }

@@ -9,7 +9,13 @@ import { FrozenSource } from '../../src/formats/frozen-source.js';
 import { Scope, type ParamSource } from '../../src/networks/layers/scope.js';
 import { exportAdapter } from '../../src/adapters/export.js';
 import { loadAdapter, loadAdapterFor } from '../../src/adapters/load-adapter.js';
-import { adaptedSource, adapterShapes, initialAdapter, parameterName, type AdapterValues } from '../../src/adapters/lora-adapter.js';
+import {
+  adaptedSource,
+  adapterShapes,
+  initialAdapter,
+  parameterName,
+  type AdapterValues,
+} from '../../src/adapters/lora-adapter.js';
 import { adaptableModules, resolvePairs, type LoraConfig } from '../../src/adapters/lora-config.js';
 import { mergePair, writeMerged } from '../../src/adapters/merge.js';
 import { architectureHash, savePeft } from '../../src/adapters/peft.js';
@@ -28,14 +34,25 @@ import { golden, relativeError, skipGolden } from '../golden.js';
 const json = async (path: string): Promise<RawConfig> => JSON.parse(await readFile(path, 'utf8')) as RawConfig;
 const attention: LoraConfig = { r: 4, lora_alpha: 4, target_modules: ['to_q', 'to_k', 'to_v', 'to_out.0'] };
 const small = new Map<string, Shape>([
-  ['conv_in.weight', [6, 4, 3, 3]], ['conv_in.bias', [6]], ['time_embedding.linear_1.weight', [8, 6]], ['block.norm.weight', [6]],
-  ['block.attn1.to_q.weight', [6, 6]], ['block.attn2.to_q.weight', [6, 10]], ['block.attn2.to_out.0.weight', [6, 6]], ['embeddings.token_embedding.weight', [50, 6]],
+  ['conv_in.weight', [6, 4, 3, 3]],
+  ['conv_in.bias', [6]],
+  ['time_embedding.linear_1.weight', [8, 6]],
+  ['block.norm.weight', [6]],
+  ['block.attn1.to_q.weight', [6, 6]],
+  ['block.attn2.to_q.weight', [6, 10]],
+  ['block.attn2.to_out.0.weight', [6, 6]],
+  ['embeddings.token_embedding.weight', [50, 6]],
 ]);
 const modules = adaptableModules(small);
-const chosen = (config: Partial<LoraConfig>): string[] => [...resolvePairs({ ...attention, ...config }, modules, 'lora').keys()];
+const chosen = (config: Partial<LoraConfig>): string[] => [
+  ...resolvePairs({ ...attention, ...config }, modules, 'lora').keys(),
+];
 
 void t.test('linear layers and convolutions can be adapted, norms and embedding tables not', (t) => {
-  t.same([...modules.keys()], ['conv_in', 'time_embedding.linear_1', 'block.attn1.to_q', 'block.attn2.to_q', 'block.attn2.to_out.0']);
+  t.same(
+    [...modules.keys()],
+    ['conv_in', 'time_embedding.linear_1', 'block.attn1.to_q', 'block.attn2.to_q', 'block.attn2.to_out.0'],
+  );
   t.end();
 });
 
@@ -48,28 +65,52 @@ void t.test('a list of targets fits ends of module names at a dot, a string the 
 });
 
 void t.test('a target that fits nothing is an error with the nearest name', (t) => {
-  t.throws(() => chosen({ target_modules: ['to_q', 'to_ot.0'] }), new UserError('lora.target_modules: "to_ot.0" names no linear or convolution module; did you mean "to_out.0"?'));
+  t.throws(
+    () => chosen({ target_modules: ['to_q', 'to_ot.0'] }),
+    new UserError('lora.target_modules: "to_ot.0" names no linear or convolution module; did you mean "to_out.0"?'),
+  );
   t.throws(() => chosen({ target_modules: 'attn2' }), /"attn2" names no/);
   t.throws(() => chosen({ target_modules: '(' }), /lora\.target_modules: Invalid regular expression/);
   t.end();
 });
 
 void t.test('shapes and scale follow r, lora_alpha, use_rslora and the patterns', (t) => {
-  const pairs = (config: Partial<LoraConfig>) => resolvePairs({ ...attention, r: 4, lora_alpha: 8, target_modules: ['to_q', 'conv_in'], ...config }, modules, 'lora');
+  const pairs = (config: Partial<LoraConfig>) =>
+    resolvePairs(
+      { ...attention, r: 4, lora_alpha: 8, target_modules: ['to_q', 'conv_in'], ...config },
+      modules,
+      'lora',
+    );
   t.same(pairs({}).get('block.attn2.to_q'), { module: 'block.attn2.to_q', shapeA: [4, 10], shapeB: [6, 4], scale: 2 });
   t.same(pairs({}).get('conv_in'), { module: 'conv_in', shapeA: [4, 4, 3, 3], shapeB: [6, 4, 1, 1], scale: 2 });
   t.equal(pairs({ use_rslora: true }).get('conv_in')?.scale, 4);
   const patterned = pairs({ rank_pattern: { 'attn2.to_q': 2 }, alpha_pattern: { 'attn[12].to_q': 1, conv_in: 2 } });
-  t.same([...patterned.values()].map((p) => [p.module, p.shapeA[0], p.scale]), [['conv_in', 4, 0.5], ['block.attn1.to_q', 4, 0.25], ['block.attn2.to_q', 2, 0.5]]);
+  t.same(
+    [...patterned.values()].map((p) => [p.module, p.shapeA[0], p.scale]),
+    [
+      ['conv_in', 4, 0.5],
+      ['block.attn1.to_q', 4, 0.25],
+      ['block.attn2.to_q', 2, 0.5],
+    ],
+  );
   t.end();
 });
 
 void t.test('training starts as in PEFT: B zero, A uniform within 1/sqrt(fan in) or normal with deviation 1/r', (t) => {
-  const pairs = resolvePairs({ ...attention, target_modules: ['linear_1', 'conv_in'] }, new Map([['linear_1', [8, 400]], ['conv_in', [8, 25, 4, 4]]]), 'lora');
-  const A = (seed: number, init: unknown, module: string): Float32Array => floats(initialAdapter('unet', pairs, new Rng(seed), init)[parameterName('unet', module, 'lora_A')]);
+  const pairs = resolvePairs(
+    { ...attention, target_modules: ['linear_1', 'conv_in'] },
+    new Map([
+      ['linear_1', [8, 400]],
+      ['conv_in', [8, 25, 4, 4]],
+    ]),
+    'lora',
+  );
+  const A = (seed: number, init: unknown, module: string): Float32Array =>
+    floats(initialAdapter('unet', pairs, new Rng(seed), init)[parameterName('unet', module, 'lora_A')]);
   const deviation = (v: Float32Array): number => Math.sqrt(v.reduce((s, x) => s + x * x, 0) / v.length);
   for (const module of ['linear_1', 'conv_in']) {
-    const uniform = A(1, true, module), top = uniform.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
+    const uniform = A(1, true, module),
+      top = uniform.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
     t.ok(top <= 0.05 && top > 0.0495, `${module}: largest ${top}`); // 1 / sqrt(400)
     t.ok(Math.abs(deviation(uniform) / (0.05 / Math.sqrt(3)) - 1) < 0.05);
     t.ok(Math.abs(deviation(A(1, 'gaussian', module)) / 0.25 - 1) < 0.05);
@@ -83,8 +124,15 @@ void t.test('training starts as in PEFT: B zero, A uniform within 1/sqrt(fan in)
 void t.test('merging adds scale * B A and keeps the dtype of the weight', (t) => {
   const pair = { lora_A: float32([1, 2, 3], [1, 3]), lora_B: float32([10, 100], [2, 1]), scale: 0.5 };
   t.same(mergePair(float32([1, 1, 1, 2, 2, 2], [2, 3]), pair).data, Float32Array.from([6, 11, 16, 52, 102, 152]));
-  const half = mergePair({ dtype: 'float16', shape: [2, 3], data: Uint16Array.from([0x3c00, 0x3c00, 0x3c00, 0x4000, 0x4000, 0x4000]) }, pair);
-  t.same(half, { dtype: 'float16', shape: [2, 3], data: Uint16Array.from([0x4600, 0x4980, 0x4c00, 0x5280, 0x5660, 0x58c0]) });
+  const half = mergePair(
+    { dtype: 'float16', shape: [2, 3], data: Uint16Array.from([0x3c00, 0x3c00, 0x3c00, 0x4000, 0x4000, 0x4000]) },
+    pair,
+  );
+  t.same(half, {
+    dtype: 'float16',
+    shape: [2, 3],
+    data: Uint16Array.from([0x4600, 0x4980, 0x4c00, 0x5280, 0x5660, 0x58c0]),
+  });
   const conv = { lora_A: float32([1, 2, 3, 4], [1, 1, 2, 2]), lora_B: float32([1], [1, 1, 1, 1]), scale: 2 };
   t.same(mergePair(float32([0, 0, 0, 1], [1, 1, 2, 2]), conv), float32([2, 4, 6, 9], [1, 1, 2, 2]));
   t.end();
@@ -95,8 +143,12 @@ async function base() {
   const unetConfig = parseUNetConfig(await json(golden('tiny-sd-random/unet/config.json')), 'unet');
   const textConfig = parseClipTextConfig(await json(golden('tiny-sd-random/text_encoder/config.json')), 'text_encoder');
   return {
-    unetConfig, textConfig,
-    parameters: { unet: recorded((s) => recordUnet(s, unetConfig)), text_encoder: recorded((s) => recordText(s, textConfig)) },
+    unetConfig,
+    textConfig,
+    parameters: {
+      unet: recorded((s) => recordUnet(s, unetConfig)),
+      text_encoder: recorded((s) => recordText(s, textConfig)),
+    },
     unet: await openSafetensors(golden('tiny-sd-random/unet/diffusion_pytorch_model.safetensors')),
     text: await openSafetensors(golden('tiny-sd-random/text_encoder/model.safetensors')),
   };
@@ -104,47 +156,86 @@ async function base() {
 const record = { model: 'tiny-sd-random', fingerprint: 'f00d' };
 const bytes = ({ data }: HostTensor): Buffer => Buffer.from(data.buffer, data.byteOffset, data.byteLength);
 /** Deep comparison of large arrays is slow in tap. */
-const identical = (a: HostTensor | undefined, b: HostTensor): boolean => a?.dtype === b.dtype && String(a.shape) === String(b.shape) && bytes(a).equals(bytes(b));
+const identical = (a: HostTensor | undefined, b: HostTensor): boolean =>
+  a?.dtype === b.dtype && String(a.shape) === String(b.shape) && bytes(a).equals(bytes(b));
 const equalPairs = (t: Test, actual: AdapterValues | undefined, expected: AdapterValues | undefined): void => {
   t.same([...(actual?.keys() ?? [])].sort(), [...(expected?.keys() ?? [])].sort());
   const differing = [...(expected ?? [])].filter(([module, { lora_A, lora_B, scale }]) => {
     const pair = actual?.get(module);
     return !identical(pair?.lora_A, lora_A) || !identical(pair?.lora_B, lora_B) || pair?.scale !== scale;
   });
-  t.same(differing.map(([module]) => module), []);
+  t.same(
+    differing.map(([module]) => module),
+    [],
+  );
 };
 
-void t.test('the modules that diffusers adapts in full-size U-Nets are found, with its parameter counts', { skip: skipGolden }, async (t) => {
-  const configs = (await json(golden('unet_configs.json'))) as Record<string, RawConfig>;
-  const { counts } = (await json(golden('param_counts.json'))) as { counts: Record<string, Record<string, number>> };
-  const segmind = configs['segmind'] as Record<string, RawConfig>;
-  const cases: [string, RawConfig][] = [['sd-v1.4/v1.5 unet', configs['sd_v1']], ['sd-v2.1 unet', configs['sd_v2_1']], ['segmind/small-sd unet', segmind['segmind/small-sd unet']], ['segmind/tiny-sd unet', segmind['segmind/tiny-sd unet']]];
-  for (const [name, config] of cases) {
-    const found = adaptableModules(recorded((s) => recordUnet(s, parseUNetConfig(config, name))));
-    for (const r of [4, 8, 16]) {
-      const shapes = adapterShapes('unet', resolvePairs({ ...attention, r }, found, name));
-      t.equal(shapes.size, 2 * counts[name]['attention_linears(to_q,k,v,out)']);
-      t.equal([...shapes.values()].reduce((n, s) => n + sizeOf(s), 0), counts[name][`lora_params_r${r}`], `${name} r=${r}`);
+void t.test(
+  'the modules that diffusers adapts in full-size U-Nets are found, with its parameter counts',
+  { skip: skipGolden },
+  async (t) => {
+    const configs = (await json(golden('unet_configs.json'))) as Record<string, RawConfig>;
+    const { counts } = (await json(golden('param_counts.json'))) as { counts: Record<string, Record<string, number>> };
+    const segmind = configs['segmind'] as Record<string, RawConfig>;
+    const cases: [string, RawConfig][] = [
+      ['sd-v1.4/v1.5 unet', configs['sd_v1']],
+      ['sd-v2.1 unet', configs['sd_v2_1']],
+      ['segmind/small-sd unet', segmind['segmind/small-sd unet']],
+      ['segmind/tiny-sd unet', segmind['segmind/tiny-sd unet']],
+    ];
+    for (const [name, config] of cases) {
+      const found = adaptableModules(recorded((s) => recordUnet(s, parseUNetConfig(config, name))));
+      for (const r of [4, 8, 16]) {
+        const shapes = adapterShapes('unet', resolvePairs({ ...attention, r }, found, name));
+        t.equal(shapes.size, 2 * counts[name]['attention_linears(to_q,k,v,out)']);
+        t.equal(
+          [...shapes.values()].reduce((n, s) => n + sizeOf(s), 0),
+          counts[name][`lora_params_r${r}`],
+          `${name} r=${r}`,
+        );
+      }
     }
-  }
-});
+  },
+);
 
 void t.test('a PEFT adapter that is loaded and saved is the same adapter', { skip: skipGolden }, async (t) => {
-  const { parameters } = await base(), dir = t.testdir();
-  for (const [adapter, r, alpha] of [['peft_adapter_r4_a4', 4, 4], ['peft_adapter_r8_a16', 8, 16]] as const) {
+  const { parameters } = await base(),
+    dir = t.testdir();
+  for (const [adapter, r, alpha] of [
+    ['peft_adapter_r4_a4', 4, 4],
+    ['peft_adapter_r8_a16', 8, 16],
+  ] as const) {
     const loaded = await loadAdapter(golden(adapter), parameters);
     for (const part of ['unet', 'text_encoder'] as const) {
-      const config = { ...attention, r, lora_alpha: alpha, ...(part === 'text_encoder' ? { target_modules: ['q_proj', 'k_proj', 'v_proj', 'out_proj'] } : {}) };
+      const config = {
+        ...attention,
+        r,
+        lora_alpha: alpha,
+        ...(part === 'text_encoder' ? { target_modules: ['q_proj', 'k_proj', 'v_proj', 'out_proj'] } : {}),
+      };
       const pairs = resolvePairs(config, adaptableModules(parameters[part]), part);
       const values: Record<string, HostTensor> = {};
-      for (const [module, pair] of loaded[part] as AdapterValues) for (const side of ['lora_A', 'lora_B'] as const) values[parameterName(part, module, side)] = pair[side];
+      for (const [module, pair] of loaded[part] as AdapterValues)
+        for (const side of ['lora_A', 'lora_B'] as const) values[parameterName(part, module, side)] = pair[side];
       await savePeft(join(dir, adapter, part), part, config, pairs, values, record);
 
-      const [ours, theirs] = await Promise.all([join(dir, adapter, part), golden(adapter, part)].map((d) => openSafetensors(join(d, 'adapter_model.safetensors'))));
+      const [ours, theirs] = await Promise.all(
+        [join(dir, adapter, part), golden(adapter, part)].map((d) =>
+          openSafetensors(join(d, 'adapter_model.safetensors')),
+        ),
+      );
       t.same([...ours.entries.keys()], [...theirs.entries.keys()]);
-      for (const key of theirs.entries.keys()) if (!identical(await ours.read(key), await theirs.read(key))) t.fail(key);
-      const sorted = (raw: RawConfig): RawConfig => ({ ...raw, target_modules: [...(raw['target_modules'] as string[])].sort(), base_model_name_or_path: 'tiny-sd-random' });
-      const [saved, peft] = [await json(join(dir, adapter, part, 'adapter_config.json')), await json(golden(adapter, part, 'adapter_config.json'))];
+      for (const key of theirs.entries.keys())
+        if (!identical(await ours.read(key), await theirs.read(key))) t.fail(key);
+      const sorted = (raw: RawConfig): RawConfig => ({
+        ...raw,
+        target_modules: [...(raw['target_modules'] as string[])].sort(),
+        base_model_name_or_path: 'tiny-sd-random',
+      });
+      const [saved, peft] = [
+        await json(join(dir, adapter, part, 'adapter_config.json')),
+        await json(golden(adapter, part, 'adapter_config.json')),
+      ];
       t.equal(saved['base_model_name_or_path'], 'tiny-sd-random');
       t.match(sorted(peft), sorted(saved), 'every field that we write has the value that PEFT writes');
     }
@@ -154,92 +245,170 @@ void t.test('a PEFT adapter that is loaded and saved is the same adapter', { ski
   }
 });
 
-void t.test('diffusers and kohya files hold the same adapter as PEFT, in every form', { skip: skipGolden }, async (t) => {
-  const { parameters } = await base(), dir = t.testdir();
-  const r4 = await loadAdapter(golden('peft_adapter_r4_a4'), parameters);
-  const same = async (path: string, expected: PartValues): Promise<void> => {
-    const loaded = await loadAdapter(path, parameters);
-    equalPairs(t, loaded.unet, expected.unet);
-    equalPairs(t, loaded.text_encoder, expected.text_encoder);
-  };
-  await same(golden('diffusers_lora_r4'), r4);
-  await same(golden('diffusers_lora_r4/pytorch_lora_weights.safetensors'), r4);
-  await saveDiffusersLora(join(dir, 'diffusers.safetensors'), r4, record);
-  await same(join(dir, 'diffusers.safetensors'), r4);
-  const r8 = await loadAdapter(golden('peft_adapter_r8_a16'), parameters);
-  await saveKohyaLora(join(dir, 'kohya.safetensors'), r8, record);
-  await same(join(dir, 'kohya.safetensors'), r8);
-  t.equal((await openSafetensors(join(dir, 'kohya.safetensors'))).entries.get('lora_te_text_model_encoder_layers_0_self_attn_q_proj.alpha')?.bytes, 4);
+void t.test(
+  'diffusers and kohya files hold the same adapter as PEFT, in every form',
+  { skip: skipGolden },
+  async (t) => {
+    const { parameters } = await base(),
+      dir = t.testdir();
+    const r4 = await loadAdapter(golden('peft_adapter_r4_a4'), parameters);
+    const same = async (path: string, expected: PartValues): Promise<void> => {
+      const loaded = await loadAdapter(path, parameters);
+      equalPairs(t, loaded.unet, expected.unet);
+      equalPairs(t, loaded.text_encoder, expected.text_encoder);
+    };
+    await same(golden('diffusers_lora_r4'), r4);
+    await same(golden('diffusers_lora_r4/pytorch_lora_weights.safetensors'), r4);
+    await saveDiffusersLora(join(dir, 'diffusers.safetensors'), r4, record);
+    await same(join(dir, 'diffusers.safetensors'), r4);
+    const r8 = await loadAdapter(golden('peft_adapter_r8_a16'), parameters);
+    await saveKohyaLora(join(dir, 'kohya.safetensors'), r8, record);
+    await same(join(dir, 'kohya.safetensors'), r8);
+    t.equal(
+      (await openSafetensors(join(dir, 'kohya.safetensors'))).entries.get(
+        'lora_te_text_model_encoder_layers_0_self_attn_q_proj.alpha',
+      )?.bytes,
+      4,
+    );
 
-  // diffusers' files hold no alpha: B is twice as large instead.
-  await saveDiffusersLora(join(dir, 'folded.safetensors'), r8, record);
-  const folded = await loadAdapter(join(dir, 'folded.safetensors'), parameters);
-  const [[module, pair]] = r8.unet as AdapterValues;
-  t.equal(folded.unet?.get(module)?.scale, 1);
-  t.same(folded.unet?.get(module)?.lora_B.data, floats(pair.lora_B).map((v) => 2 * v));
-});
+    // diffusers' files hold no alpha: B is twice as large instead.
+    await saveDiffusersLora(join(dir, 'folded.safetensors'), r8, record);
+    const folded = await loadAdapter(join(dir, 'folded.safetensors'), parameters);
+    const [[module, pair]] = r8.unet as AdapterValues;
+    t.equal(folded.unet?.get(module)?.scale, 1);
+    t.same(
+      folded.unet?.get(module)?.lora_B.data,
+      floats(pair.lora_B).map((v) => 2 * v),
+    );
+  },
+);
 
-void t.test('an adapter of any origin can be exported to PEFT, with patterns for modules that differ', { skip: skipGolden }, async (t) => {
-  const pipeline = await openPipeline(golden('tiny-sd-random')), dir = t.testdir();
-  const fitted = await loadAdapterFor(pipeline, 'tiny-sd-random', golden('diffusers_lora_r4'));
-  const [[first, pair], ...rest] = fitted.values.unet as AdapterValues;
-  const odd = { lora_A: float32(floats(pair.lora_A).slice(0, 2 * pair.lora_A.shape[1]), [2, pair.lora_A.shape[1]]), lora_B: float32(floats(pair.lora_B).slice(0, 2 * pair.lora_B.shape[0]), [pair.lora_B.shape[0], 2]), scale: 3 };
-  const values = { unet: new Map([[first, odd], ...rest]), text_encoder: fitted.values.text_encoder };
-  await exportAdapter({ ...fitted, values }, 'peft', dir);
-  const config = await json(join(dir, 'unet/adapter_config.json'));
-  t.match(config, { r: 4, lora_alpha: 4, rank_pattern: { [first]: 2 }, alpha_pattern: { [first]: 6 } });
-  const again = await loadAdapterFor(pipeline, 'tiny-sd-random', dir);
-  equalPairs(t, again.values.unet, values.unet);
-  equalPairs(t, again.values.text_encoder, values.text_encoder);
-  for (const format of ['diffusers', 'kohya'] as const) {
-    await exportAdapter(fitted, format, join(dir, 'a.safetensors'));
-    equalPairs(t, (await loadAdapterFor(pipeline, 'tiny-sd-random', join(dir, 'a.safetensors'))).values.unet, fitted.values.unet);
-  }
-});
+void t.test(
+  'an adapter of any origin can be exported to PEFT, with patterns for modules that differ',
+  { skip: skipGolden },
+  async (t) => {
+    const pipeline = await openPipeline(golden('tiny-sd-random')),
+      dir = t.testdir();
+    const fitted = await loadAdapterFor(pipeline, 'tiny-sd-random', golden('diffusers_lora_r4'));
+    const [[first, pair], ...rest] = fitted.values.unet as AdapterValues;
+    const odd = {
+      lora_A: float32(floats(pair.lora_A).slice(0, 2 * pair.lora_A.shape[1]), [2, pair.lora_A.shape[1]]),
+      lora_B: float32(floats(pair.lora_B).slice(0, 2 * pair.lora_B.shape[0]), [pair.lora_B.shape[0], 2]),
+      scale: 3,
+    };
+    const values = { unet: new Map([[first, odd], ...rest]), text_encoder: fitted.values.text_encoder };
+    await exportAdapter({ ...fitted, values }, 'peft', dir);
+    const config = await json(join(dir, 'unet/adapter_config.json'));
+    t.match(config, { r: 4, lora_alpha: 4, rank_pattern: { [first]: 2 }, alpha_pattern: { [first]: 6 } });
+    const again = await loadAdapterFor(pipeline, 'tiny-sd-random', dir);
+    equalPairs(t, again.values.unet, values.unet);
+    equalPairs(t, again.values.text_encoder, values.text_encoder);
+    for (const format of ['diffusers', 'kohya'] as const) {
+      await exportAdapter(fitted, format, join(dir, 'a.safetensors'));
+      equalPairs(
+        t,
+        (await loadAdapterFor(pipeline, 'tiny-sd-random', join(dir, 'a.safetensors'))).values.unet,
+        fitted.values.unet,
+      );
+    }
+  },
+);
 
 void t.test('older and newer keys of diffusers and PEFT are known', { skip: skipGolden }, async (t) => {
-  const { parameters } = await base(), dir = t.testdir();
-  const module = 'down_blocks.0.attentions.0.transformer_blocks.0.attn1', one = (v: number, shape: Shape): HostTensor => float32(new Float32Array(sizeOf(shape)).fill(v), shape);
-  const A = one(1, [2, 16]), B = one(2, [16, 2]);
+  const { parameters } = await base(),
+    dir = t.testdir();
+  const module = 'down_blocks.0.attentions.0.transformer_blocks.0.attn1',
+    one = (v: number, shape: Shape): HostTensor => float32(new Float32Array(sizeOf(shape)).fill(v), shape);
+  const A = one(1, [2, 16]),
+    B = one(2, [16, 2]);
   const load = async (tensors: Record<string, HostTensor>, metadata = {}): Promise<PartValues> => {
     await writeSafetensors(join(dir, 'a.safetensors'), tensors, metadata);
     return loadAdapter(join(dir, 'a.safetensors'), parameters);
   };
-  const processor = await load({ [`${module}.processor.to_out_lora.down.weight`]: A, [`${module}.processor.to_out_lora.up.weight`]: B });
+  const processor = await load({
+    [`${module}.processor.to_out_lora.down.weight`]: A,
+    [`${module}.processor.to_out_lora.up.weight`]: B,
+  });
   t.same([...(processor.unet?.keys() ?? [])], [`${module}.to_out.0`]);
-  const alpha = await load({ [`unet.${module}.to_q.lora_A.weight`]: A, [`unet.${module}.to_q.lora_B.weight`]: B, [`unet.${module}.to_q.alpha`]: float32([1], []) });
+  const alpha = await load({
+    [`unet.${module}.to_q.lora_A.weight`]: A,
+    [`unet.${module}.to_q.lora_B.weight`]: B,
+    [`unet.${module}.to_q.alpha`]: float32([1], []),
+  });
   t.equal(alpha.unet?.get(`${module}.to_q`)?.scale, 0.5);
   const config = { 'unet.r': 2, 'unet.lora_alpha': 6, 'unet.target_modules': ['to_q'], 'unet.rank_pattern': {} };
-  const described = await load({ [`unet.${module}.to_q.lora_A.weight`]: A, [`unet.${module}.to_q.lora_B.weight`]: B }, { lora_adapter_metadata: JSON.stringify(config) });
+  const described = await load(
+    { [`unet.${module}.to_q.lora_A.weight`]: A, [`unet.${module}.to_q.lora_B.weight`]: B },
+    { lora_adapter_metadata: JSON.stringify(config) },
+  );
   t.equal(described.unet?.get(`${module}.to_q`)?.scale, 3);
 
   await mkdir(join(dir, 'peft'));
-  await writeFile(join(dir, 'peft/adapter_config.json'), JSON.stringify({ peft_type: 'LORA', r: 2, lora_alpha: 2, target_modules: `${module}.to_q`, lora_dropout: 0.1, use_dora: false, corda_config: null }));
-  await writeSafetensors(join(dir, 'peft/adapter_model.safetensors'), { [`base_model.model.${module}.to_q.lora_A.default.weight`]: A, [`base_model.model.${module}.to_q.lora_B.default.weight`]: B });
+  await writeFile(
+    join(dir, 'peft/adapter_config.json'),
+    JSON.stringify({
+      peft_type: 'LORA',
+      r: 2,
+      lora_alpha: 2,
+      target_modules: `${module}.to_q`,
+      lora_dropout: 0.1,
+      use_dora: false,
+      corda_config: null,
+    }),
+  );
+  await writeSafetensors(join(dir, 'peft/adapter_model.safetensors'), {
+    [`base_model.model.${module}.to_q.lora_A.default.weight`]: A,
+    [`base_model.model.${module}.to_q.lora_B.default.weight`]: B,
+  });
   t.same([...((await loadAdapter(join(dir, 'peft'), parameters)).unet?.keys() ?? [])], [`${module}.to_q`]);
 });
 
 void t.test('an adapter that does not fit is refused with what does not fit', { skip: skipGolden }, async (t) => {
-  const { parameters } = await base(), dir = t.testdir();
+  const { parameters } = await base(),
+    dir = t.testdir();
   const fails = async (tensors: Record<string, HostTensor>, message: RegExp, metadata = {}): Promise<void> => {
     await writeSafetensors(join(dir, 'a.safetensors'), tensors, metadata);
-    await t.rejects(loadAdapter(join(dir, 'a.safetensors'), parameters, record), Object.assign(new UserError(''), { message }));
+    await t.rejects(
+      loadAdapter(join(dir, 'a.safetensors'), parameters, record),
+      Object.assign(new UserError(''), { message }),
+    );
   };
-  const module = 'mid_block.attentions.0.transformer_blocks.0.attn1.to_q', A = float32(new Float32Array(64), [2, 32]), B = float32(new Float32Array(64), [32, 2]);
+  const module = 'mid_block.attentions.0.transformer_blocks.0.attn1.to_q',
+    A = float32(new Float32Array(64), [2, 32]),
+    B = float32(new Float32Array(64), [32, 2]);
   await fails({ 'unet.block.lora_A.weight': A }, /"unet\.block\.lora_A\.weight" fits no module of this model/);
-  await fails({ [`unet.${module}.lora_magnitude_vector`]: A }, /key "unet\.mid.*lora_magnitude_vector" is not of a diffusers or kohya LoRA/);
+  await fails(
+    { [`unet.${module}.lora_magnitude_vector`]: A },
+    /key "unet\.mid.*lora_magnitude_vector" is not of a diffusers or kohya LoRA/,
+  );
   await fails({ lora_unet_block_to_q: A }, /key "lora_unet_block_to_q" is not of/);
   await fails({ [`unet.${module}.lora_A.weight`]: A }, /has only one of its two matrices/);
-  await fails({ [`unet.${module}.lora_A.weight`]: B, [`unet.${module}.lora_B.weight`]: A }, /has A \[32,2\] and B \[2,32\], this model needs \[32,32\] and \[32,32\]/);
-  await fails({ [`unet.${module}.lora_A.weight`]: A, [`unet.${module}.lora_B.weight`]: B }, /trained on "other-sd" \(weights beef\), not on "tiny-sd-random" \(weights f00d\)/, { base_model: 'other-sd', base_fingerprint: 'beef' });
+  await fails(
+    { [`unet.${module}.lora_A.weight`]: B, [`unet.${module}.lora_B.weight`]: A },
+    /has A \[32,2\] and B \[2,32\], this model needs \[32,32\] and \[32,32\]/,
+  );
+  await fails(
+    { [`unet.${module}.lora_A.weight`]: A, [`unet.${module}.lora_B.weight`]: B },
+    /trained on "other-sd" \(weights beef\), not on "tiny-sd-random" \(weights f00d\)/,
+    { base_model: 'other-sd', base_fingerprint: 'beef' },
+  );
   await t.rejects(loadAdapter(join(dir, 'nothing'), parameters), /nothing: cannot be read \(ENOENT\)/);
   await t.rejects(loadAdapter(golden('tiny-sd-random'), parameters), /no adapter; looked for adapter_config\.json/);
-  await t.rejects(loadAdapter(golden('peft_adapter_r4_a4/unet'), { ...parameters, unet: small }), /fits no module of this model; the adapter is for another base model/);
+  await t.rejects(
+    loadAdapter(golden('peft_adapter_r4_a4/unet'), { ...parameters, unet: small }),
+    /fits no module of this model; the adapter is for another base model/,
+  );
 
-  const peft = async (change: Record<string, unknown>, message: RegExp, metadata: Record<string, string> = {}): Promise<void> => {
+  const peft = async (
+    change: Record<string, unknown>,
+    message: RegExp,
+    metadata: Record<string, string> = {},
+  ): Promise<void> => {
     const config = { ...(await json(golden('peft_adapter_r4_a4/unet/adapter_config.json'))), ...change };
     const weights = await openSafetensors(golden('peft_adapter_r4_a4/unet/adapter_model.safetensors'));
-    const tensors = await Promise.all([...weights.entries.keys()].map(async (k) => [k, await weights.read(k)] as const));
+    const tensors = await Promise.all(
+      [...weights.entries.keys()].map(async (k) => [k, await weights.read(k)] as const),
+    );
     await mkdir(join(dir, 'peft'), { recursive: true });
     await writeFile(join(dir, 'peft/adapter_config.json'), JSON.stringify(config));
     await writeSafetensors(join(dir, 'peft/adapter_model.safetensors'), Object.fromEntries(tensors), metadata);
@@ -249,19 +418,40 @@ void t.test('an adapter that does not fit is refused with what does not fit', { 
   await peft({ bias: 'all' }, /bias = "all" is not supported/);
   await peft({ use_dora: true }, /use_dora = true is not supported/);
   await peft({ init_lora_weights: 'pissa_niter_4' }, /init_lora_weights = "pissa_niter_4" is not supported/);
-  await peft({ r: 8 }, /lora_A of "down_blocks\.0\..*" has shape \[4,16\], this model and adapter_config\.json need \[8,16\]/);
+  await peft(
+    { r: 8 },
+    /lora_A of "down_blocks\.0\..*" has shape \[4,16\], this model and adapter_config\.json need \[8,16\]/,
+  );
   await peft({ r: null }, /"r" is missing/);
-  await peft({ target_modules: ['to_q', 'to_k', 'to_v', 'to_out.0', 'proj_in'] }, /nothing for module "down_blocks\.0\.attentions\.0\.proj_in"/);
-  await peft({}, /trained on "wide-sd", whose network has other parameters than that of "tiny-sd-random"/, { base_model: 'wide-sd', base_fingerprint: 'f00d', base_architecture: architectureHash(small) });
+  await peft(
+    { target_modules: ['to_q', 'to_k', 'to_v', 'to_out.0', 'proj_in'] },
+    /nothing for module "down_blocks\.0\.attentions\.0\.proj_in"/,
+  );
+  await peft({}, /trained on "wide-sd", whose network has other parameters than that of "tiny-sd-random"/, {
+    base_model: 'wide-sd',
+    base_fingerprint: 'f00d',
+    base_architecture: architectureHash(small),
+  });
 });
 
 /** Runs both golden networks on the inputs of the adapter references. */
 async function networks(t: Test) {
   const numbers = await openSafetensors(golden('reference/adapters.safetensors'));
-  const backend = new OnnxRuntimeBackend({ device: 'cpu', intra_op_num_threads: 0, graph_optimization_level: 'extended', scratch_dir: null });
+  const backend = new OnnxRuntimeBackend({
+    device: 'cpu',
+    intra_op_num_threads: 0,
+    graph_optimization_level: 'extended',
+    scratch_dir: null,
+  });
   t.teardown(() => backend.dispose());
-  const whole = async (name: string): Promise<number[]> => Array.from((await numbers.read(name)).data as BigInt64Array, Number);
-  const feeds = { sample: await numbers.read('sample'), text: await numbers.read('encoder_hidden_states'), timesteps: float32(await whole('timesteps'), [2]), ids: int32(await whole('input_ids'), [2, 77]) };
+  const whole = async (name: string): Promise<number[]> =>
+    Array.from((await numbers.read(name)).data as BigInt64Array, Number);
+  const feeds = {
+    sample: await numbers.read('sample'),
+    text: await numbers.read('encoder_hidden_states'),
+    timesteps: float32(await whole('timesteps'), [2]),
+    ids: int32(await whole('input_ids'), [2, 77]),
+  };
   const run = async (out: Tensor, names: readonly (keyof typeof feeds)[]): Promise<Float32Array> => {
     const program = await backend.compile({ name: 'adapted', outputs: { out } });
     const fetched = await program.run(Object.fromEntries(names.map((n) => [n, feeds[n]])));
@@ -271,50 +461,110 @@ async function networks(t: Test) {
   return {
     numbers,
     predict: (source: ParamSource, config: UNetConfig): Promise<Float32Array> => {
-      const inputs = { sample: input('sample', [2, 4, 16, 16]), timesteps: input('timesteps', [2]), encoderHiddenStates: input('text', [2, 77, 32]) };
+      const inputs = {
+        sample: input('sample', [2, 4, 16, 16]),
+        timesteps: input('timesteps', [2]),
+        encoderHiddenStates: input('text', [2, 77, 32]),
+      };
       return run(unet(new Scope(source), inputs, config).out, ['sample', 'text', 'timesteps']);
     },
-    encode: (source: ParamSource, config: ClipTextConfig): Promise<Float32Array> => run(clipText(new Scope(source), input('ids', [2, 77], 'int32'), config).lastHiddenState, ['ids']),
+    encode: (source: ParamSource, config: ClipTextConfig): Promise<Float32Array> =>
+      run(clipText(new Scope(source), input('ids', [2, 77], 'int32'), config).lastHiddenState, ['ids']),
   };
 }
 
 void t.test('adapted and merged networks give what PEFT and diffusers give', { skip: skipGolden }, async (t) => {
-  const { unetConfig, textConfig, parameters, unet: unetWeights, text: textWeights } = await base(), dir = t.testdir();
+  const { unetConfig, textConfig, parameters, unet: unetWeights, text: textWeights } = await base(),
+    dir = t.testdir();
   const { numbers, predict, encode } = await networks(t);
   const close = async (actual: Float32Array, name: string): Promise<void> => {
     const error = relativeError(actual, floats(await numbers.read(name)));
     t.ok(error < 2e-5, `${name}: ${error}`);
   };
   const [frozenUnet, frozenText] = [new FrozenSource(unetWeights), new FrozenSource(textWeights)];
-  for (const [folder, name] of [['peft_adapter_r4_a4', 'r4_a4'], ['peft_adapter_r8_a16', 'r8_a16']]) {
-    const adapter = await loadAdapter(golden(folder), parameters) as Required<PartValues>;
+  for (const [folder, name] of [
+    ['peft_adapter_r4_a4', 'r4_a4'],
+    ['peft_adapter_r8_a16', 'r8_a16'],
+  ]) {
+    const adapter = (await loadAdapter(golden(folder), parameters)) as Required<PartValues>;
     await close(await predict(adaptedSource(frozenUnet, adapter.unet), unetConfig), `${name}.peft/unet_out`);
-    await close(await encode(adaptedSource(frozenText, adapter.text_encoder), textConfig), `${name}.peft/text_last_hidden_state`);
+    await close(
+      await encode(adaptedSource(frozenText, adapter.text_encoder), textConfig),
+      `${name}.peft/text_last_hidden_state`,
+    );
     await close(await predict(adaptedSource(frozenUnet, adapter.unet, 0), unetConfig), `${name}.base/unet_out`);
     await writeMerged(join(dir, 'merged.safetensors'), unetWeights, adapter.unet);
-    await close(await predict(new FrozenSource(await openSafetensors(join(dir, 'merged.safetensors'))), unetConfig), `${name}.peft/unet_out`);
+    await close(
+      await predict(new FrozenSource(await openSafetensors(join(dir, 'merged.safetensors'))), unetConfig),
+      `${name}.peft/unet_out`,
+    );
   }
-  const diffusers = await loadAdapter(golden('diffusers_lora_r4'), parameters) as Required<PartValues>;
-  await close(await predict(adaptedSource(frozenUnet, diffusers.unet), unetConfig), 'r4_a4.diffusers_loaded/unet_out_scale1');
-  await close(await predict(adaptedSource(frozenUnet, diffusers.unet, 0.5), unetConfig), 'r4_a4.diffusers_loaded/unet_out_scale0.5');
-  await close(await encode(adaptedSource(frozenText, diffusers.text_encoder), textConfig), 'r4_a4.diffusers_loaded/text_last_hidden_state_scale1');
+  const diffusers = (await loadAdapter(golden('diffusers_lora_r4'), parameters)) as Required<PartValues>;
+  await close(
+    await predict(adaptedSource(frozenUnet, diffusers.unet), unetConfig),
+    'r4_a4.diffusers_loaded/unet_out_scale1',
+  );
+  await close(
+    await predict(adaptedSource(frozenUnet, diffusers.unet, 0.5), unetConfig),
+    'r4_a4.diffusers_loaded/unet_out_scale0.5',
+  );
+  await close(
+    await encode(adaptedSource(frozenText, diffusers.text_encoder), textConfig),
+    'r4_a4.diffusers_loaded/text_last_hidden_state_scale1',
+  );
 });
 
-void t.test('every linear layer and convolution of both networks applies its adapter as its merged weight does', { skip: skipGolden }, async (t) => {
-  const { unetConfig, textConfig, unet: unetWeights, text: textWeights } = await base(), file = join(t.testdir(), 'merged.safetensors');
-  const { predict, encode } = await networks(t);
-  const check = async <C>(name: string, run: (source: ParamSource, config: C) => Promise<Float32Array>, config: C, weights: WeightFile, shapes: ReadonlyMap<string, Shape>): Promise<void> => {
-    const values: AdapterValues = new Map([...resolvePairs({ ...attention, r: 2, target_modules: '.*' }, adaptableModules(shapes), name)].map(([module, { shapeA, shapeB }]) => {
-      const draw = (side: string, shape: Shape, size: number): HostTensor => float32(new Rng(3).stream(`${module} ${side}`).normals(sizeOf(shape)).map((v) => v * size), shape);
-      return [module, { lora_A: draw('A', shapeA, 0.1), lora_B: draw('B', shapeB, 0.1), scale: 1.5 }];
-    }));
-    await writeMerged(file, weights, values);
-    const adapted = await run(adaptedSource(new FrozenSource(weights), values), config);
-    const merged = await run(new FrozenSource(await openSafetensors(file)), config), before = await run(new FrozenSource(weights), config);
-    t.ok(relativeError(adapted, merged) < 2e-5, `${name}, ${values.size} modules: ${relativeError(adapted, merged)}`);
-    t.ok(relativeError(adapted, before) > 0.01, `${name} changes: ${relativeError(adapted, before)}`);
-  };
-  // SD 2.x has linear layers where SD 1.x has 1x1 convolutions.
-  for (const config of [unetConfig, { ...unetConfig, useLinearProjection: true }]) await check(`U-Net, ${config.useLinearProjection ? 'linear layers' : '1x1 convolutions'}`, predict, config, unetWeights, recorded((s) => recordUnet(s, config)));
-  await check('text encoder', encode, textConfig, textWeights, recorded((s) => recordText(s, textConfig)));
-});
+void t.test(
+  'every linear layer and convolution of both networks applies its adapter as its merged weight does',
+  { skip: skipGolden },
+  async (t) => {
+    const { unetConfig, textConfig, unet: unetWeights, text: textWeights } = await base(),
+      file = join(t.testdir(), 'merged.safetensors');
+    const { predict, encode } = await networks(t);
+    const check = async <C>(
+      name: string,
+      run: (source: ParamSource, config: C) => Promise<Float32Array>,
+      config: C,
+      weights: WeightFile,
+      shapes: ReadonlyMap<string, Shape>,
+    ): Promise<void> => {
+      const values: AdapterValues = new Map(
+        [...resolvePairs({ ...attention, r: 2, target_modules: '.*' }, adaptableModules(shapes), name)].map(
+          ([module, { shapeA, shapeB }]) => {
+            const draw = (side: string, shape: Shape, size: number): HostTensor =>
+              float32(
+                new Rng(3)
+                  .stream(`${module} ${side}`)
+                  .normals(sizeOf(shape))
+                  .map((v) => v * size),
+                shape,
+              );
+            return [module, { lora_A: draw('A', shapeA, 0.1), lora_B: draw('B', shapeB, 0.1), scale: 1.5 }];
+          },
+        ),
+      );
+      await writeMerged(file, weights, values);
+      const adapted = await run(adaptedSource(new FrozenSource(weights), values), config);
+      const merged = await run(new FrozenSource(await openSafetensors(file)), config),
+        before = await run(new FrozenSource(weights), config);
+      t.ok(relativeError(adapted, merged) < 2e-5, `${name}, ${values.size} modules: ${relativeError(adapted, merged)}`);
+      t.ok(relativeError(adapted, before) > 0.01, `${name} changes: ${relativeError(adapted, before)}`);
+    };
+    // SD 2.x has linear layers where SD 1.x has 1x1 convolutions.
+    for (const config of [unetConfig, { ...unetConfig, useLinearProjection: true }])
+      await check(
+        `U-Net, ${config.useLinearProjection ? 'linear layers' : '1x1 convolutions'}`,
+        predict,
+        config,
+        unetWeights,
+        recorded((s) => recordUnet(s, config)),
+      );
+    await check(
+      'text encoder',
+      encode,
+      textConfig,
+      textWeights,
+      recorded((s) => recordText(s, textConfig)),
+    );
+  },
+);

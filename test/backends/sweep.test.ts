@@ -9,15 +9,26 @@ import { input, state, weight } from '../../src/tensor/tensor.js';
 import { relativeError } from '../sample-tensors.js';
 import { valueSweep } from '../sweep-programs.js';
 
-const onnx = new OnnxRuntimeBackend({ device: 'cpu', intra_op_num_threads: 1, graph_optimization_level: 'extended', scratch_dir: null });
+const onnx = new OnnxRuntimeBackend({
+  device: 'cpu',
+  intra_op_num_threads: 1,
+  graph_optimization_level: 'extended',
+  scratch_dir: null,
+});
 const reference = new ReferenceBackend({});
-const tfjs = new TfjsBackend({ device: 'cpu' }, { info: () => undefined, warn: () => undefined, debug: () => undefined });
+const tfjs = new TfjsBackend(
+  { device: 'cpu' },
+  { info: () => undefined, warn: () => undefined, debug: () => undefined },
+);
 t.teardown(() => onnx.dispose());
 
 void t.test('every primitive has samples, and ONNX Runtime agrees with the reference on each', async (t) => {
   for (const [name, rule] of primitives()) t.ok(rule.samples.length > 0, `${name} has samples`);
   const { program, feeds } = valueSweep();
-  const [got, wanted] = [await (await onnx.compile(program)).run(feeds), await (await reference.compile(program)).run(feeds)];
+  const [got, wanted] = [
+    await (await onnx.compile(program)).run(feeds),
+    await (await reference.compile(program)).run(feeds),
+  ];
   for (const key of Object.keys(program.outputs)) {
     t.strictSame(got[key].shape, wanted[key].shape, `${key} shape`);
     const error = relativeError(got[key].data as Float32Array, wanted[key].data as Float32Array);
@@ -28,7 +39,11 @@ void t.test('every primitive has samples, and ONNX Runtime agrees with the refer
 for (const [name, backend] of Object.entries({ onnx, reference, tfjs })) {
   void t.test(`${name}: states persist between runs and are shared by programs`, async (t) => {
     const counter = state('counter', [2]);
-    const step = await backend.compile({ name: 'step', outputs: { before: counter }, updates: { counter: add(counter, input('by', [])) } });
+    const step = await backend.compile({
+      name: 'step',
+      outputs: { before: counter },
+      updates: { counter: add(counter, input('by', [])) },
+    });
     const twice = await backend.compile({ name: 'twice', outputs: { doubled: mul(counter, 2) } });
     await backend.states.write('counter', float32([1, 5], [2]));
     t.strictSame(floats((await step.run({ by: scalar(10) })).before), Float32Array.of(1, 5));
@@ -43,12 +58,24 @@ for (const [name, backend] of Object.entries({ onnx, reference, tfjs })) {
     const file = `${t.testdir()}/weights.bin`;
     const { writeFile } = await import('node:fs/promises');
     // 3 stray bytes, two float32, 1 stray byte, float16 1.5 and -2, bfloat16 3 and -0.5
-    await writeFile(file, Buffer.concat([Buffer.alloc(3), Buffer.from(Float32Array.of(7, -8).buffer), Buffer.alloc(1), Buffer.from(Uint16Array.of(0x3e00, 0xc000).buffer), Buffer.from(Uint16Array.of(0x4040, 0xbf00).buffer)]));
+    await writeFile(
+      file,
+      Buffer.concat([
+        Buffer.alloc(3),
+        Buffer.from(Float32Array.of(7, -8).buffer),
+        Buffer.alloc(1),
+        Buffer.from(Uint16Array.of(0x3e00, 0xc000).buffer),
+        Buffer.from(Uint16Array.of(0x4040, 0xbf00).buffer),
+      ]),
+    );
     const f32 = weight({ key: 'f32', file, offset: 3, bytes: 8 }, { dtype: 'float32', shape: [2] });
     const f16 = weight({ key: 'f16', file, offset: 12, bytes: 4 }, { dtype: 'float16', shape: [2] });
     const bf16 = weight({ key: 'bf16', file, offset: 16, bytes: 4 }, { dtype: 'bfloat16', shape: [2] });
     const x = input('x', []);
-    const program = await backend.compile({ name: 'weights', outputs: { a: mul(f32, x), b: mul(cast(f16, 'float32'), x), c: mul(cast(bf16, 'float32'), x), leaf: f32 } });
+    const program = await backend.compile({
+      name: 'weights',
+      outputs: { a: mul(f32, x), b: mul(cast(f16, 'float32'), x), c: mul(cast(bf16, 'float32'), x), leaf: f32 },
+    });
     const { a, b, c, leaf } = await program.run({ x: scalar(2) });
     t.strictSame([...floats(a), ...floats(b), ...floats(c), ...floats(leaf)], [14, -16, 3, -4, 6, -1, 7, -8]);
   });
@@ -61,5 +88,7 @@ for (const [name, backend] of Object.entries({ onnx, reference, tfjs })) {
 
 void t.test('ONNX Runtime errors name the program', async (t) => {
   const broken = await onnx.compile({ name: 'mismatch', outputs: { y: add(input('x', [2]), input('z', [2])) } });
-  await t.rejects(broken.run({ x: float32([1, 2, 3], [3]), z: float32([1, 2], [2]) }), { message: /program "mismatch"/ });
+  await t.rejects(broken.run({ x: float32([1, 2, 3], [3]), z: float32([1, 2], [2]) }), {
+    message: /program "mismatch"/,
+  });
 });

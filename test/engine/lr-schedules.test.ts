@@ -23,7 +23,10 @@ void t.test('ConstantLR without an end is constant to the end of the run', async
 
 // mmengine's LinearParamScheduler reaches end_factor at step end - begin - 1.
 void t.test('LinearLR: a warm-up reaches the full rate in the last iteration before its end', async (t) => {
-  t.strictSame(rates(7, new LinearLR({ ...range, start_factor: 0.2, end_factor: 1, end: 5 })), [0.02, 0.04, 0.06, 0.08, 0.1, 0.1, 0.1]);
+  t.strictSame(
+    rates(7, new LinearLR({ ...range, start_factor: 0.2, end_factor: 1, end: 5 })),
+    [0.02, 0.04, 0.06, 0.08, 0.1, 0.1, 0.1],
+  );
 });
 
 void t.test('LinearLR without an end goes on to the last iteration of the run', async (t) => {
@@ -31,7 +34,10 @@ void t.test('LinearLR without an end goes on to the last iteration of the run', 
 });
 
 void t.test('LinearLR leaves the rate alone before its begin', async (t) => {
-  t.strictSame(rates(6, new LinearLR({ begin: 2, by_epoch: false, start_factor: 1, end_factor: 0.5, end: 5 })), [0.1, 0.1, 0.1, 0.075, 0.05, 0.05]);
+  t.strictSame(
+    rates(6, new LinearLR({ begin: 2, by_epoch: false, start_factor: 1, end_factor: 0.5, end: 5 })),
+    [0.1, 0.1, 0.1, 0.075, 0.05, 0.05],
+  );
 });
 
 // 0.01 + 0.09 (1 + cos(pi t / 4)) / 2

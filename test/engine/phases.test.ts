@@ -20,7 +20,10 @@ const silent: Logger = { info: () => {}, warn: () => {}, debug: () => {} };
 
 void t.test('a phase inside another counts for itself only', async (t) => {
   let ms = 0;
-  const phases = new Phases(() => ms), pass = async (n: number): Promise<void> => { ms += n; };
+  const phases = new Phases(() => ms),
+    pass = async (n: number): Promise<void> => {
+      ms += n;
+    };
   await pass(1000);
   await phases.measure('steps', async () => {
     await pass(500);
@@ -38,7 +41,13 @@ void t.test('a phase that fails has taken its time, and the one around it goes o
   let ms = 0;
   const phases = new Phases(() => ms);
   await phases.measure('outer', async () => {
-    await t.rejects(phases.measure('inner', async () => { ms += 5; throw new Error('broken'); }), { message: 'broken' });
+    await t.rejects(
+      phases.measure('inner', async () => {
+        ms += 5;
+        throw new Error('broken');
+      }),
+      { message: 'broken' },
+    );
     ms += 7;
   });
   t.strictSame(phases.seconds, { outer: 0.007, inner: 0.005 });
@@ -50,26 +59,66 @@ class Counting extends OnnxRuntimeBackend {
 
   override async compile(program: Program): Promise<Executable> {
     const inner = await super.compile(program);
-    return { dispose: () => inner.dispose(), run: (feeds) => {
-      this.runs[program.name] = (this.runs[program.name] ?? 0) + 1;
-      return inner.run(feeds);
-    } };
+    return {
+      dispose: () => inner.dispose(),
+      run: (feeds) => {
+        this.runs[program.name] = (this.runs[program.name] ?? 0) + 1;
+        return inner.run(feeds);
+      },
+    };
   }
 }
 
 /** The built-in DreamBooth run with prior preservation on the tiny random model, 12 iterations, no random crops or flips. */
-async function dreambooth(path: string, cacheDir: string, model: object): Promise<{ log: string; runs: Record<string, number>; phases: Record<string, number> }> {
-  const { config: merged } = await loadConfig('tiny_random_sd_dreambooth_lora_dog', ['train_cfg.max_iters=12', 'custom_hooks.preview=null', 'default_hooks.checkpoint.interval=6']);
+async function dreambooth(
+  path: string,
+  cacheDir: string,
+  model: object,
+): Promise<{ log: string; runs: Record<string, number>; phases: Record<string, number> }> {
+  const { config: merged } = await loadConfig('tiny_random_sd_dreambooth_lora_dog', [
+    'train_cfg.max_iters=12',
+    'custom_hooks.preview=null',
+    'default_hooks.checkpoint.interval=6',
+  ]);
   const tree = validateConfig(merged) as unknown as RunConfig;
-  const fixed = [{ type: 'Resize', size: [64, 64] }, { type: 'ToTensor' }, { type: 'Normalize', mean: [0.5], std: [0.5] }, { type: 'PackInputs' }];
+  const fixed = [
+    { type: 'Resize', size: [64, 64] },
+    { type: 'ToTensor' },
+    { type: 'Normalize', mean: [0.5], std: [0.5] },
+    { type: 'PackInputs' },
+  ];
   const { train_dataloader: loader } = tree;
-  const config = { ...tree, model: { ...tree.model, ...model }, train_dataloader: { ...loader, dataset: { ...loader.dataset, pipeline: fixed } } };
-  const workDir = await WorkDir.open(path), rng = new Rng(0);
-  const backend = new Counting({ device: 'cpu', intra_op_num_threads: 1, graph_optimization_level: 'extended', scratch_dir: null });
+  const config = {
+    ...tree,
+    model: { ...tree.model, ...model },
+    train_dataloader: { ...loader, dataset: { ...loader.dataset, pipeline: fixed } },
+  };
+  const workDir = await WorkDir.open(path),
+    rng = new Rng(0);
+  const backend = new Counting({
+    device: 'cpu',
+    intra_op_num_threads: 1,
+    graph_optimization_level: 'extended',
+    scratch_dir: null,
+  });
   try {
-    const build = createBuild([[LOGGER, silent], [WORK_DIR, workDir], [RNG, rng]]);
+    const build = createBuild([
+      [LOGGER, silent],
+      [WORK_DIR, workDir],
+      [RNG, rng],
+    ]);
     const datasetServices = { cacheDir, resolveDataset: (id: string) => resolveDataset(id, { log: silent }) };
-    const runner = new Runner(buildRun(config, { build, backend, workDir, rng, log: silent, signal: new AbortController().signal, datasetServices }));
+    const runner = new Runner(
+      buildRun(config, {
+        build,
+        backend,
+        workDir,
+        rng,
+        log: silent,
+        signal: new AbortController().signal,
+        datasetServices,
+      }),
+    );
     await runner.train();
     return { log: readFileSync(join(path, 'log.jsonl'), 'utf8'), runs: backend.runs, phases: runner.phases.seconds };
   } finally {
@@ -78,14 +127,34 @@ async function dreambooth(path: string, cacheDir: string, model: object): Promis
   }
 }
 
-void t.test('cached latents and texts change nothing: the losses of a DreamBooth run are the same to the last bit', async (t) => {
-  await loadComponents();
-  const path = t.testdir({ cache: {}, on: {}, off: {} }), run = (name: string, model: object) => dreambooth(join(path, name), join(path, 'cache'), model);
-  const on = await run('on', {}), off = await run('off', { cache_latents: false, cache_text: false });
-  t.equal(on.log.trim().split('\n').length, 12);
-  t.equal(on.log, off.log);
-  t.strictSame([on.runs['encode_image'], off.runs['encode_image']], [9, 48], '5 instances and 4 class pictures, against 12 batches of 2 + 2');
-  t.equal(off.runs['encode_text'], 48);
-  t.ok((on.runs['encode_text'] ?? 0) < 10);
-  t.same(Object.keys(on.phases).sort(), ['CheckpointHook', 'LoggerHook', 'PeftSaveHook', 'ReportHook', 'compile', 'data', 'encode', 'open', 'prepare data', 'steps']);
-});
+void t.test(
+  'cached latents and texts change nothing: the losses of a DreamBooth run are the same to the last bit',
+  async (t) => {
+    await loadComponents();
+    const path = t.testdir({ cache: {}, on: {}, off: {} }),
+      run = (name: string, model: object) => dreambooth(join(path, name), join(path, 'cache'), model);
+    const on = await run('on', {}),
+      off = await run('off', { cache_latents: false, cache_text: false });
+    t.equal(on.log.trim().split('\n').length, 12);
+    t.equal(on.log, off.log);
+    t.strictSame(
+      [on.runs['encode_image'], off.runs['encode_image']],
+      [9, 48],
+      '5 instances and 4 class pictures, against 12 batches of 2 + 2',
+    );
+    t.equal(off.runs['encode_text'], 48);
+    t.ok((on.runs['encode_text'] ?? 0) < 10);
+    t.same(Object.keys(on.phases).sort(), [
+      'CheckpointHook',
+      'LoggerHook',
+      'PeftSaveHook',
+      'ReportHook',
+      'compile',
+      'data',
+      'encode',
+      'open',
+      'prepare data',
+      'steps',
+    ]);
+  },
+);

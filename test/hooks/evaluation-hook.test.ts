@@ -16,33 +16,79 @@ import { linearRun, Lines } from '../fixtures/engine/linear-run.js';
 
 t.setTimeout(120_000);
 await loadComponents();
-const home = t.testdir(), clip = join(home, 'clip');
-const SMALL = { text: { hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 16 }, vision: { image_size: 8, patch_size: 4, hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1, num_attention_heads: 2 }, projection_dim: 8 };
+const home = t.testdir(),
+  clip = join(home, 'clip');
+const SMALL = {
+  text: {
+    hidden_size: 16,
+    intermediate_size: 32,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+    max_position_embeddings: 16,
+  },
+  vision: {
+    image_size: 8,
+    patch_size: 4,
+    hidden_size: 16,
+    intermediate_size: 32,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+  },
+  projection_dim: 8,
+};
 await writeRandomClip(clip, SMALL, VOCABULARY, 0);
 
-const OPTIONS = { clip, prompts: ['a photo of sks dog', 'a cup'], num_images: 3, height: 16, width: 16, num_inference_steps: 2, guidance_scale: 1 };
+const OPTIONS = {
+  clip,
+  prompts: ['a photo of sks dog', 'a cup'],
+  num_images: 3,
+  height: 16,
+  width: 16,
+  num_inference_steps: 2,
+  guidance_scale: 1,
+};
 const hook = (options: object = {}, log = new Lines()): EvaluationHook =>
-  createBuild([[LOGGER, log], [CACHE_DIR, home]])(HOOKS, { type: 'EvaluationHook', ...OPTIONS, ...options }) as EvaluationHook;
-const evaluation = (path: string): RunEvaluation => JSON.parse(readFileSync(join(path, 'evaluation.json'), 'utf8')) as RunEvaluation;
-const refused = (t: Test, options: object, message: string | RegExp): Promise<unknown> => t.rejects(linearRun(t.testdir(), { maxIters: 1, hooks: [hook(options)] }), { name: 'UserError', message });
+  createBuild([
+    [LOGGER, log],
+    [CACHE_DIR, home],
+  ])(HOOKS, { type: 'EvaluationHook', ...OPTIONS, ...options }) as EvaluationHook;
+const evaluation = (path: string): RunEvaluation =>
+  JSON.parse(readFileSync(join(path, 'evaluation.json'), 'utf8')) as RunEvaluation;
+const refused = (t: Test, options: object, message: string | RegExp): Promise<unknown> =>
+  t.rejects(linearRun(t.testdir(), { maxIters: 1, hooks: [hook(options)] }), { name: 'UserError', message });
 
-void t.test('EvaluationHook: CLIP-I and CLIP-T before and after training, in the log, a file and the report', async (t) => {
-  const path = t.testdir(), log = new Lines();
-  await linearRun(path, { maxIters: 20, lr: 0.1, hooks: [new ReportHook({ interval: -1, jsonl: 'log.jsonl' }, new Lines()), hook({}, log)] });
-  const { before, after, settings } = evaluation(path);
-  t.match(log.lines, [/^CLIP-I -?\d\.\d{3} -> -?\d\.\d{3}, CLIP-T -?\d\.\d{3} -> -?\d\.\d{3}$/]);
-  t.strictSame(before.map(({ name }) => name), ['CLIP-I', 'CLIP-T']);
-  t.notSame(after, before, 'training changed the pictures');
-  t.strictSame(settings['prompts'], ['a photo of sks dog', 'a cup', 'a photo of sks dog']);
-  t.strictSame(settings['texts'], ['a photo of dog', 'a cup', 'a photo of dog'], 'CLIP is not shown the rare word');
-  t.match(readFileSync(join(path, 'report.html'), 'utf8'), /<h2>Evaluation<\/h2>\n<table>[^]*CLIP-I ↑<\/td><td>-?\d\.\d{3}<\/td><td>-?\d\.\d{3}<\/td>/);
-});
+void t.test(
+  'EvaluationHook: CLIP-I and CLIP-T before and after training, in the log, a file and the report',
+  async (t) => {
+    const path = t.testdir(),
+      log = new Lines();
+    await linearRun(path, {
+      maxIters: 20,
+      lr: 0.1,
+      hooks: [new ReportHook({ interval: -1, jsonl: 'log.jsonl' }, new Lines()), hook({}, log)],
+    });
+    const { before, after, settings } = evaluation(path);
+    t.match(log.lines, [/^CLIP-I -?\d\.\d{3} -> -?\d\.\d{3}, CLIP-T -?\d\.\d{3} -> -?\d\.\d{3}$/]);
+    t.strictSame(
+      before.map(({ name }) => name),
+      ['CLIP-I', 'CLIP-T'],
+    );
+    t.notSame(after, before, 'training changed the pictures');
+    t.strictSame(settings['prompts'], ['a photo of sks dog', 'a cup', 'a photo of sks dog']);
+    t.strictSame(settings['texts'], ['a photo of dog', 'a cup', 'a photo of dog'], 'CLIP is not shown the rare word');
+    t.match(
+      readFileSync(join(path, 'report.html'), 'utf8'),
+      /<h2>Evaluation<\/h2>\n<table>[^]*CLIP-I ↑<\/td><td>-?\d\.\d{3}<\/td><td>-?\d\.\d{3}<\/td>/,
+    );
+  },
+);
 
 void t.test('EvaluationHook: the same numbers each time; with several seeds an interval', async (t) => {
   const path = t.testdir({ a: {}, b: {}, two: {} });
   for (const name of ['a', 'b']) await linearRun(join(path, name), { maxIters: 4, hooks: [hook()] });
   t.strictSame(evaluation(join(path, 'a')), evaluation(join(path, 'b')));
-  const log = new Lines(), metrics = [{ type: 'ClipImageScore' }, { type: 'ClipImageScore', scale: 100 }];
+  const log = new Lines(),
+    metrics = [{ type: 'ClipImageScore' }, { type: 'ClipImageScore', scale: 100 }];
   await linearRun(join(path, 'two'), { maxIters: 4, hooks: [hook({ seeds: 2, metrics }, log)] });
   const [first] = evaluation(join(path, 'two')).before;
   t.equal(first.perSeed.length, 2);
@@ -50,51 +96,123 @@ void t.test('EvaluationHook: the same numbers each time; with several seeds an i
   t.match(log.lines, [/^CLIP-I -?\d\.\d{3} ± \d\.\d{3} -> .*, CLIP-I \(2\) /]);
 });
 
-void t.test('EvaluationHook: a resumed run keeps what was measured before training, unless other things are asked', async (t) => {
-  const path = t.testdir(), draws: string[] = [];
-  class Watched extends EvaluationHook {
-    override async beforeTrain(run: Parameters<EvaluationHook['beforeTrain']>[0]): Promise<void> {
-      const { model } = run, sample = model.sample.bind(model);
-      model.sample = (request: SampleRequest) => {
-        draws.push(String(request.weights));
-        return sample(request);
-      };
-      await super.beforeTrain(run);
+void t.test(
+  'EvaluationHook: a resumed run keeps what was measured before training, unless other things are asked',
+  async (t) => {
+    const path = t.testdir(),
+      draws: string[] = [];
+    class Watched extends EvaluationHook {
+      override async beforeTrain(run: Parameters<EvaluationHook['beforeTrain']>[0]): Promise<void> {
+        const { model } = run,
+          sample = model.sample.bind(model);
+        model.sample = (request: SampleRequest) => {
+          draws.push(String(request.weights));
+          return sample(request);
+        };
+        await super.beforeTrain(run);
+      }
     }
-  }
-  const watched = (options: object = {}): Watched => {
-    const build = createBuild([[LOGGER, new Lines()], [CACHE_DIR, home]]);
-    return new Watched({ ...OPTIONS, metrics: [{ type: 'ClipImageScore' }], drop_tokens: ['sks'], seeds: 1, ...options } as ConstructorParameters<typeof EvaluationHook>[0], build, home, new Lines());
-  };
-  await linearRun(path, { maxIters: 4, hooks: [watched()] });
-  const first = evaluation(path);
-  await linearRun(path, { maxIters: 8, resume: true, hooks: [watched()] });
-  t.strictSame(draws, ['base', 'current', 'current']);
-  t.strictSame(evaluation(path).before, first.before);
-  await linearRun(path, { maxIters: 12, resume: true, hooks: [watched({ num_images: 2 })] });
-  t.strictSame(draws.slice(3), ['base', 'current']);
-});
+    const watched = (options: object = {}): Watched => {
+      const build = createBuild([
+        [LOGGER, new Lines()],
+        [CACHE_DIR, home],
+      ]);
+      return new Watched(
+        {
+          ...OPTIONS,
+          metrics: [{ type: 'ClipImageScore' }],
+          drop_tokens: ['sks'],
+          seeds: 1,
+          ...options,
+        } as ConstructorParameters<typeof EvaluationHook>[0],
+        build,
+        home,
+        new Lines(),
+      );
+    };
+    await linearRun(path, { maxIters: 4, hooks: [watched()] });
+    const first = evaluation(path);
+    await linearRun(path, { maxIters: 8, resume: true, hooks: [watched()] });
+    t.strictSame(draws, ['base', 'current', 'current']);
+    t.strictSame(evaluation(path).before, first.before);
+    await linearRun(path, { maxIters: 12, resume: true, hooks: [watched({ num_images: 2 })] });
+    t.strictSame(draws.slice(3), ['base', 'current']);
+  },
+);
 
 void t.test("EvaluationHook: what is left out is VisualizationHook's, and both drawings are planned for", async (t) => {
-  const config = { custom_hooks: { gone: null, preview: { type: 'VisualizationHook', prompt: 'a cup', height: 8, negative_prompt: ['blue'], guidance_scale: 3 } } }, drawn: [SampleRequest, number][] = [];
-  const run = { config, weights: 'ema', draws: async (request: SampleRequest, times: number) => void drawn.push([request, times]) } as unknown as PlannedRun;
-  const { prompts: _prompts, height: _height, ...rest } = OPTIONS, build = createBuild([[LOGGER, new Lines()], [CACHE_DIR, home]]);
+  const config = {
+      custom_hooks: {
+        gone: null,
+        preview: {
+          type: 'VisualizationHook',
+          prompt: 'a cup',
+          height: 8,
+          negative_prompt: ['blue'],
+          guidance_scale: 3,
+        },
+      },
+    },
+    drawn: [SampleRequest, number][] = [];
+  const run = {
+    config,
+    weights: 'ema',
+    draws: async (request: SampleRequest, times: number) => void drawn.push([request, times]),
+  } as unknown as PlannedRun;
+  const { prompts: _prompts, height: _height, ...rest } = OPTIONS,
+    build = createBuild([
+      [LOGGER, new Lines()],
+      [CACHE_DIR, home],
+    ]);
   await (build(HOOKS, { type: 'EvaluationHook', ...rest, seeds: 2 }) as EvaluationHook).plan(run);
-  const request = { prompts: ['a cup', 'a cup', 'a cup'], seeds: [0, 1, 2], negative_prompt: ['blue', 'blue', 'blue'], steps: 2, guidance_scale: 1, height: 8, width: 16 };
-  t.strictSame(drawn, [[{ ...request, weights: 'base' }, 2], [{ ...request, weights: 'ema' }, 2]]);
+  const request = {
+    prompts: ['a cup', 'a cup', 'a cup'],
+    seeds: [0, 1, 2],
+    negative_prompt: ['blue', 'blue', 'blue'],
+    steps: 2,
+    guidance_scale: 1,
+    height: 8,
+    width: 16,
+  };
+  t.strictSame(drawn, [
+    [{ ...request, weights: 'base' }, 2],
+    [{ ...request, weights: 'ema' }, 2],
+  ]);
 });
 
 void t.test('EvaluationHook: mistakes are told before the first iteration', async (t) => {
-  await refused(t, { prompts: undefined }, 'EvaluationHook.prompts: none are given, and no VisualizationHook has any; write prompts: [...]');
+  await refused(
+    t,
+    { prompts: undefined },
+    'EvaluationHook.prompts: none are given, and no VisualizationHook has any; write prompts: [...]',
+  );
   await refused(t, { clip: join(home, 'none') }, /none.config\.json: missing; a CLIP checkpoint has one/);
-  await refused(t, { instances: join(home, 'none') }, /^EvaluationHook\.instances: .*none: cannot|^EvaluationHook\.instances: .*none: no such folder/);
-  await refused(t, { metrics: [{ type: 'FrechetDistance' }] }, 'EvaluationHook.metrics: FrechetDistance compares with reference pictures, which a run has not; measure it afterwards with "diffengine eval"');
+  await refused(
+    t,
+    { instances: join(home, 'none') },
+    /^EvaluationHook\.instances: .*none: cannot|^EvaluationHook\.instances: .*none: no such folder/,
+  );
+  await refused(
+    t,
+    { metrics: [{ type: 'FrechetDistance' }] },
+    'EvaluationHook.metrics: FrechetDistance compares with reference pictures, which a run has not; measure it afterwards with "diffengine eval"',
+  );
 });
 
 void t.test('the table of the report says "not yet" until training is over, and what an interval is', (t) => {
   const score = { name: 'CLIP-I', better: 'higher', value: 0.5, halfWidth: undefined, perSeed: [0.5] } as const;
-  t.match(scoreTable({ settings: { prompts: ['a', 'b'], seeds: [0] }, before: [score] }), /<td>0\.500<\/td><td>not yet<\/td>[^]*<p>2 pictures\. CLIP-T/);
-  t.match(scoreTable({ settings: { prompts: ['a'], seeds: [0, 1] }, before: [score], after: [{ ...score, value: 0.75, halfWidth: 0.01 }] }), /<td>0\.750 ± 0\.010<\/td>[^]*each of 2 seeds; ± half of the 95 % interval/);
+  t.match(
+    scoreTable({ settings: { prompts: ['a', 'b'], seeds: [0] }, before: [score] }),
+    /<td>0\.500<\/td><td>not yet<\/td>[^]*<p>2 pictures\. CLIP-T/,
+  );
+  t.match(
+    scoreTable({
+      settings: { prompts: ['a'], seeds: [0, 1] },
+      before: [score],
+      after: [{ ...score, value: 0.75, halfWidth: 0.01 }],
+    }),
+    /<td>0\.750 ± 0\.010<\/td>[^]*each of 2 seeds; ± half of the 95 % interval/,
+  );
   t.notOk(existsSync(join(home, 'report.html')));
   t.end();
 });

@@ -11,24 +11,60 @@ import { ConsoleLogger } from '../../src/loggers/console-logger.js';
 import { floats } from '../../src/tensor/host.js';
 import { linearRun, Lines } from '../fixtures/engine/linear-run.js';
 
-const visualization = (options: object, log = new Lines()): VisualizationHook => new VisualizationHook({
-  prompt: ['dark', 'bright'], negative_prompt: '', interval: 4, by_epoch: false, before_train: true, height: 16, width: 24,
-  num_inference_steps: 3, guidance_scale: 1, seed: 0, ...options,
-}, log);
+const visualization = (options: object, log = new Lines()): VisualizationHook =>
+  new VisualizationHook(
+    {
+      prompt: ['dark', 'bright'],
+      negative_prompt: '',
+      interval: 4,
+      by_epoch: false,
+      before_train: true,
+      height: 16,
+      width: 24,
+      num_inference_steps: 3,
+      guidance_scale: 1,
+      seed: 0,
+      ...options,
+    },
+    log,
+  );
 
-void t.test('VisualizationHook: a picture per prompt and a contact sheet, before training, every interval and at the end', async (t) => {
-  const path = t.testdir(), log = new Lines();
-  await linearRun(path, { maxIters: 10, hooks: [visualization({}, log)] });
-  t.strictSame(readdirSync(join(path, 'vis')).sort(), ['before', 'before.png', 'step3', 'step3.png', 'step7', 'step7.png', 'step9', 'step9.png']);
-  t.strictSame(readdirSync(join(path, 'vis', 'step3')).sort(), ['0.png', '1.png']);
-  t.strictSame((await readImage(join(path, 'vis', 'step3', '0.png'))).shape, [16, 24, 3]);
-  t.strictSame((await readImage(join(path, 'vis', 'step3.png'))).shape, [16, 52, 3], 'two pictures side by side with a gap');
-  t.equal(log.lines[0], `pictures: ${join(path, 'vis', 'before.png')}`);
-});
+void t.test(
+  'VisualizationHook: a picture per prompt and a contact sheet, before training, every interval and at the end',
+  async (t) => {
+    const path = t.testdir(),
+      log = new Lines();
+    await linearRun(path, { maxIters: 10, hooks: [visualization({}, log)] });
+    t.strictSame(readdirSync(join(path, 'vis')).sort(), [
+      'before',
+      'before.png',
+      'step3',
+      'step3.png',
+      'step7',
+      'step7.png',
+      'step9',
+      'step9.png',
+    ]);
+    t.strictSame(readdirSync(join(path, 'vis', 'step3')).sort(), ['0.png', '1.png']);
+    t.strictSame((await readImage(join(path, 'vis', 'step3', '0.png'))).shape, [16, 24, 3]);
+    t.strictSame(
+      (await readImage(join(path, 'vis', 'step3.png'))).shape,
+      [16, 52, 3],
+      'two pictures side by side with a gap',
+    );
+    t.equal(log.lines[0], `pictures: ${join(path, 'vis', 'before.png')}`);
+  },
+);
 
 void t.test('VisualizationHook: pictures change with the weights, and equal weights give equal pictures', async (t) => {
   const path = t.testdir({ a: {}, b: {} });
-  for (const name of ['a', 'b']) await linearRun(join(path, name), { maxIters: 20, lr: 0.1, interval: 100, hooks: [visualization({ interval: -1 })] });
+  for (const name of ['a', 'b'])
+    await linearRun(join(path, name), {
+      maxIters: 20,
+      lr: 0.1,
+      interval: 100,
+      hooks: [visualization({ interval: -1 })],
+    });
   const bytes = (run: string, name: string): string => readFileSync(join(path, run, 'vis', name), 'hex');
   t.equal(bytes('a', 'step19.png'), bytes('b', 'step19.png'));
   t.not(bytes('a', 'before.png'), bytes('a', 'step19.png'));
@@ -43,20 +79,28 @@ void t.test('VisualizationHook: a resumed run does not render the untrained mode
   t.ok(existsSync(join(path, 'vis', 'step7.png')));
 });
 
-void t.test('LoggerHook: lines with the mean loss, rates, speed, time left and memory; JSON lines that hold no times', async (t) => {
-  const path = t.testdir(), log = new Lines();
-  await linearRun(path, { maxIters: 12 }, log);
-  const lines = log.lines.filter((line) => line.startsWith('iter'));
-  t.equal(lines.length, 2, 'every 10 iterations, and the last');
-  t.match(lines[0], /^iter 10\/12 {2}loss \d\S* {2}mean_prediction \S+ {2}grad_norm \d\S* {2}lr 5\.00e-2 {2}\d\S* (it\/s|s\/it) {2}eta 0:00:00 {2}\d\.\d GiB$/);
-  const json = readFileSync(join(path, 'log.jsonl'), 'utf8').trim().split('\n');
-  t.strictSame(Object.keys(JSON.parse(json[0]) as object), ['iter', 'loss', 'mean_prediction', 'grad_norm', 'lr']);
-  const losses = json.map((line) => (JSON.parse(line) as { loss: number }).loss);
-  t.match(lines[1], `loss ${((losses[10] + losses[11]) / 2).toPrecision(4)}  `);
-});
+void t.test(
+  'LoggerHook: lines with the mean loss, rates, speed, time left and memory; JSON lines that hold no times',
+  async (t) => {
+    const path = t.testdir(),
+      log = new Lines();
+    await linearRun(path, { maxIters: 12 }, log);
+    const lines = log.lines.filter((line) => line.startsWith('iter'));
+    t.equal(lines.length, 2, 'every 10 iterations, and the last');
+    t.match(
+      lines[0],
+      /^iter 10\/12 {2}loss \d\S* {2}mean_prediction \S+ {2}grad_norm \d\S* {2}lr 5\.00e-2 {2}\d\S* (it\/s|s\/it) {2}eta 0:00:00 {2}\d\.\d GiB$/,
+    );
+    const json = readFileSync(join(path, 'log.jsonl'), 'utf8').trim().split('\n');
+    t.strictSame(Object.keys(JSON.parse(json[0]) as object), ['iter', 'loss', 'mean_prediction', 'grad_norm', 'lr']);
+    const losses = json.map((line) => (JSON.parse(line) as { loss: number }).loss);
+    t.match(lines[1], `loss ${((losses[10] + losses[11]) / 2).toPrecision(4)}  `);
+  },
+);
 
 void t.test('LoggerHook: lines after the checkpoint, torn ones too, are dropped on resume', async (t) => {
-  const path = t.testdir({ a: {}, b: {} }), file = join(path, 'b', 'log.jsonl');
+  const path = t.testdir({ a: {}, b: {} }),
+    file = join(path, 'b', 'log.jsonl');
   await linearRun(join(path, 'a'), { maxIters: 8 });
   await linearRun(join(path, 'b'), { maxIters: 4 });
   writeFileSync(file, `${readFileSync(file, 'utf8')}{"iter":4,"loss":1}\n{"iter":5,"lo`);
@@ -83,8 +127,12 @@ void t.test('EMAHook: the average is a copy up to begin_iter, then follows with 
 });
 
 void t.test('ReportHook: one HTML file with the loss curve, the pictures and the config inside', async (t) => {
-  const path = t.testdir(), log = new Lines();
-  await linearRun(path, { maxIters: 8, hooks: [new ReportHook({ interval: 4, jsonl: 'log.jsonl' }, log), visualization({})] });
+  const path = t.testdir(),
+    log = new Lines();
+  await linearRun(path, {
+    maxIters: 8,
+    hooks: [new ReportHook({ interval: 4, jsonl: 'log.jsonl' }, log), visualization({})],
+  });
   const html = readFileSync(join(path, 'report.html'), 'utf8');
   t.match(html, /Iteration 8 of 8/);
   t.match(html, /<polyline points="60\.0,/);
@@ -95,26 +143,44 @@ void t.test('ReportHook: one HTML file with the loss curve, the pictures and the
   t.strictSame(log.lines, [`report: ${join(path, 'report.html')}`]);
 });
 
-void t.test('line chart: the first and last iteration, the highest and lowest value are labelled; long runs are averaged', async (t) => {
-  const svg = lineChart(Array.from({ length: 1200 }, (_, i) => ({ x: i, y: 2 - i / 1200 })));
-  t.equal(/points="([^"]*)"/.exec(svg)?.[1].split(' ').length, 300);
-  t.match(svg, />2\.00<.*>1\.00<.*>0<.*>1199</s);
-  t.equal(lineChart([]), '<p>No values yet.</p>');
-});
+void t.test(
+  'line chart: the first and last iteration, the highest and lowest value are labelled; long runs are averaged',
+  async (t) => {
+    const svg = lineChart(Array.from({ length: 1200 }, (_, i) => ({ x: i, y: 2 - i / 1200 })));
+    t.equal(/points="([^"]*)"/.exec(svg)?.[1].split(' ').length, 300);
+    t.match(svg, />2\.00<.*>1\.00<.*>0<.*>1199</s);
+    t.equal(lineChart([]), '<p>No values yet.</p>');
+  },
+);
 
-void t.test('console logger: information on one stream, warnings on the other, everything with the time in the file', async (t) => {
-  const out: string[] = [], err: string[] = [], file = join(t.testdir(), 'run.log');
-  const log = new ConsoleLogger({ out: { write: (s) => out.push(s) }, err: { write: (s) => err.push(s) } });
-  log.writeTo(file);
-  log.info('going'); log.warn('slow'); log.debug('detail');
-  t.strictSame([out, err], [['going\n'], ['warning: slow\n']]);
-  t.match(readFileSync(file, 'utf8'), /^\d{4}-\d\d-\d\dT\S+Z INFO going\n\S+ WARNING slow\n\S+ DEBUG detail\n$/);
-  t.equal(log.progress(10, 0), undefined, 'no bar where there is no terminal');
-});
+void t.test(
+  'console logger: information on one stream, warnings on the other, everything with the time in the file',
+  async (t) => {
+    const out: string[] = [],
+      err: string[] = [],
+      file = join(t.testdir(), 'run.log');
+    const log = new ConsoleLogger({ out: { write: (s) => out.push(s) }, err: { write: (s) => err.push(s) } });
+    log.writeTo(file);
+    log.info('going');
+    log.warn('slow');
+    log.debug('detail');
+    t.strictSame([out, err], [['going\n'], ['warning: slow\n']]);
+    t.match(readFileSync(file, 'utf8'), /^\d{4}-\d\d-\d\dT\S+Z INFO going\n\S+ WARNING slow\n\S+ DEBUG detail\n$/);
+    t.equal(log.progress(10, 0), undefined, 'no bar where there is no terminal');
+  },
+);
 
 void t.test('console logger: on a terminal, lines appear above the bar', async (t) => {
   let screen = '';
-  const out = Object.assign({ write: (s: string) => { screen += s; return true; } }, { isTTY: true, columns: 80 });
+  const out = Object.assign(
+    {
+      write: (s: string) => {
+        screen += s;
+        return true;
+      },
+    },
+    { isTTY: true, columns: 80 },
+  );
   const log = new ConsoleLogger({ out });
   const bar = log.progress(10, 0);
   bar?.update(5, 'loss 1.5');

@@ -20,47 +20,72 @@ import { trainable, type Ready } from '../fixtures/models/training.js';
 
 t.setTimeout(120_000);
 await loadComponents();
-const backend = onnxRuntime(t), folder = join(t.testdir(), 'start');
+const backend = onnxRuntime(t),
+  folder = join(t.testdir(), 'start');
 await writeRandomModel(folder, LAYOUTS['tiny-random'], { dtype: 'float32', seed: 2 });
 const build = createBuild([[LOGGER, new Lines()]]);
 
-const ready = (options: object, lr = 1e-3): Promise<Ready<AutoencoderKL>> => trainable(build(MODELS, { type: 'AutoencoderKL', model: folder, ...options }) as AutoencoderKL, backend, lr);
+const ready = (options: object, lr = 1e-3): Promise<Ready<AutoencoderKL>> =>
+  trainable(build(MODELS, { type: 'AutoencoderKL', model: folder, ...options }) as AutoencoderKL, backend, lr);
 
 /** Two pictures of 32 px: a gradient, and a square. */
 const pictures = [0, 1].map((kind) => ({
   text: '',
-  img: float32(Float32Array.from({ length: 3 * 32 * 32 }, (_, i) => {
-    const x = i % 32, y = Math.floor(i / 32) % 32;
-    return kind === 0 ? x / 16 - 1 : Number(x > 8 && x < 24 && y > 8 && y < 24) * 1.5 - 0.75;
-  }), [3, 32, 32]),
+  img: float32(
+    Float32Array.from({ length: 3 * 32 * 32 }, (_, i) => {
+      const x = i % 32,
+        y = Math.floor(i / 32) % 32;
+      return kind === 0 ? x / 16 - 1 : Number(x > 8 && x < 24 && y > 8 && y < 24) * 1.5 - 0.75;
+    }),
+    [3, 32, 32],
+  ),
 }));
 const context = (iteration = 0): { iteration: number; rng: Rng } => ({ iteration, rng: new Rng(3) });
 
-void t.test('the loss is the mean absolute error, that of the edges, and the divergence from a unit normal', async (t) => {
-  const { model, step } = await ready({ edge_weight: 0.25, kl_weight: 0.01 }, 0);
-  const feeds = await model.feeds(pictures, context());
-  const { loss, kl, psnr } = await step.run(feeds, { iteration: 0, lr: 0 });
-  const { vae, vaeConfig } = await openPipeline(folder), scope = new Scope(vae);
-  const moments = await evaluate(backend, { ...vaeEncode(scope, input('images', [2, 3, 32, 32]), vaeConfig) }, { images: feeds['images'] });
-  const mean = floats(moments['mean']), logvar = floats(moments['logvar']), noise = floats(feeds['noise']);
-  const latents = float32(mean.map((m, i) => m + Math.exp(logvar[i] / 2) * noise[i]), feeds['noise'].shape);
-  const { picture } = await evaluate(backend, { picture: vaeDecode(scope, input('latents', latents.shape), vaeConfig) }, { latents });
-  const error = Array.from(floats(picture), (v, i) => v - floats(feeds['images'])[i]);
-  const average = (values: number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
-  const across = error.flatMap((e, i) => (i % 32 > 0 ? [Math.abs(e - error[i - 1])] : []));
-  const down = error.flatMap((e, i) => (Math.floor(i / 32) % 32 > 0 ? [Math.abs(e - error[i - 32])] : []));
-  const divergence = Array.from(mean, (m, i) => 0.5 * (m * m + Math.exp(logvar[i]) - 1 - logvar[i])).reduce((a, b) => a + b, 0) / 2;
-  const expected = average(error.map(Math.abs)) + 0.25 * (average(across) + average(down)) + 0.01 * divergence;
-  t.ok(Math.abs(loss / expected - 1) < 1e-5, `${loss} against ${expected}`);
-  t.ok(Math.abs(kl / divergence - 1) < 1e-5, `${kl} against ${divergence}`);
-  const decibels = 10 * Math.log10(4 / average(error.map((e) => e * e)));
-  t.ok(Math.abs(psnr - decibels) < 1e-3, `${psnr} against ${decibels} dB`);
-});
+void t.test(
+  'the loss is the mean absolute error, that of the edges, and the divergence from a unit normal',
+  async (t) => {
+    const { model, step } = await ready({ edge_weight: 0.25, kl_weight: 0.01 }, 0);
+    const feeds = await model.feeds(pictures, context());
+    const { loss, kl, psnr } = await step.run(feeds, { iteration: 0, lr: 0 });
+    const { vae, vaeConfig } = await openPipeline(folder),
+      scope = new Scope(vae);
+    const moments = await evaluate(
+      backend,
+      { ...vaeEncode(scope, input('images', [2, 3, 32, 32]), vaeConfig) },
+      { images: feeds['images'] },
+    );
+    const mean = floats(moments['mean']),
+      logvar = floats(moments['logvar']),
+      noise = floats(feeds['noise']);
+    const latents = float32(
+      mean.map((m, i) => m + Math.exp(logvar[i] / 2) * noise[i]),
+      feeds['noise'].shape,
+    );
+    const { picture } = await evaluate(
+      backend,
+      { picture: vaeDecode(scope, input('latents', latents.shape), vaeConfig) },
+      { latents },
+    );
+    const error = Array.from(floats(picture), (v, i) => v - floats(feeds['images'])[i]);
+    const average = (values: number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+    const across = error.flatMap((e, i) => (i % 32 > 0 ? [Math.abs(e - error[i - 1])] : []));
+    const down = error.flatMap((e, i) => (Math.floor(i / 32) % 32 > 0 ? [Math.abs(e - error[i - 32])] : []));
+    const divergence =
+      Array.from(mean, (m, i) => 0.5 * (m * m + Math.exp(logvar[i]) - 1 - logvar[i])).reduce((a, b) => a + b, 0) / 2;
+    const expected = average(error.map(Math.abs)) + 0.25 * (average(across) + average(down)) + 0.01 * divergence;
+    t.ok(Math.abs(loss / expected - 1) < 1e-5, `${loss} against ${expected}`);
+    t.ok(Math.abs(kl / divergence - 1) < 1e-5, `${kl} against ${divergence}`);
+    const decibels = 10 * Math.log10(4 / average(error.map((e) => e * e)));
+    t.ok(Math.abs(psnr - decibels) < 1e-3, `${psnr} against ${decibels} dB`);
+  },
+);
 
 void t.test('it learns two pictures, and the saved pipeline part has latents of deviation 1', async (t) => {
   const { model, step, parameters } = await ready({ init: 'random' }, 3e-3);
   const psnr: number[] = [];
-  for (let i = 0; i < 120; i++) psnr.push((await step.run(await model.feeds(pictures, context(i)), { iteration: i, lr: 3e-3 }))['psnr']);
+  for (let i = 0; i < 120; i++)
+    psnr.push((await step.run(await model.feeds(pictures, context(i)), { iteration: i, lr: 3e-3 }))['psnr']);
   t.ok(psnr[119] > 20 && psnr[119] > psnr[0] + 8, `from ${psnr[0]} to ${psnr[119]} dB`);
   const out = t.testdir();
   await model.save(out, await parameters.read(backend.states, 'params'));
@@ -70,8 +95,13 @@ void t.test('it learns two pictures, and the saved pipeline part has latents of 
   const { vae, vaeConfig } = await openPipeline(pipeline);
   t.equal(vaeConfig.scalingFactor, scaling);
   const images = (await model.feeds(pictures, context()))['images'];
-  const { mean } = await evaluate(backend, { mean: vaeEncode(new Scope(vae), input('images', images.shape), vaeConfig).mean }, { images });
-  const values = Array.from(floats(mean), (v) => v * scaling), centre = values.reduce((a, b) => a + b, 0) / values.length;
+  const { mean } = await evaluate(
+    backend,
+    { mean: vaeEncode(new Scope(vae), input('images', images.shape), vaeConfig).mean },
+    { images },
+  );
+  const values = Array.from(floats(mean), (v) => v * scaling),
+    centre = values.reduce((a, b) => a + b, 0) / values.length;
   const deviation = Math.sqrt(values.reduce((a, v) => a + (v - centre) ** 2, 0) / values.length);
   t.ok(Math.abs(deviation - 1) < 1e-4, `deviation ${deviation}`);
 });
@@ -79,8 +109,18 @@ void t.test('it learns two pictures, and the saved pipeline part has latents of 
 void t.test('what it cannot do is said: odd sizes, drawing from prompts, a folder without vae/', async (t) => {
   const { model } = await ready({});
   const odd: HostTensor = float32(new Float32Array(3 * 30 * 32), [3, 30, 32]);
-  await t.rejects(model.feeds([{ img: odd, text: '' }], context()), { name: 'UserError', message: 'model: pictures are 32x30 pixels; this autoencoder takes multiples of 8, change the Resize of the dataset\'s pipeline' });
-  await t.rejects(model.sample().next(), { name: 'UserError', message: /^model: an autoencoder draws nothing from a prompt; remove the VisualizationHook/ });
+  await t.rejects(model.feeds([{ img: odd, text: '' }], context()), {
+    name: 'UserError',
+    message:
+      "model: pictures are 32x30 pixels; this autoencoder takes multiples of 8, change the Resize of the dataset's pipeline",
+  });
+  await t.rejects(model.sample().next(), {
+    name: 'UserError',
+    message: /^model: an autoencoder draws nothing from a prompt; remove the VisualizationHook/,
+  });
   const missing = build(MODELS, { type: 'AutoencoderKL', model: t.testdir() });
-  await t.rejects(missing.load(), { name: 'UserError', message: /vae\/config\.json: missing; every component has one$/ });
+  await t.rejects(missing.load(), {
+    name: 'UserError',
+    message: /vae\/config\.json: missing; every component has one$/,
+  });
 });

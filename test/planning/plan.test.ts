@@ -15,7 +15,8 @@ import { validateConfig } from '../../src/registry/validate.js';
 import type { DType } from '../../src/tensor/host.js';
 import '../fixtures/engine/linear.js';
 
-const GIB = 2 ** 30, TINY = 'assets/tiny-random-sd';
+const GIB = 2 ** 30,
+  TINY = 'assets/tiny-random-sd';
 const log = { info: () => {}, warn: () => {}, debug: () => {} };
 const DREAMBOOTH = 'tiny_random_sd_dreambooth_lora_dog';
 
@@ -27,11 +28,14 @@ t.teardown(() => rm(scratch, { recursive: true, force: true }));
 async function config(name: string, options: readonly string[]): Promise<Tree> {
   return validateConfig((await loadConfig(name, [`cache_dir=${join(scratch, 'cache')}`, ...options])).config);
 }
-const planned = async (name: string, options: readonly string[] = [], calibrationSeconds = 0): Promise<Plan> => plan({ config: await config(name, options), log, calibrationSeconds });
+const planned = async (name: string, options: readonly string[] = [], calibrationSeconds = 0): Promise<Plan> =>
+  plan({ config: await config(name, options), log, calibrationSeconds });
 
 /** Runs by phase and program. */
 const runs = ({ phases }: Plan): Record<string, Record<string, number>> =>
-  Object.fromEntries(phases.map(({ phase, programs }) => [phase, Object.fromEntries(programs.map((p) => [p.name, p.runs]))]));
+  Object.fromEntries(
+    phases.map(({ phase, programs }) => [phase, Object.fromEntries(programs.map((p) => [p.name, p.runs]))]),
+  );
 
 void t.test('the whole job of the smallest DreamBooth config, by phase', async (t) => {
   const made = await planned(DREAMBOOTH);
@@ -55,14 +59,23 @@ void t.test('the whole job of the smallest DreamBooth config, by phase', async (
 void t.test('nothing is left behind: no work dir, no class pictures, no scratch files', async (t) => {
   const before = (await readdir(tmpdir())).filter((name) => name.startsWith('diffengine-plan-'));
   await planned(DREAMBOOTH);
-  t.strictSame((await readdir(tmpdir())).filter((name) => name.startsWith('diffengine-plan-')), before);
+  t.strictSame(
+    (await readdir(tmpdir())).filter((name) => name.startsWith('diffengine-plan-')),
+    before,
+  );
   await t.rejects(readdir(join(scratch, 'cache')), { code: 'ENOENT' });
   await t.rejects(readdir(join('work_dirs', DREAMBOOTH, 'step0')), { code: 'ENOENT' });
 });
 
 void t.test('gradient accumulation and an average are planned as they run', async (t) => {
-  const made = await planned(DREAMBOOTH, ['optim_wrapper.accumulative_counts=3', 'custom_hooks.ema={type: EMAHook}', 'custom_hooks.preview=null', 'train_cfg.max_iters=10']);
-  const { training, hooks } = runs(made), plain = await planned(DREAMBOOTH, ['custom_hooks.preview=null', 'train_cfg.max_iters=10']);
+  const made = await planned(DREAMBOOTH, [
+    'optim_wrapper.accumulative_counts=3',
+    'custom_hooks.ema={type: EMAHook}',
+    'custom_hooks.preview=null',
+    'train_cfg.max_iters=10',
+  ]);
+  const { training, hooks } = runs(made),
+    plain = await planned(DREAMBOOTH, ['custom_hooks.preview=null', 'train_cfg.max_iters=10']);
   t.strictSame(training, { grad_step: 10, apply_step: 4 });
   t.strictSame(hooks, { ema: 10 });
   // values, two moments; then also gradients and the average, 4 bytes each
@@ -71,7 +84,8 @@ void t.test('gradient accumulation and an average are planned as they run', asyn
 });
 
 void t.test('class pictures that are in the cache need not be made', async (t) => {
-  const cache = join(scratch, 'filled'), options = [`cache_dir=${cache}`, 'custom_hooks.preview=null'];
+  const cache = join(scratch, 'filled'),
+    options = [`cache_dir=${cache}`, 'custom_hooks.preview=null'];
   t.equal(runs(await planned(DREAMBOOTH, options))['class pictures']['sample_step'], 24);
   // The name of the folder is a hash that only the dataset knows: one is made by a plan of a run whose pictures are there.
   const seen: string[] = [];
@@ -79,18 +93,26 @@ void t.test('class pictures that are in the cache need not be made', async (t) =
   const prepare = DreamBoothDataset.prototype.prepare;
   DreamBoothDataset.prototype.prepare = async function (services) {
     await prepare.call(this, services);
-    seen.push(...await readdir(join(services.cacheDir, 'class-images')));
+    seen.push(...(await readdir(join(services.cacheDir, 'class-images'))));
   };
-  t.teardown(() => { DreamBoothDataset.prototype.prepare = prepare; });
+  t.teardown(() => {
+    DreamBoothDataset.prototype.prepare = prepare;
+  });
   await planned(DREAMBOOTH, options);
   await mkdir(join(cache, 'class-images', seen[0]), { recursive: true });
-  for (const name of ['0000.png', '0001.png', '0002.png']) await writeFile(join(cache, 'class-images', seen[0], name), '');
+  for (const name of ['0000.png', '0001.png', '0002.png'])
+    await writeFile(join(cache, 'class-images', seen[0], name), '');
   t.equal(runs(await planned(DREAMBOOTH, options))['class pictures']['sample_step'], 6);
 });
 
 void t.test('pictures that come out new each time are encoded each time', async (t) => {
-  const pipeline = '[{type: Resize, size: 80}, {type: RandomCrop, size: 64}, {type: ToTensor}, {type: Normalize, mean: [0.5], std: [0.5]}, {type: PackInputs}]';
-  const options = ['train_dataloader.dataset.class_prompt=null', 'custom_hooks.preview=null', `train_dataloader.dataset.pipeline=${pipeline}`];
+  const pipeline =
+    '[{type: Resize, size: 80}, {type: RandomCrop, size: 64}, {type: ToTensor}, {type: Normalize, mean: [0.5], std: [0.5]}, {type: PackInputs}]';
+  const options = [
+    'train_dataloader.dataset.class_prompt=null',
+    'custom_hooks.preview=null',
+    `train_dataloader.dataset.pipeline=${pipeline}`,
+  ];
   t.equal(runs(await planned(DREAMBOOTH, options))['encoding']['encode_image'], 80, '40 batches of 2');
   t.equal(runs(await planned(DREAMBOOTH, [...options, 'model.cache_latents=false']))['encoding']['encode_image'], 80);
 });
@@ -98,9 +120,13 @@ void t.test('pictures that come out new each time are encoded each time', async 
 void t.test('a model of the user is planned without a method of its own', async (t) => {
   const made = await plan({
     config: validateConfig({
-      model: { type: 'LinearModel' }, train_dataloader: { batch_size: 3, dataset: { type: 'NoisePictures' } },
-      optim_wrapper: { optimizer: { type: 'AdamW', lr: 0.05 } }, train_cfg: { max_iters: 6 },
-    }), log, calibrationSeconds: 0,
+      model: { type: 'LinearModel' },
+      train_dataloader: { batch_size: 3, dataset: { type: 'NoisePictures' } },
+      optim_wrapper: { optimizer: { type: 'AdamW', lr: 0.05 } },
+      train_cfg: { max_iters: 6 },
+    }),
+    log,
+    calibrationSeconds: 0,
   });
   t.strictSame(made.model, { type: 'LinearModel', trained: 13, frozen: 0 });
   t.strictSame(runs(made), { training: { train_step: 6 } });
@@ -110,9 +136,14 @@ void t.test('a model of the user is planned without a method of its own', async 
 void t.test('a distillation counts teacher and student', async (t) => {
   const pictures = join(scratch, 'pictures');
   await cp('assets/dog-drawings', pictures, { recursive: true });
-  await writeFile(join(pictures, 'metadata.csv'), 'file_name,text\n01-meadow.png,a dog\n02-beach.png,a dog at the sea\n');
-  const teacher = await hollow('tiny-random-teacher', 'float32'), options = [`model.model=${teacher}`, `train_dataloader.dataset.dataset=${pictures}`, 'custom_hooks.preview=null'];
-  const made = await planned('tiny_random_sd_distill', options), alone = await planned('tiny_random_sd_distill', [...options, 'model.output_weight=0', 'model.feature_weight=0']);
+  await writeFile(
+    join(pictures, 'metadata.csv'),
+    'file_name,text\n01-meadow.png,a dog\n02-beach.png,a dog at the sea\n',
+  );
+  const teacher = await hollow('tiny-random-teacher', 'float32'),
+    options = [`model.model=${teacher}`, `train_dataloader.dataset.dataset=${pictures}`, 'custom_hooks.preview=null'];
+  const made = await planned('tiny_random_sd_distill', options),
+    alone = await planned('tiny_random_sd_distill', [...options, 'model.output_weight=0', 'model.feature_weight=0']);
   t.equal(made.model.type, 'DistillSD');
   t.strictSame(runs(made)['training'], { grad_step: 40, apply_step: 20 });
   t.ok(made.step.flops > 1.3 * alone.step.flops, 'without the help of the teacher its forward pass is saved');
@@ -129,11 +160,20 @@ void t.test('times come from measuring', async (t) => {
 
 /** A layout without values, dressed with the tokenizer of the smallest model. */
 async function hollow(layout: string, dtype: DType): Promise<string> {
-  const configs = join(scratch, `${layout}-configs`), folder = join(scratch, `${layout}-${dtype}`), { unet, vae, text } = LAYOUTS[layout];
+  const configs = join(scratch, `${layout}-configs`),
+    folder = join(scratch, `${layout}-${dtype}`),
+    { unet, vae, text } = LAYOUTS[layout];
   await cp(TINY, configs, { recursive: true });
   const stages = (vae['block_out_channels'] as number[]).length;
-  const blocks = { down_block_types: Array(stages).fill('DownEncoderBlock2D'), up_block_types: Array(stages).fill('UpDecoderBlock2D') };
-  for (const [name, own] of [['unet', unet], ['vae', { ...blocks, ...vae }], ['text_encoder', text]] as const) {
+  const blocks = {
+    down_block_types: Array(stages).fill('DownEncoderBlock2D'),
+    up_block_types: Array(stages).fill('UpDecoderBlock2D'),
+  };
+  for (const [name, own] of [
+    ['unet', unet],
+    ['vae', { ...blocks, ...vae }],
+    ['text_encoder', text],
+  ] as const) {
     const file = join(configs, name, 'config.json');
     await writeFile(file, JSON.stringify({ ...(JSON.parse(await readFile(file, 'utf8')) as object), ...own }));
   }
@@ -143,30 +183,48 @@ async function hollow(layout: string, dtype: DType): Promise<string> {
 
 /** small-sd's layout, LoRA r = 8, batch 1; `size` pixels. */
 const smallSd = (folder: string, size: number): string[] => [
-  `model.model=${folder}`, 'train_dataloader.batch_size=1', 'train_dataloader.dataset.class_prompt=null', 'train_dataloader.dataset.class_image=null',
-  'train_dataloader.dataset.dataset=package:assets/dog-drawings', 'custom_hooks.preview=null',
+  `model.model=${folder}`,
+  'train_dataloader.batch_size=1',
+  'train_dataloader.dataset.class_prompt=null',
+  'train_dataloader.dataset.class_image=null',
+  'train_dataloader.dataset.dataset=package:assets/dog-drawings',
+  'custom_hooks.preview=null',
   `train_dataloader.dataset.pipeline=[{type: Resize, size: ${size}}, {type: CenterCrop, size: ${size}}, {type: ToTensor}, {type: Normalize, mean: [0.5], std: [0.5]}, {type: PackInputs}]`,
 ];
 
 /** What these runs took, docs/planning.md, in MiB; the prediction is to be within 5 %. */
 for (const [dtype, size, measured] of [['float16', 512, 4458]] as const) {
   void t.test(`small-sd, LoRA at ${size} px, ${dtype}: the peak is predicted within 5 %`, async (t) => {
-    const made = await planned('small_sd_dreambooth_lora_dog', smallSd(await hollow('small', dtype), size)), predicted = made.memory.peak / 2 ** 20;
+    const made = await planned('small_sd_dreambooth_lora_dog', smallSd(await hollow('small', dtype), size)),
+      predicted = made.memory.peak / 2 ** 20;
     t.strictSame(made.model, { type: 'StableDiffusion', trained: 1_018_880, frozen: 702_445_444 });
-    t.ok(made.step.macs > 2 * 261_496_995_840 && made.step.macs < 2.5 * 261_496_995_840, 'the forward pass, and the gradients of results but not of frozen weights');
+    t.ok(
+      made.step.macs > 2 * 261_496_995_840 && made.step.macs < 2.5 * 261_496_995_840,
+      'the forward pass, and the gradients of results but not of frozen weights',
+    );
     t.ok(Math.abs(predicted / measured - 1) < 0.05, `${predicted.toFixed(0)} MiB, measured ${measured}`);
   });
 }
 
 void t.test('what does not fit is refused with what would', async (t) => {
-  const options = [...smallSd(await hollow('small', 'float16'), 256), 'train_dataloader.batch_size=4'], tree = await config('small_sd_dreambooth_lora_dog', options);
+  const options = [...smallSd(await hollow('small', 'float16'), 256), 'train_dataloader.batch_size=4'],
+    tree = await config('small_sd_dreambooth_lora_dog', options);
   const made = await planned('small_sd_dreambooth_lora_dog', options);
   t.equal(await fitting(made, tree, 64 * GIB, log), undefined);
   const misfit = await fitting(made, tree, 3 * GIB, log);
-  t.match(misfit?.message, /^memory: this run needs about 3\.\d+ GiB, there are 3\.00 GiB; it would be killed or never end\. What helps:\n {2}- /);
-  t.match(misfit?.advice.join('\n'), /train_dataloader\.batch_size=1 optim_wrapper\.accumulative_counts=4 train_cfg\.max_iters=4000 \(the same updates\) takes 3\.\d+ GiB/);
+  t.match(
+    misfit?.message,
+    /^memory: this run needs about 3\.\d+ GiB, there are 3\.00 GiB; it would be killed or never end\. What helps:\n {2}- /,
+  );
+  t.match(
+    misfit?.advice.join('\n'),
+    /train_dataloader\.batch_size=1 optim_wrapper\.accumulative_counts=4 train_cfg\.max_iters=4000 \(the same updates\) takes 3\.\d+ GiB/,
+  );
   const one = applyCfgOptions(tree, ['train_dataloader.batch_size=1'], new Map());
-  t.notMatch((await fitting(await plan({ config: one, log, calibrationSeconds: 0 }), one, GIB, log))?.message, /batch_size=1/);
+  t.notMatch(
+    (await fitting(await plan({ config: one, log, calibrationSeconds: 0 }), one, GIB, log))?.message,
+    /batch_size=1/,
+  );
 });
 
 void t.test('the memory of the machine or of its container', async (t) => {

@@ -26,14 +26,32 @@ function* inside(schema: Schema, path: string): Generator<[string, Schema]> {
 }
 
 await loadComponents();
-const ajv = new Ajv({ strict: true, strictRequired: true, allowUnionTypes: true }).addKeyword({ keyword: 'component', schemaType: 'string' });
+const ajv = new Ajv({ strict: true, strictRequired: true, allowUnionTypes: true }).addKeyword({
+  keyword: 'component',
+  schemaType: 'string',
+});
 const schemas: readonly (readonly [string, Schema])[] = [
   ['config', configSchema as Schema],
-  ...allRegistries().flatMap((registry) => registry.names().map((name) => [name, registry.get(name)?.options as Schema] as const)),
+  ...allRegistries().flatMap((registry) =>
+    registry.names().map((name) => [name, registry.get(name)?.options as Schema] as const),
+  ),
 ];
 
 void t.test('the kinds that a run needs have components', async (t) => {
-  for (const kind of ['MODELS', 'DATASETS', 'TRANSFORMS', 'SAMPLERS', 'HOOKS', 'OPTIMIZERS', 'LR_SCHEDULES', 'LOSSES', 'NOISE', 'TIMESTEPS', 'SCHEDULERS', 'BACKENDS'] as const) {
+  for (const kind of [
+    'MODELS',
+    'DATASETS',
+    'TRANSFORMS',
+    'SAMPLERS',
+    'HOOKS',
+    'OPTIMIZERS',
+    'LR_SCHEDULES',
+    'LOSSES',
+    'NOISE',
+    'TIMESTEPS',
+    'SCHEDULERS',
+    'BACKENDS',
+  ] as const) {
     t.ok(registryOf(kind).names().length > 0, kind);
   }
 });
@@ -45,7 +63,8 @@ void t.test('every schema compiles in the strict mode of Ajv, and requires only 
 void t.test('every default is allowed by its own schema', async (t) => {
   for (const [name, schema] of schemas) {
     for (const [path, part] of inside(schema, name)) {
-      if ('default' in part) t.ok(ajv.compile(part)(structuredClone(part.default)), `${path}: default ${JSON.stringify(part.default)}`);
+      if ('default' in part)
+        t.ok(ajv.compile(part)(structuredClone(part.default)), `${path}: default ${JSON.stringify(part.default)}`);
     }
   }
 });
@@ -66,13 +85,16 @@ void t.test('every object refuses options that it does not know, so that a typo 
   }
 });
 
-void t.test('every inner object whose options have defaults is there by default, or the defaults would not be', async (t) => {
-  for (const [name, schema] of schemas) {
-    for (const [path, { properties = {} }] of inside(schema, name)) {
-      for (const [key, part] of Object.entries(properties)) {
-        const hasDefaults = Object.values(part.properties ?? {}).some((property) => 'default' in property);
-        if (hasDefaults && (part.required ?? []).length === 0) t.ok('default' in part, `${path}.${key}`);
+void t.test(
+  'every inner object whose options have defaults is there by default, or the defaults would not be',
+  async (t) => {
+    for (const [name, schema] of schemas) {
+      for (const [path, { properties = {} }] of inside(schema, name)) {
+        for (const [key, part] of Object.entries(properties)) {
+          const hasDefaults = Object.values(part.properties ?? {}).some((property) => 'default' in property);
+          if (hasDefaults && (part.required ?? []).length === 0) t.ok('default' in part, `${path}.${key}`);
+        }
       }
     }
-  }
-});
+  },
+);

@@ -21,15 +21,30 @@ const silent: Logger = { info: () => undefined, warn: () => undefined, debug: ()
 class NestingHook extends Hook {
   static readonly options = {
     description: 'Holds another hook.',
-    type: 'object', additionalProperties: false,
+    type: 'object',
+    additionalProperties: false,
     properties: {
       inner: { type: ['object', 'null'], component: 'HOOKS', default: null, description: 'another hook' },
-      prompt: { anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' }, minItems: 1 }], default: 'x', description: 'one or more' },
-      nested: { type: 'object', additionalProperties: false, default: {}, properties: { depth: { type: 'integer', default: 3, description: 'levels' } }, description: 'more' },
+      prompt: {
+        anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' }, minItems: 1 }],
+        default: 'x',
+        description: 'one or more',
+      },
+      nested: {
+        type: 'object',
+        additionalProperties: false,
+        default: {},
+        properties: { depth: { type: 'integer', default: 3, description: 'levels' } },
+        description: 'more',
+      },
     },
   } as const satisfies OptionsSchema;
   readonly inner: Hook | undefined;
-  constructor(@inject(OPTIONS) readonly opts: Output<typeof NestingHook.options>, @inject(BUILD) build: Build, @inject(LOGGER) readonly log: Logger) {
+  constructor(
+    @inject(OPTIONS) readonly opts: Output<typeof NestingHook.options>,
+    @inject(BUILD) build: Build,
+    @inject(LOGGER) readonly log: Logger,
+  ) {
     super();
     this.inner = opts.inner ? build(HOOKS, opts.inner) : undefined;
   }
@@ -62,27 +77,55 @@ void t.test('validate: a good config gets the defaults of its own level', async 
 });
 
 void t.test('validate: unknown options and components come with the nearest name', async (t) => {
-  t.strictSame(problems({ custom_hooks: { preview: { type: 'VisualizationHook', prompt: 'x', intervall: 5 } } }), ['custom_hooks.preview.intervall: unknown option; did you mean "interval"?']);
-  t.strictSame(problems({ model: { type: 'StableDifusion', model: 'x' } }), ['model.type: unknown model "StableDifusion"; did you mean "StableDiffusion"?']);
+  t.strictSame(problems({ custom_hooks: { preview: { type: 'VisualizationHook', prompt: 'x', intervall: 5 } } }), [
+    'custom_hooks.preview.intervall: unknown option; did you mean "interval"?',
+  ]);
+  t.strictSame(problems({ model: { type: 'StableDifusion', model: 'x' } }), [
+    'model.type: unknown model "StableDifusion"; did you mean "StableDiffusion"?',
+  ]);
   t.strictSame(problems({ trian_cfg: {} }), ['trian_cfg: unknown option; did you mean "train_cfg"?']);
-  t.match(problems({ custom_hooks: { a: { interval: 5 } } }), [/^custom_hooks\.a\.type: missing; one of CheckpointHook, /]);
+  t.match(problems({ custom_hooks: { a: { interval: 5 } } }), [
+    /^custom_hooks\.a\.type: missing; one of CheckpointHook, /,
+  ]);
 });
 
 void t.test('validate: components inside components and lists are checked too', async (t) => {
-  t.strictSame(problems({ custom_hooks: { a: { type: 'NestingHook', inner: { type: 'NestingHook', inner: { type: 'Nope' } } } } })[0]?.slice(0, 56), 'custom_hooks.a.inner.inner.type: unknown hook "Nope"; kn');
   t.strictSame(
-    problems({ train_dataloader: { dataset: { type: 'ImageFolderDataset', dataset: 'x', pipeline: [{ type: 'ToTensor' }, { type: 'Resize', sise: 4 }] } } }),
-    ['train_dataloader.dataset.pipeline.1.size: missing; it has no default', 'train_dataloader.dataset.pipeline.1.sise: unknown option; did you mean "size"?'],
+    problems({
+      custom_hooks: { a: { type: 'NestingHook', inner: { type: 'NestingHook', inner: { type: 'Nope' } } } },
+    })[0]?.slice(0, 56),
+    'custom_hooks.a.inner.inner.type: unknown hook "Nope"; kn',
   );
-  t.strictSame(problems({ model: { type: 'StableDiffusion', model: 'x', loss: { type: 'L2los' } } }), ['model.loss.type: unknown loss "L2los"; did you mean "L2Loss"?']);
+  t.strictSame(
+    problems({
+      train_dataloader: {
+        dataset: {
+          type: 'ImageFolderDataset',
+          dataset: 'x',
+          pipeline: [{ type: 'ToTensor' }, { type: 'Resize', sise: 4 }],
+        },
+      },
+    }),
+    [
+      'train_dataloader.dataset.pipeline.1.size: missing; it has no default',
+      'train_dataloader.dataset.pipeline.1.sise: unknown option; did you mean "size"?',
+    ],
+  );
+  t.strictSame(problems({ model: { type: 'StableDiffusion', model: 'x', loss: { type: 'L2los' } } }), [
+    'model.loss.type: unknown loss "L2los"; did you mean "L2Loss"?',
+  ]);
 });
 
 void t.test('validate: wrong values are shown with what was expected', async (t) => {
   t.strictSame(problems({ train_cfg: { max_iters: '100' } }), ['train_cfg.max_iters: expected integer, got "100"']);
   t.strictSame(problems({ train_cfg: { max_iters: 0 } }), ['train_cfg.max_iters: 0 must be >= 1']);
-  t.strictSame(problems({ model: { type: 'StableDiffusion', model: 'x', prediction_type: 'sample' } }), ['model.prediction_type: "sample" is not one of "epsilon", "v_prediction", null']);
+  t.strictSame(problems({ model: { type: 'StableDiffusion', model: 'x', prediction_type: 'sample' } }), [
+    'model.prediction_type: "sample" is not one of "epsilon", "v_prediction", null',
+  ]);
   t.strictSame(problems({ param_scheduler: 5 }), ['param_scheduler: expected object or array, got 5']);
-  t.strictSame(problems({ work_dir: [...Array(99).keys()] }), [`work_dir: expected string, got ${JSON.stringify([...Array(99).keys()]).slice(0, 80)}...`]);
+  t.strictSame(problems({ work_dir: [...Array(99).keys()] }), [
+    `work_dir: expected string, got ${JSON.stringify([...Array(99).keys()]).slice(0, 80)}...`,
+  ]);
 });
 
 void t.test('validate: of an option with several forms, the form that was meant is judged', async (t) => {
@@ -94,12 +137,19 @@ void t.test('validate: of an option with several forms, the form that was meant 
 });
 
 void t.test('validate: all mistakes come at once', async (t) => {
-  t.strictSame(problems({ train_cfg: { max_iters: 1.5, foo: 1 }, randomness: { seed: -1 }, custom_hooks: { a: { type: 'PeftSaveHok' } } }), [
-    'train_cfg.foo: unknown option; known: max_iters, type',
-    'train_cfg.max_iters: expected integer, got 1.5',
-    'randomness.seed: -1 must be >= 0',
-    'custom_hooks.a.type: unknown hook "PeftSaveHok"; did you mean "PeftSaveHook"?',
-  ]);
+  t.strictSame(
+    problems({
+      train_cfg: { max_iters: 1.5, foo: 1 },
+      randomness: { seed: -1 },
+      custom_hooks: { a: { type: 'PeftSaveHok' } },
+    }),
+    [
+      'train_cfg.foo: unknown option; known: max_iters, type',
+      'train_cfg.max_iters: expected integer, got 1.5',
+      'randomness.seed: -1 must be >= 0',
+      'custom_hooks.a.type: unknown hook "PeftSaveHok"; did you mean "PeftSaveHook"?',
+    ],
+  );
 });
 
 void t.test('validate: the config that is given stays as it is', async (t) => {
@@ -109,8 +159,15 @@ void t.test('validate: the config that is given stays as it is', async (t) => {
 });
 
 void t.test('validateComponent: options come back with defaults, also of nested objects', async (t) => {
-  t.strictSame(validateComponent(HOOKS as unknown as Registry, { type: 'NestingHook', prompt: 'p' }), { prompt: 'p', inner: null, nested: { depth: 3 } });
-  t.throws(() => validateComponent(HOOKS as unknown as Registry, { type: 'NestingHook', nested: { depth: 'x' } }), { name: 'UserError', message: 'hook.nested.depth: expected integer, got "x"' });
+  t.strictSame(validateComponent(HOOKS as unknown as Registry, { type: 'NestingHook', prompt: 'p' }), {
+    prompt: 'p',
+    inner: null,
+    nested: { depth: 3 },
+  });
+  t.throws(() => validateComponent(HOOKS as unknown as Registry, { type: 'NestingHook', nested: { depth: 'x' } }), {
+    name: 'UserError',
+    message: 'hook.nested.depth: expected integer, got "x"',
+  });
 });
 
 void t.test('build: a component gets its options, services, and build for its parts', async (t) => {
@@ -135,10 +192,14 @@ void t.test('build: a service that is not there is named', async (t) => {
 });
 
 void t.test('register: a name can be taken once, or be chosen', async (t) => {
-  class Chosen extends Hook { static readonly options = NestingHook.options; }
+  class Chosen extends Hook {
+    static readonly options = NestingHook.options;
+  }
   HOOKS.register('AnotherName')(Chosen);
   t.equal(HOOKS.get('AnotherName'), Chosen);
-  t.throws(() => HOOKS.register('AnotherName')(Chosen), { message: 'HOOKS: "AnotherName" is registered twice; choose another name' });
+  t.throws(() => HOOKS.register('AnotherName')(Chosen), {
+    message: 'HOOKS: "AnotherName" is registered twice; choose another name',
+  });
 });
 
 void t.test('every option of every component has a description, which describe prints', async (t) => {
@@ -146,7 +207,8 @@ void t.test('every option of every component has a description, which describe p
     for (const name of registry.names()) {
       const { options } = registry.get(name)!;
       t.equal(typeof options.description, 'string', `${registry.kind} ${name}`);
-      for (const [key, property] of Object.entries((options as { properties?: object }).properties ?? {})) t.match(property, { description: /\w/ }, `${registry.kind} ${name}.${key}`);
+      for (const [key, property] of Object.entries((options as { properties?: object }).properties ?? {}))
+        t.match(property, { description: /\w/ }, `${registry.kind} ${name}.${key}`);
       t.match(text(name), options.description);
     }
   }
@@ -161,8 +223,14 @@ void t.test('describe: an option with its type, default and meaning', async (t) 
 });
 
 void t.test('explain: values with the file that set them; those behind a ref have the origin of the ref', async (t) => {
-  const origins = new Map([['model.lora.r', 'base.ts'], ['text.lora', 'my.ts']]);
-  t.equal(explainText({ model: { lora: { r: 8 } }, text: { lora: { r: 8 } } }, origins), 'model.lora.r = 8  # base.ts\ntext.lora.r = 8   # my.ts');
+  const origins = new Map([
+    ['model.lora.r', 'base.ts'],
+    ['text.lora', 'my.ts'],
+  ]);
+  t.equal(
+    explainText({ model: { lora: { r: 8 } }, text: { lora: { r: 8 } } }, origins),
+    'model.lora.r = 8  # base.ts\ntext.lora.r = 8   # my.ts',
+  );
 });
 
 void t.test('describe: all components by kind', async (t) => {
@@ -173,7 +241,15 @@ void t.test('describe: all components by kind', async (t) => {
 void t.test('the schema for editors accepts what a config may hold, and refuses what it may not', async (t) => {
   const accepts = new Ajv({ strict: false }).compile(editorSchema());
   t.ok(accepts(valid()), 'a whole config');
-  t.ok(accepts({ _base_: './x.yaml', model: { loss: { type: 'L2Loss' } }, custom_hooks: { preview: { interval: 5 }, peft: null }, optim_wrapper: { _delete_: true } }), 'a part of one');
+  t.ok(
+    accepts({
+      _base_: './x.yaml',
+      model: { loss: { type: 'L2Loss' } },
+      custom_hooks: { preview: { interval: 5 }, peft: null },
+      optim_wrapper: { _delete_: true },
+    }),
+    'a part of one',
+  );
   t.notOk(accepts({ modle: {} }));
   t.notOk(accepts({ custom_hooks: { preview: { intervall: 5 } } }), 'an option that no hook has');
   t.notOk(accepts({ model: { loss: { type: 'L3Loss' } } }));

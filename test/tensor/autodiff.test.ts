@@ -12,7 +12,9 @@ const backend = new ReferenceBackend({});
 async function evaluate(...outputs: readonly Tensor[]): Promise<number[][]> {
   const program = { name: 'test', outputs: Object.fromEntries(outputs.map((o, i) => [String(i), o])) };
   verify(program);
-  const fetched: Record<string, HostTensor> = await (await backend.compile(program)).run({ x: float32([1, 2, 3], [3]) });
+  const fetched: Record<string, HostTensor> = await (
+    await backend.compile(program)
+  ).run({ x: float32([1, 2, 3], [3]) });
   return outputs.map((_, i) => Array.from(fetched[String(i)].data as Float32Array));
 }
 
@@ -44,11 +46,17 @@ void t.test('a loss that is not a scalar is refused with its shape', (t) => {
   t.end();
 });
 
-void t.test('the gradient with respect to an intermediate tensor stops there and passes on to what is below', async (t) => {
-  const middle = mul(x, x);
-  const [dMiddle, dX] = grad(sum(mul(middle, middle)), [middle, x]);
-  t.same(await evaluate(dMiddle, dX), [[2, 8, 18], [4, 32, 108]]); // 2 x^2 and 4 x^3
-});
+void t.test(
+  'the gradient with respect to an intermediate tensor stops there and passes on to what is below',
+  async (t) => {
+    const middle = mul(x, x);
+    const [dMiddle, dX] = grad(sum(mul(middle, middle)), [middle, x]);
+    t.same(await evaluate(dMiddle, dX), [
+      [2, 8, 18],
+      [4, 32, 108],
+    ]); // 2 x^2 and 4 x^3
+  },
+);
 
 void t.test('the gradient of the loss with respect to itself is one', async (t) => {
   const loss = sum(x);
@@ -56,7 +64,8 @@ void t.test('the gradient of the loss with respect to itself is one', async (t) 
 });
 
 void t.test('results come in the order they were asked for, also when one is asked for twice', async (t) => {
-  const y = tanh(x), loss = sum(add(mul(y, 2), mul(x, 3)));
+  const y = tanh(x),
+    loss = sum(add(mul(y, 2), mul(x, 3)));
   const [dX, dY, again] = grad(loss, [x, y, x]);
   const [slope] = await evaluate(dX);
   t.same(await evaluate(dY, again), [[2, 2, 2], slope]);
@@ -73,7 +82,8 @@ void t.test('the gradient of a gradient is the second derivative', async (t) => 
 });
 
 void t.test('nothing is built for branches that no wanted tensor reaches', (t) => {
-  const trained = parameter('b', [3, 2]), frozen = parameter('w', [3, 3]);
+  const trained = parameter('b', [3, 2]),
+    frozen = parameter('w', [3, 3]);
   const below = gemm(gemm(wide(x), frozen), frozen); // before the first trained weight
   const beside = exp(exp(wide(x)));
   const loss = sum(mul(gemm(below, trained), narrow(beside, 1, 0, 2)));
@@ -87,7 +97,8 @@ void t.test('nothing is built for branches that no wanted tensor reaches', (t) =
 });
 
 void t.test('a frozen scale and bias of a layer norm cost no gradient nodes', (t) => {
-  const scale = parameter('scale', [3]), bias = parameter('bias', [3]);
+  const scale = parameter('scale', [3]),
+    bias = parameter('bias', [3]);
   const loss = sum(tanh(layerNorm(wide(x), scale, bias, 1e-5)));
   const count = (...wrt: Tensor[]): number => topo(grad(loss, wrt)).length;
   t.ok(count(x) < count(x, scale, bias));

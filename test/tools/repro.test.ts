@@ -21,22 +21,44 @@ void t.test('every stage has an id of its own and commands with built-in configs
   }
 });
 
-const result = (id: string, scores: Readonly<Record<string, readonly [number, number | null]>>): Result => ({
-  stage: EXPERIMENTS.find((stage) => stage.id === id),
-  evaluation: { scores: Object.entries(scores).map(([name, [value, half_width_95]]) => ({ name, better: 'lower', value, half_width_95, per_seed: [] })) },
-}) as unknown as Result;
+const result = (id: string, scores: Readonly<Record<string, readonly [number, number | null]>>): Result =>
+  ({
+    stage: EXPERIMENTS.find((stage) => stage.id === id),
+    evaluation: {
+      scores: Object.entries(scores).map(([name, [value, half_width_95]]) => ({
+        name,
+        better: 'lower',
+        value,
+        half_width_95,
+        per_seed: [],
+      })),
+    },
+  }) as unknown as Result;
 
 const CLAIM = '**Distillation beats training on the data alone** (FD): ';
 
 void t.test('a verdict says whether the better one is better, and whether the intervals are apart', (t) => {
   const kd = result('kd', { FD: [2, 0.5] });
-  t.strictSame(verdicts(DISTILLATION_TITLE, [kd, result('no_kd', { FD: [4, 1] })]), [`${CLAIM}holds here, with intervals that do not overlap.`]);
-  t.strictSame(verdicts(DISTILLATION_TITLE, [kd, result('no_kd', { FD: [3, 1] })]), [`${CLAIM}cannot be told here, for intervals overlap, for kd against no_kd.`]);
-  t.strictSame(verdicts(DISTILLATION_TITLE, [kd, result('no_kd', { FD: [1.5, 1] })]), [`${CLAIM}cannot be told here, for intervals overlap, for kd against no_kd.`]);
-  t.strictSame(verdicts(DISTILLATION_TITLE, [kd, result('no_kd', { FD: [0.5, 0.5] })]), [`${CLAIM}does not hold here for kd against no_kd.`]);
+  t.strictSame(verdicts(DISTILLATION_TITLE, [kd, result('no_kd', { FD: [4, 1] })]), [
+    `${CLAIM}holds here, with intervals that do not overlap.`,
+  ]);
+  t.strictSame(verdicts(DISTILLATION_TITLE, [kd, result('no_kd', { FD: [3, 1] })]), [
+    `${CLAIM}cannot be told here, for intervals overlap, for kd against no_kd.`,
+  ]);
+  t.strictSame(verdicts(DISTILLATION_TITLE, [kd, result('no_kd', { FD: [1.5, 1] })]), [
+    `${CLAIM}cannot be told here, for intervals overlap, for kd against no_kd.`,
+  ]);
+  t.strictSame(verdicts(DISTILLATION_TITLE, [kd, result('no_kd', { FD: [0.5, 0.5] })]), [
+    `${CLAIM}does not hold here for kd against no_kd.`,
+  ]);
   t.strictSame(verdicts(DISTILLATION_TITLE, [kd]), [], 'nothing is said of what was not run');
-  const higher = verdicts('DreamBooth with LoRA', [result('dreambooth_sd_dog', { 'CLIP-I': [0.9, 0.01] }), result('untuned_sd_dog', { 'CLIP-I': [0.5, 0.02] })]);
-  t.strictSame(higher, ['**Tuning brings the subject into the pictures** (CLIP-I): holds here, with intervals that do not overlap.']);
+  const higher = verdicts('DreamBooth with LoRA', [
+    result('dreambooth_sd_dog', { 'CLIP-I': [0.9, 0.01] }),
+    result('untuned_sd_dog', { 'CLIP-I': [0.5, 0.02] }),
+  ]);
+  t.strictSame(higher, [
+    '**Tuning brings the subject into the pictures** (CLIP-I): holds here, with intervals that do not overlap.',
+  ]);
   t.end();
 });
 

@@ -4,12 +4,23 @@ import { defineConfig, ref } from '../../src/index.js';
 // A leaf config may override single values of anything it inherits.
 defineConfig({
   _base_: [{ train_cfg: { max_iters: 10 } }, './other.yaml'],
-  model: { model: './my-small-sd', loss: { type: 'SNRL2Loss', snr_gamma: 5 }, text_encoder_lora_config: ref('model.unet_lora_config') },
+  model: {
+    model: './my-small-sd',
+    loss: { type: 'SNRL2Loss', snr_gamma: 5 },
+    text_encoder_lora_config: ref('model.unet_lora_config'),
+  },
   train_dataloader: { batch_size: 1, dataset: { class_image: { num_images: 20 } }, sampler: { shuffle: false } },
   custom_hooks: { preview: { interval: 5 }, peft: null },
   param_scheduler: [{ type: 'LinearLR', start_factor: 0.1 }],
 });
-defineConfig({ model: { _delete_: true, type: 'StableDiffusion', model: ref('train_dataloader.dataset.class_image.model'), unet_lora_config: null } });
+defineConfig({
+  model: {
+    _delete_: true,
+    type: 'StableDiffusion',
+    model: ref('train_dataloader.dataset.class_image.model'),
+    unet_lora_config: null,
+  },
+});
 
 // @ts-expect-error: no such key
 defineConfig({ modle: {} });

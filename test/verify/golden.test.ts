@@ -8,18 +8,37 @@ import { golden, goldenDir, skipGolden } from '../golden.js';
 
 t.setTimeout(300_000);
 
-void t.test('every number of the Python libraries is met: networks, samplers, gradients, training, adapters, pipelines, files', { skip: skipGolden }, async (t) => {
-  await loadComponents();
-  const backend = new OnnxRuntimeBackend({ device: 'cpu', intra_op_num_threads: 0, graph_optimization_level: 'extended', scratch_dir: null });
-  t.teardown(() => backend.dispose());
-  const report = await verify(goldenDir as string, undefined, backend);
-  t.strictSame(report.misses, []);
-  const compared = new Map<string, number>();
-  for (const { file } of report.rows) compared.set(file, (compared.get(file) ?? 0) + 1);
-  for (const file of ['distill', 'lora_grads_base_r4', 'lora_train_base_r8_prior', 'pipeline', 'scheduler_trajectories', 'unet_bk_small', 'vae', 'text_encoder']) {
-    if (existsSync(golden('reference', `${file}.safetensors`))) t.ok((compared.get(`${file}.safetensors`) ?? 0) > 3, `${file}: ${compared.get(`${file}.safetensors`)} rows`);
-  }
-});
+void t.test(
+  'every number of the Python libraries is met: networks, samplers, gradients, training, adapters, pipelines, files',
+  { skip: skipGolden },
+  async (t) => {
+    await loadComponents();
+    const backend = new OnnxRuntimeBackend({
+      device: 'cpu',
+      intra_op_num_threads: 0,
+      graph_optimization_level: 'extended',
+      scratch_dir: null,
+    });
+    t.teardown(() => backend.dispose());
+    const report = await verify(goldenDir as string, undefined, backend);
+    t.strictSame(report.misses, []);
+    const compared = new Map<string, number>();
+    for (const { file } of report.rows) compared.set(file, (compared.get(file) ?? 0) + 1);
+    for (const file of [
+      'distill',
+      'lora_grads_base_r4',
+      'lora_train_base_r8_prior',
+      'pipeline',
+      'scheduler_trajectories',
+      'unet_bk_small',
+      'vae',
+      'text_encoder',
+    ]) {
+      if (existsSync(golden('reference', `${file}.safetensors`)))
+        t.ok((compared.get(`${file}.safetensors`) ?? 0) > 3, `${file}: ${compared.get(`${file}.safetensors`)} rows`);
+    }
+  },
+);
 
 void t.test('a report tells near from far, by the measure asked for', async (t) => {
   const report = new Report();
@@ -31,6 +50,12 @@ void t.test('a report tells near from far, by the measure asked for', async (t) 
   report.rel('lengths', [1], [1, 2], 1);
   report.rel('not a number', [NaN, 2], [1, 2], 1);
   report.exact('ids', [1, 2], [1, 2]);
-  t.strictSame(report.rows.map((r) => r.ok), [true, false, true, false, false, false, true]);
-  t.strictSame(report.misses.map((r) => r.tensor), ['far', 'angle', 'lengths', 'not a number']);
+  t.strictSame(
+    report.rows.map((r) => r.ok),
+    [true, false, true, false, false, false, true],
+  );
+  t.strictSame(
+    report.misses.map((r) => r.tensor),
+    ['far', 'angle', 'lengths', 'not a number'],
+  );
 });

@@ -2,15 +2,25 @@ import { Option, type Command } from 'commander';
 import type { BlockRemoval } from '../../src/models/block-removal.js';
 
 export function register(program: Command): void {
-  program.command('compress')
+  program
+    .command('compress')
     .description('make a smaller pipeline by removing blocks of the U-Net; distillation then teaches it what it lost')
     .argument('<teacher>', 'pipeline of SD 1.x or 2.x: a folder, or an id of the hub')
-    .addOption(new Option('--preset <layout>', 'base and small: the layout of segmind/small-sd; bk_small: without its mid block; tiny: that of segmind/tiny-sd')
-      .choices(['base', 'small', 'bk_small', 'tiny']).default('small'))
+    .addOption(
+      new Option(
+        '--preset <layout>',
+        'base and small: the layout of segmind/small-sd; bk_small: without its mid block; tiny: that of segmind/tiny-sd',
+      )
+        .choices(['base', 'small', 'bk_small', 'tiny'])
+        .default('small'),
+    )
     .requiredOption('--out <folder>', 'new folder for the pipeline')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Example:
-  diffengine compress CompVis/stable-diffusion-v1-4 --preset tiny --out my-tiny-sd`)
+  diffengine compress CompVis/stable-diffusion-v1-4 --preset tiny --out my-tiny-sd`,
+    )
     .action(compress);
 }
 
@@ -27,5 +37,7 @@ async function compress(model: string, { preset, out }: { preset: BlockRemoval; 
   const teacher = await openPipeline(await resolveModel(model, { log }), log);
   await compressPipeline(teacher, preset, out);
   const student = await openPipeline(out, log); // every tensor is there and fits its config
-  log.info(`${out}: ${BLOCK_REMOVALS[preset].summary}; U-Net ${count(student).toLocaleString('en')} parameters, the teacher's ${count(teacher).toLocaleString('en')}`);
+  log.info(
+    `${out}: ${BLOCK_REMOVALS[preset].summary}; U-Net ${count(student).toLocaleString('en')} parameters, the teacher's ${count(teacher).toLocaleString('en')}`,
+  );
 }

@@ -1,12 +1,16 @@
 import type { Command } from 'commander';
 
 export function register(program: Command): void {
-  program.command('copy-cfg')
+  program
+    .command('copy-cfg')
     .description('copy the source of a built-in config, to change it')
     .argument('<name>', 'a built-in config (see list-cfg)')
     .argument('[dest]', 'file or folder', '.')
     .option('--force', 'replace a file that is there')
-    .addHelpText('after', '\nExample:\n  diffengine copy-cfg small_sd_dreambooth_lora_dog my_dog.ts && diffengine train my_dog.ts')
+    .addHelpText(
+      'after',
+      '\nExample:\n  diffengine copy-cfg small_sd_dreambooth_lora_dog my_dog.ts && diffengine train my_dog.ts',
+    )
     .action(copy);
 }
 
@@ -21,10 +25,15 @@ async function copy(name: string, dest: string, { force }: { force?: boolean }):
   const found = configs.get(name);
   if (!found) throw new UserError(`${name}: no built-in config of that name${suggestion(name, [...configs.keys()])}`);
   const source = join(packageRoot, displayName(found));
-  const isFolder = await stat(dest).then((s) => s.isDirectory(), () => false);
+  const isFolder = await stat(dest).then(
+    (s) => s.isDirectory(),
+    () => false,
+  );
   const target = isFolder ? join(dest, basename(source)) : dest;
   await copyFile(source, target, force ? 0 : constants.COPYFILE_EXCL).catch((error: NodeJS.ErrnoException) => {
-    throw error.code === 'EEXIST' ? new UserError(`${target}: is there already; choose another name, or add --force`) : new UserError(`${target}: cannot be written (${error.code}); check the folder`, { cause: error });
+    throw error.code === 'EEXIST'
+      ? new UserError(`${target}: is there already; choose another name, or add --force`)
+      : new UserError(`${target}: cannot be written (${error.code}); check the folder`, { cause: error });
   });
   console.log(`${target}\nnext: diffengine train ${target}`);
 }

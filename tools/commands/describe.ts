@@ -7,18 +7,25 @@ interface DescribeOptions {
 }
 
 export function register(program: Command): void {
-  program.command('describe')
+  program
+    .command('describe')
     .description('show the options of a component, or a config with everything it inherits')
     .argument('[name]', 'a component, a built-in config, or a config file (default: list the components)')
     .option('--explain', 'config: say beside each value which file set it')
-    .option('--json', 'component: its JSON schema; config: JSON instead of YAML; neither: JSON schema of configs, for editors')
+    .option(
+      '--json',
+      'component: its JSON schema; config: JSON instead of YAML; neither: JSON schema of configs, for editors',
+    )
     .option('--cfg-options <key=value...>', 'config: replace single values first')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   diffengine describe
   diffengine describe VisualizationHook
   diffengine describe small_sd_dreambooth_lora_dog --explain
-  diffengine describe --json > diffengine.schema.json      then, in a YAML config: # yaml-language-server: $schema=diffengine.schema.json`)
+  diffengine describe --json > diffengine.schema.json      then, in a YAML config: # yaml-language-server: $schema=diffengine.schema.json`,
+    )
     .action(describe);
 }
 
@@ -45,7 +52,10 @@ async function describeComponent(name: string, { json }: DescribeOptions, config
   const { UserError } = await import('../../src/base/errors.js');
   await loadComponents();
   const found = findComponents(name);
-  if (found.length === 0) throw new UserError(`${name}: no component or config of that name${suggestion(name, [...configs, ...componentNames()])}`);
+  if (found.length === 0)
+    throw new UserError(
+      `${name}: no component or config of that name${suggestion(name, [...configs, ...componentNames()])}`,
+    );
   console.log(json ? JSON.stringify(found[0].component.options, null, 2) : found.map(componentText).join('\n\n'));
 }
 
@@ -54,5 +64,7 @@ async function describeConfig(name: string, { explain, json, cfgOptions }: Descr
   const { explainText } = await import('../../src/registry/describe.js');
   const { dumpConfig } = await import('../../src/registry/dump.js');
   const { config, origins } = await loadConfig(name, cfgOptions ?? []);
-  console.log(explain ? explainText(config, origins) : json ? JSON.stringify(config, null, 2) : dumpConfig(config).trimEnd());
+  console.log(
+    explain ? explainText(config, origins) : json ? JSON.stringify(config, null, 2) : dumpConfig(config).trimEnd(),
+  );
 }

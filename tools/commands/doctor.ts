@@ -2,13 +2,20 @@ import type { Command } from 'commander';
 import type { Diagnosing, Finding } from '../../src/backends/backend.js';
 
 export function register(program: Command): void {
-  program.command('doctor')
+  program
+    .command('doctor')
     .description('say what is installed, what computes, and what to do about what is missing')
-    .option('--link-tensorflow <folder>', 'build the addon of an installed tfjs-node against this TensorFlow package (Linux)')
-    .addHelpText('after', `
+    .option(
+      '--link-tensorflow <folder>',
+      'build the addon of an installed tfjs-node against this TensorFlow package (Linux)',
+    )
+    .addHelpText(
+      'after',
+      `
 Examples:
   diffengine doctor
-  diffengine doctor --link-tensorflow .venv/lib/python3.12/site-packages/tensorflow`)
+  diffengine doctor --link-tensorflow .venv/lib/python3.12/site-packages/tensorflow`,
+    )
     .action(doctor);
 }
 
@@ -35,7 +42,10 @@ async function machine(): Promise<Finding[]> {
   return [
     { what: 'version', found: packageVersion },
     { what: 'node', found: process.version },
-    { what: 'machine', found: `${process.platform} ${process.arch}, ${availableParallelism()} cores, ${gib} GiB memory` },
+    {
+      what: 'machine',
+      found: `${process.platform} ${process.arch}, ${availableParallelism()} cores, ${gib} GiB memory`,
+    },
     await pictures(),
   ];
 }
@@ -46,7 +56,11 @@ async function pictures(): Promise<Finding> {
     const { default: sharp } = await import('sharp');
     return { what, found: `${sharp.versions.sharp}, libvips ${sharp.versions.vips}` };
   } catch (error) {
-    return { what, found: `does not load: ${(error as Error).message.split('\n')[0]}`, advice: 'it reads and writes pictures; install again with "npm ci", without --omit=optional' };
+    return {
+      what,
+      found: `does not load: ${(error as Error).message.split('\n')[0]}`,
+      advice: 'it reads and writes pictures; install again with "npm ci", without --omit=optional',
+    };
   }
 }
 

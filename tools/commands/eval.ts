@@ -31,22 +31,42 @@ interface EvalOptions {
 }
 
 export function register(program: Command): void {
-  program.command('eval')
-    .description('measure what a model draws: FD, CMMD, CLIP-T, CLIP-I, with intervals; and its size, arithmetic and speed')
-    .argument('[model]', 'pipeline folder or hub id; checkpoint, work dir or adapter; or a config, whose last checkpoint is meant')
+  program
+    .command('eval')
+    .description(
+      'measure what a model draws: FD, CMMD, CLIP-T, CLIP-I, with intervals; and its size, arithmetic and speed',
+    )
+    .argument(
+      '[model]',
+      'pipeline folder or hub id; checkpoint, work dir or adapter; or a config, whose last checkpoint is meant',
+    )
     .option('--pictures <folder>', 'measure these pictures instead of a model; split over the seeds')
-    .option('--config <config>', 'take val_cfg, val_evaluator and val_dataloader of this config (default: those that the model was trained with)')
+    .option(
+      '--config <config>',
+      'take val_cfg, val_evaluator and val_dataloader of this config (default: those that the model was trained with)',
+    )
     .option('--base', 'the model before training')
     .option('--sdmodel <model>', 'pipeline that an adapter is for (default: the one recorded with it)')
     .option('--clip <folder>', "CLIP that looks at pictures, in transformers' format")
-    .option('--prompts <file>', "what to draw: .txt, one per line, or .csv (default: the reference's texts, or the prompts of the run's preview)")
+    .option(
+      '--prompts <file>',
+      "what to draw: .txt, one per line, or .csv (default: the reference's texts, or the prompts of the run's preview)",
+    )
     .option('--drop-tokens <words...>', 'words that CLIP is not shown (default: sks)')
     .option('--reference <folder>', 'pictures as they should be, for FD and CMMD')
-    .option('--instances <folder>', "pictures of one subject, for CLIP-I (default: those of a DreamBooth run)")
-    .option('--metrics <names...>', 'such as FrechetDistance ClipMMD ClipScore ClipImageScore (default: all that the given pictures allow)')
+    .option('--instances <folder>', 'pictures of one subject, for CLIP-I (default: those of a DreamBooth run)')
+    .option(
+      '--metrics <names...>',
+      'such as FrechetDistance ClipMMD ClipScore ClipImageScore (default: all that the given pictures allow)',
+    )
     .option('--num-images <n>', 'pictures per seed (default: one per prompt)', whole(1))
     .option('--seeds <list>', 'how many, or which: 3, or 4,7,11 (default: 3)', seedList)
-    .addOption(new Option('--interval <over>', 'what the 95 % intervals are over (default: seeds)').choices(['seeds', 'bootstrap']))
+    .addOption(
+      new Option('--interval <over>', 'what the 95 % intervals are over (default: seeds)').choices([
+        'seeds',
+        'bootstrap',
+      ]),
+    )
     .option('--steps <n>', 'denoising steps (default: 50)', whole(1))
     .option('--guidance <x>', 'classifier-free guidance (default: 7.5)', number)
     .option('--height <px>', "a multiple of 8 (default: the model's own)", whole(8))
@@ -59,7 +79,9 @@ export function register(program: Command): void {
     .option('--backend <name>', 'what computes: onnxruntime, tfjs, or another component of BACKENDS')
     .option('--cfg-options <key=value...>', 'replace single values of the config; values are YAML')
     .option('--debug', 'more log lines, and stack traces of errors')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   diffengine eval segmind/small-sd --clip ./clip-vit-base-patch32 --prompts prompts.txt --reference ./photos
   diffengine eval work_dirs/my_run --clip ./clip-vit-base-patch32 --prompts prompts.txt --instances ./my-dog --drop-tokens sks
@@ -69,7 +91,8 @@ Examples:
 
 --pictures, --reference and --instances also take a dataset as YAML: '{ type: ImageFolderDataset, dataset: ./photos, pipeline: [...] }'.
 
-Equal arguments give equal numbers; only the latency differs.`)
+Equal arguments give equal numbers; only the latency differs.`,
+    )
     .action(evalCommand);
 }
 
@@ -87,25 +110,58 @@ async function evalCommand(model: string | undefined, options: EvalOptions): Pro
   type Settings = Parameters<typeof runEvaluation>[0]['config'];
 
   const { config: optionsFile, cfgOptions = [], ...rest } = options;
-  if ((model === undefined) === (rest.pictures === undefined)) throw new UserError(`eval: ${model === undefined ? 'nothing to measure' : 'a model and --pictures'}; give one of them: a model, or --pictures (see --help)`);
-  const target = model === undefined ? undefined : await findTarget(model, { base: options.base ?? false, sdmodel: options.sdmodel, config: optionsFile, cfgOptions });
-  const settings = target ?? await findSettings(optionsFile, cfgOptions), source = (text: string | undefined): unknown => (text?.startsWith('{') ? parse(text) : text);
+  if ((model === undefined) === (rest.pictures === undefined))
+    throw new UserError(
+      `eval: ${model === undefined ? 'nothing to measure' : 'a model and --pictures'}; give one of them: a model, or --pictures (see --help)`,
+    );
+  const target =
+    model === undefined
+      ? undefined
+      : await findTarget(model, {
+          base: options.base ?? false,
+          sdmodel: options.sdmodel,
+          config: optionsFile,
+          cfgOptions,
+        });
+  const settings = target ?? (await findSettings(optionsFile, cfgOptions)),
+    source = (text: string | undefined): unknown => (text?.startsWith('{') ? parse(text) : text);
   await loadComponents();
   const imports = await loadCustomImports(settings.config, settings.configFile);
   const val_cfg = present({
-    clip: rest.clip, prompts: rest.prompts, drop_tokens: rest.dropTokens, instances: source(rest.instances), num_images: rest.numImages, seeds: rest.seeds, interval: rest.interval,
-    num_inference_steps: rest.steps, guidance_scale: rest.guidance, height: rest.height, width: rest.width, scheduler: rest.scheduler, negative_prompt: rest.negativePrompt,
+    clip: rest.clip,
+    prompts: rest.prompts,
+    drop_tokens: rest.dropTokens,
+    instances: source(rest.instances),
+    num_images: rest.numImages,
+    seeds: rest.seeds,
+    interval: rest.interval,
+    num_inference_steps: rest.steps,
+    guidance_scale: rest.guidance,
+    height: rest.height,
+    width: rest.width,
+    scheduler: rest.scheduler,
+    negative_prompt: rest.negativePrompt,
   });
   const given = present({
-    val_cfg, val_evaluator: rest.metrics?.map((type) => ({ type })),
+    val_cfg,
+    val_evaluator: rest.metrics?.map((type) => ({ type })),
     val_dataloader: rest.reference === undefined ? undefined : { dataset: source(rest.reference) },
     backend: rest.backend === undefined ? undefined : { type: backendType(rest.backend) },
   });
   const config = validateEvaluation({ ...evaluationOf(settings.config, given), custom_imports: imports });
-  const log = new ConsoleLogger({ debug: options.debug ?? false }), out = options.out ?? join('work_dirs', 'eval', target?.name ?? 'pictures');
+  const log = new ConsoleLogger({ debug: options.debug ?? false }),
+    out = options.out ?? join('work_dirs', 'eval', target?.name ?? 'pictures');
   try {
     const pictures = source(rest.pictures) as string | object | undefined;
-    const result = await runEvaluation({ config: config as unknown as Settings, target, pictures, out, latency: options.latency, savePictures: options.savePictures ?? false, log });
+    const result = await runEvaluation({
+      config: config as unknown as Settings,
+      target,
+      pictures,
+      out,
+      latency: options.latency,
+      savePictures: options.savePictures ?? false,
+      log,
+    });
     log.info(`${evaluationText(result)}\n\nwrote ${join(out, 'eval.json')}`);
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;

@@ -9,18 +9,30 @@ interface MakeModelOptions {
 }
 
 export function register(program: Command): void {
-  program.command('make-model')
+  program
+    .command('make-model')
     .description('write a pipeline folder with random weights, to test, to measure with, and to train from scratch')
-    .argument('<layout>', 'sd15, small (segmind small-sd, BK-SDM Base), bk_small, tiny (segmind tiny-sd, BK-SDM Tiny), tiny-random, tiny-random-teacher, toyland, toyland-clip')
+    .argument(
+      '<layout>',
+      'sd15, small (segmind small-sd, BK-SDM Base), bk_small, tiny (segmind tiny-sd, BK-SDM Tiny), tiny-random, tiny-random-teacher, toyland, toyland-clip',
+    )
     .requiredOption('--out <folder>', 'where to write it')
-    .addOption(new Option('--dtype <name>', 'element type of the weights').choices(['float16', 'float32']).default('float16'))
+    .addOption(
+      new Option('--dtype <name>', 'element type of the weights').choices(['float16', 'float32']).default('float16'),
+    )
     .option('--seed <n>', 'equal seeds give equal bytes', '0')
     .option('--vae <folder>', 'pipeline, checkpoint or work dir whose vae/ is taken instead of a random one')
-    .option('--clip <folder>', 'CLIP folder, or checkpoint or work dir of its training, whose text encoder and tokenizer are taken instead of random ones')
-    .addHelpText('after', `
+    .option(
+      '--clip <folder>',
+      'CLIP folder, or checkpoint or work dir of its training, whose text encoder and tokenizer are taken instead of random ones',
+    )
+    .addHelpText(
+      'after',
+      `
 Examples:
   diffengine make-model small --out my-small-sd --dtype float32
-  diffengine make-model toyland --vae work_dirs/toyland_vae --clip work_dirs/toyland_clip --out work_dirs/toyland_base`)
+  diffengine make-model toyland --vae work_dirs/toyland_vae --clip work_dirs/toyland_clip --out work_dirs/toyland_base`,
+    )
     .action(makeModel);
 }
 

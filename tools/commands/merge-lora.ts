@@ -2,19 +2,27 @@ import type { Command } from 'commander';
 import { number } from '../demo-options.js';
 
 export function register(program: Command): void {
-  program.command('merge-lora')
+  program
+    .command('merge-lora')
     .description('write a pipeline that has an adapter in its weights, for tools that know no LoRA')
     .argument('<pipeline>', 'base model of the adapter: a folder, or an id of the hub')
     .argument('<adapter>', 'checkpoint or work dir of a run, or an adapter of PEFT, diffusers or kohya')
     .requiredOption('--out <folder>', 'new folder for the pipeline')
     .option('--lora-scale <x>', 'strength of the adapter, 1 as trained', number, 1)
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Example:
-  diffengine merge-lora segmind/small-sd work_dirs/small_sd_dreambooth_lora_dog/step999 --out my-dog-sd`)
+  diffengine merge-lora segmind/small-sd work_dirs/small_sd_dreambooth_lora_dog/step999 --out my-dog-sd`,
+    )
     .action(mergeLora);
 }
 
-async function mergeLora(model: string, adapter: string, { out, loraScale }: { out: string; loraScale: number }): Promise<void> {
+async function mergeLora(
+  model: string,
+  adapter: string,
+  { out, loraScale }: { out: string; loraScale: number },
+): Promise<void> {
   const { checkpointPath } = await import('../../src/engine/checkpoint-path.js');
   const { loadAdapterFor, refuseWholeNetworks } = await import('../../src/adapters/load-adapter.js');
   const { mergePipeline } = await import('../../src/adapters/merge.js');
@@ -27,6 +35,9 @@ async function mergeLora(model: string, adapter: string, { out, loraScale }: { o
   const base = await openPipeline(await resolveModel(model, { log }), log);
   const { values } = await loadAdapterFor(base, model, path);
   await mergePipeline(base, values, out, loraScale);
-  const parts = [values.unet && `${values.unet.size} modules of the U-Net`, values.text_encoder && `${values.text_encoder.size} of the text encoder`].filter(Boolean);
+  const parts = [
+    values.unet && `${values.unet.size} modules of the U-Net`,
+    values.text_encoder && `${values.text_encoder.size} of the text encoder`,
+  ].filter(Boolean);
   log.info(`${out}: merged ${parts.join(' and ')}`);
 }

@@ -10,7 +10,8 @@ interface PlanCommandOptions {
 }
 
 export function register(program: Command): void {
-  program.command('plan')
+  program
+    .command('plan')
     .description('say what training a config would cost: parameters, arithmetic, memory, time')
     .argument('<config>', 'a config file (.ts, .js, .yaml), or the name of a built-in config (see list-cfg)')
     .option('--cfg-options <key=value...>', 'replace single values of the config; values are YAML')
@@ -19,14 +20,17 @@ export function register(program: Command): void {
     .option('--no-measuring', 'no times: skip the second of measuring')
     .option('--json', 'all numbers, in bytes, operations and seconds')
     .option('--debug', 'stack traces of errors')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   diffengine plan small_sd_dreambooth_lora_dog
   diffengine plan my_config.ts --memory 8
   diffengine plan small_sd_dreambooth_lora_dog --cfg-options model.model=./my-small-sd train_dataloader.batch_size=1
   diffengine plan my_config.ts --json --no-measuring
 
-Nothing is trained and no weights are read; of a model on the hub only the configs are fetched. Exit code 1 when it does not fit.`)
+Nothing is trained and no weights are read; of a model on the hub only the configs are fetched. Exit code 1 when it does not fit.`,
+    )
     .action(planCommand);
 }
 
@@ -41,7 +45,8 @@ async function planCommand(nameOrPath: string, options: PlanCommandOptions): Pro
   const { planText } = await import('../../src/planning/plan-text.js');
   const { UserError } = await import('../../src/base/errors.js');
 
-  const { limit, available } = options.memory === undefined ? machineMemory() : { limit: Number(options.memory) * 2 ** 30, available: undefined };
+  const { limit, available } =
+    options.memory === undefined ? machineMemory() : { limit: Number(options.memory) * 2 ** 30, available: undefined };
   if (!(limit > 0)) throw new UserError(`--memory: ${options.memory}: not a size; give GiB, such as 8`);
   const { file, config: merged } = await loadConfig(nameOrPath, options.cfgOptions ?? []);
   await loadComponents();
@@ -51,6 +56,14 @@ async function planCommand(nameOrPath: string, options: PlanCommandOptions): Pro
   const log = new ConsoleLogger({ debug: options.debug ?? false });
   const made = await plan({ config, log, calibrationSeconds: options.measuring ? 1 : 0 });
   const fit = await fitting(made, config, limit, log);
-  console.log(options.json ? JSON.stringify({ ...made, memory: { ...made.memory, limit, fits: fit === undefined }, ...(fit && { advice: fit.advice }) }, null, 2) : planText(made, limit, available));
+  console.log(
+    options.json
+      ? JSON.stringify(
+          { ...made, memory: { ...made.memory, limit, fits: fit === undefined }, ...(fit && { advice: fit.advice }) },
+          null,
+          2,
+        )
+      : planText(made, limit, available),
+  );
   if (fit) throw new UserError(fit.message);
 }

@@ -12,7 +12,8 @@ interface TrainCommandOptions {
 }
 
 export function register(program: Command): void {
-  program.command('train')
+  program
+    .command('train')
     .description('train what a config describes')
     .argument('<config>', 'a config file (.ts, .js, .yaml), or the name of a built-in config (see list-cfg)')
     .option('--work-dir <folder>', 'where log, checkpoints and pictures go (default: work_dirs/<config name>)')
@@ -21,13 +22,16 @@ export function register(program: Command): void {
     .option('--backend <name>', 'what computes: onnxruntime, tfjs, or another component of BACKENDS')
     .option('--seed <n>', 'where chance starts; equal seeds give equal runs')
     .option('--debug', 'more log lines, and stack traces of errors')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   diffengine train tiny_random_sd_dreambooth_lora_dog
   diffengine train my_config.ts --work-dir out --resume
   diffengine train small_sd_dreambooth_lora_dog --cfg-options model.model=./my-small-sd train_cfg.max_iters=500
 
-Ctrl-C once saves a checkpoint and ends the run; twice ends it at once.`)
+Ctrl-C once saves a checkpoint and ends the run; twice ends it at once.`,
+    )
     .action(trainCommand);
 }
 
@@ -40,7 +44,14 @@ async function trainCommand(nameOrPath: string, options: TrainCommandOptions): P
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
   const { Interrupted } = await import('../../src/base/errors.js');
 
-  const { name, file, config: merged } = await loadConfig(nameOrPath, [...(options.cfgOptions ?? []), ...(options.seed === undefined ? [] : [`randomness.seed=${options.seed}`])]);
+  const {
+    name,
+    file,
+    config: merged,
+  } = await loadConfig(nameOrPath, [
+    ...(options.cfgOptions ?? []),
+    ...(options.seed === undefined ? [] : [`randomness.seed=${options.seed}`]),
+  ]);
   await loadComponents();
   const imports = await loadCustomImports(merged, file); // absolute, for the copy in the work dir
   const backend = options.backend === undefined ? {} : { backend: { type: backendType(options.backend) } };
@@ -63,12 +74,16 @@ function summary(checkpoint: string, config: Readonly<Record<string, unknown>>):
   const prompt = firstPrompt(config) ?? 'your prompt';
   return [
     `done: ${existsSync(adapter) ? adapter : folder}`,
-    ...(existsSync(join(folder, 'unet')) || existsSync(join(folder, 'text_encoder')) ? [`render: npx diffengine demo_lora ${JSON.stringify(prompt)} ${folder}`] : []),
+    ...(existsSync(join(folder, 'unet')) || existsSync(join(folder, 'text_encoder'))
+      ? [`render: npx diffengine demo_lora ${JSON.stringify(prompt)} ${folder}`]
+      : []),
   ];
 }
 
 /** A prompt of the config's validation pictures. */
 function firstPrompt(config: Readonly<Record<string, unknown>>): string | undefined {
-  const hooks = Object.values({ ...(config['default_hooks'] as object), ...(config['custom_hooks'] as object) }) as ({ prompt?: string | string[] } | null)[];
+  const hooks = Object.values({ ...(config['default_hooks'] as object), ...(config['custom_hooks'] as object) }) as ({
+    prompt?: string | string[];
+  } | null)[];
   return hooks.flatMap((hook) => hook?.prompt ?? [])[0];
 }

@@ -12,20 +12,32 @@ import type { Marker } from './result.js';
 import { ALL_STAGES, EXPERIMENTS, markerOf, type Stage } from './stages.js';
 
 const program = new Command('npm run repro --')
-  .description('make every number of docs/results.md again: trains, evaluates, writes the page. Run it again after a stop: it goes on where it was')
-  .option('--from-scratch', 'also the weights that diffengine ships: CLIP, classifier, autoencoder, U-Net (hours); the experiments still start from the shipped ones')
+  .description(
+    'make every number of docs/results.md again: trains, evaluates, writes the page. Run it again after a stop: it goes on where it was',
+  )
+  .option(
+    '--from-scratch',
+    'also the weights that diffengine ships: CLIP, classifier, autoencoder, U-Net (hours); the experiments still start from the shipped ones',
+  )
   .option('--only <ids...>', 'these stages')
   .option('--list', 'show the stages')
   .option('--page', 'only write the page, from what is done')
   .parse();
-const { fromScratch, only, list, page } = program.opts<{ fromScratch?: boolean; only?: string[]; list?: boolean; page?: boolean }>();
+const { fromScratch, only, list, page } = program.opts<{
+  fromScratch?: boolean;
+  only?: string[];
+  list?: boolean;
+  page?: boolean;
+}>();
 
 const cli = fileURLToPath(new URL('../cli.js', import.meta.url));
 const stages = (only || fromScratch ? ALL_STAGES : EXPERIMENTS).filter(({ id }) => !only || only.includes(id));
 const unknown = only?.find((id) => !ALL_STAGES.some((stage) => stage.id === id));
 
 if (unknown !== undefined) fail(`--only ${unknown}: no such stage; --list shows them`);
-else if (list) for (const stage of ALL_STAGES) console.log(`${existsSync(markerOf(stage)) ? 'done' : '    '}  ${stage.id.padEnd(24)} ${stage.title}`);
+else if (list)
+  for (const stage of ALL_STAGES)
+    console.log(`${existsSync(markerOf(stage)) ? 'done' : '    '}  ${stage.id.padEnd(24)} ${stage.title}`);
 else {
   if (!page) await runAll();
   await writePage();
@@ -39,7 +51,11 @@ async function runAll(): Promise<void> {
     for (const args of stage.commands) {
       if (['compress', 'export-pipeline'].includes(args[0]) && existsSync(args[args.indexOf('--out') + 1])) continue; // of a try that was stopped later
       const code = await diffengine(args);
-      if (code !== 0) return fail(`stage ${stage.id} stopped with exit code ${code}: diffengine ${args.join(' ')}; the same command goes on from there`, code);
+      if (code !== 0)
+        return fail(
+          `stage ${stage.id} stopped with exit code ${code}: diffengine ${args.join(' ')}; the same command goes on from there`,
+          code,
+        );
     }
     await finish(stage, (performance.now() - started) / 1000);
   }
@@ -47,8 +63,11 @@ async function runAll(): Promise<void> {
 
 async function finish(stage: Stage, seconds: number): Promise<void> {
   const marker: Marker = {
-    commands: stage.commands.map((args) => `diffengine ${args.map(quoted).join(' ')}`), seconds: Math.round(seconds), commit: commit(),
-    machine: `${availableParallelism()} x ${cpus()[0]?.model ?? 'CPU'}, Node ${process.version}`, finished: new Date().toISOString().slice(0, 10),
+    commands: stage.commands.map((args) => `diffengine ${args.map(quoted).join(' ')}`),
+    seconds: Math.round(seconds),
+    commit: commit(),
+    machine: `${availableParallelism()} x ${cpus()[0]?.model ?? 'CPU'}, Node ${process.version}`,
+    finished: new Date().toISOString().slice(0, 10),
   };
   await mkdir(dirname(markerOf(stage)), { recursive: true });
   await writeFileAtomic(markerOf(stage), `${JSON.stringify(marker, null, 2)}\n`);
@@ -60,7 +79,10 @@ function quoted(arg: string): string {
 
 function commit(): string {
   try {
-    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim();
   } catch {
     return 'unknown'; // an installed package is no repository
   }

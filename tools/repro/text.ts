@@ -47,35 +47,135 @@ interface Claim {
 }
 
 const CLAIMS: readonly Claim[] = [
-  { section: 'Teacher and students', text: 'Quality falls gently with removed blocks (teacher, Base, Small, Tiny in this order)', score: 'FD', better: 'lower', pairs: [['teacher_eval', 'student_base'], ['student_base', 'student_small'], ['student_small', 'student_tiny']] },
-  ...([[RECOVERY_TITLE, 'recover_'], [DISTILLATION_TITLE, '']] as const).flatMap(([section, prefix]): Claim[] => [
-    { section, text: 'Distillation beats training on the data alone', score: 'FD', better: 'lower', pairs: [[`${prefix}kd`, `${prefix}no_kd`], [`${prefix}random_init`, `${prefix}random_init_no_kd`]] },
-    { section, text: 'Feature distillation helps', score: 'FD', better: 'lower', pairs: [[`${prefix}kd`, `${prefix}no_feature_kd`]] },
-    { section, text: 'Output distillation alone helps', score: 'FD', better: 'lower', pairs: [[`${prefix}no_feature_kd`, `${prefix}no_kd`]] },
-    { section, text: "The teacher's weights are a better start than random ones", score: 'FD', better: 'lower', pairs: [[`${prefix}kd`, `${prefix}random_init`]] },
+  {
+    section: 'Teacher and students',
+    text: 'Quality falls gently with removed blocks (teacher, Base, Small, Tiny in this order)',
+    score: 'FD',
+    better: 'lower',
+    pairs: [
+      ['teacher_eval', 'student_base'],
+      ['student_base', 'student_small'],
+      ['student_small', 'student_tiny'],
+    ],
+  },
+  ...(
+    [
+      [RECOVERY_TITLE, 'recover_'],
+      [DISTILLATION_TITLE, ''],
+    ] as const
+  ).flatMap(([section, prefix]): Claim[] => [
+    {
+      section,
+      text: 'Distillation beats training on the data alone',
+      score: 'FD',
+      better: 'lower',
+      pairs: [
+        [`${prefix}kd`, `${prefix}no_kd`],
+        [`${prefix}random_init`, `${prefix}random_init_no_kd`],
+      ],
+    },
+    {
+      section,
+      text: 'Feature distillation helps',
+      score: 'FD',
+      better: 'lower',
+      pairs: [[`${prefix}kd`, `${prefix}no_feature_kd`]],
+    },
+    {
+      section,
+      text: 'Output distillation alone helps',
+      score: 'FD',
+      better: 'lower',
+      pairs: [[`${prefix}no_feature_kd`, `${prefix}no_kd`]],
+    },
+    {
+      section,
+      text: "The teacher's weights are a better start than random ones",
+      score: 'FD',
+      better: 'lower',
+      pairs: [[`${prefix}kd`, `${prefix}random_init`]],
+    },
   ]),
-  { section: PAIRS_TITLE, text: 'More pairs are better', score: 'FD', better: 'lower', pairs: [['kd', 'pairs_2000'], ['pairs_2000', 'pairs_500']] },
-  { section: 'DreamBooth with LoRA', text: 'Tuning brings the subject into the pictures', score: 'CLIP-I', better: 'higher', pairs: MODEL_NAMES.flatMap((m) => SUBJECT_NAMES.map((s) => [`dreambooth_${m}_${s}`, `untuned_${m}_${s}`] as const)) },
-  { section: 'DreamBooth with LoRA', text: 'The teacher takes subjects on better than its students', score: 'CLIP-I', better: 'higher', pairs: MODEL_NAMES.slice(1).flatMap((m) => SUBJECT_NAMES.map((s) => [`dreambooth_sd_${s}`, `dreambooth_${m}_${s}`] as const)) },
-  { section: LORA_TITLE, text: 'A higher rank brings the subject closer', score: 'CLIP-I', better: 'higher', pairs: [['lora_r32', 'dreambooth_small-sd_dog'], ['dreambooth_small-sd_dog', 'lora_r2']] },
-  { section: LORA_TITLE, text: 'Base weights of 16 bits take the subject on better than those of 8', score: 'CLIP-I', better: 'higher', pairs: [['dreambooth_small-sd_dog', 'lora_int8']] },
-  { section: LORA_TITLE, text: 'Prior preservation keeps pictures to their prompts', score: 'CLIP-T', better: 'higher', pairs: [['dreambooth_small-sd_dog', 'no_prior']] },
+  {
+    section: PAIRS_TITLE,
+    text: 'More pairs are better',
+    score: 'FD',
+    better: 'lower',
+    pairs: [
+      ['kd', 'pairs_2000'],
+      ['pairs_2000', 'pairs_500'],
+    ],
+  },
+  {
+    section: 'DreamBooth with LoRA',
+    text: 'Tuning brings the subject into the pictures',
+    score: 'CLIP-I',
+    better: 'higher',
+    pairs: MODEL_NAMES.flatMap((m) => SUBJECT_NAMES.map((s) => [`dreambooth_${m}_${s}`, `untuned_${m}_${s}`] as const)),
+  },
+  {
+    section: 'DreamBooth with LoRA',
+    text: 'The teacher takes subjects on better than its students',
+    score: 'CLIP-I',
+    better: 'higher',
+    pairs: MODEL_NAMES.slice(1).flatMap((m) =>
+      SUBJECT_NAMES.map((s) => [`dreambooth_sd_${s}`, `dreambooth_${m}_${s}`] as const),
+    ),
+  },
+  {
+    section: LORA_TITLE,
+    text: 'A higher rank brings the subject closer',
+    score: 'CLIP-I',
+    better: 'higher',
+    pairs: [
+      ['lora_r32', 'dreambooth_small-sd_dog'],
+      ['dreambooth_small-sd_dog', 'lora_r2'],
+    ],
+  },
+  {
+    section: LORA_TITLE,
+    text: 'Base weights of 16 bits take the subject on better than those of 8',
+    score: 'CLIP-I',
+    better: 'higher',
+    pairs: [['dreambooth_small-sd_dog', 'lora_int8']],
+  },
+  {
+    section: LORA_TITLE,
+    text: 'Prior preservation keeps pictures to their prompts',
+    score: 'CLIP-T',
+    better: 'higher',
+    pairs: [['dreambooth_small-sd_dog', 'no_prior']],
+  },
 ];
 
 /** One line for each ordering that can be judged: does it hold, and are the intervals apart? */
 export function verdicts(section: string, results: readonly Result[]): string[] {
   return CLAIMS.filter((claim) => claim.section === section).flatMap(({ text, score, pairs, better }) => {
     const judged = pairs.flatMap(([first, second]) => {
-      const [a, b] = [first, second].map((id) => results.find(({ stage }) => stage.id === id)).map((r) => (r ? boundsOf(r, score) : undefined));
+      const [a, b] = [first, second]
+        .map((id) => results.find(({ stage }) => stage.id === id))
+        .map((r) => (r ? boundsOf(r, score) : undefined));
       if (!a || !b) return [];
       const [high, low] = better === 'higher' ? [a, b] : [b, a];
-      return [{ pair: `${first} against ${second}`, holds: high[0] + high[1] > low[0] + low[1], apart: high[0] > low[1] || low[0] > high[1] }];
+      return [
+        {
+          pair: `${first} against ${second}`,
+          holds: high[0] + high[1] > low[0] + low[1],
+          apart: high[0] > low[1] || low[0] > high[1],
+        },
+      ];
     });
     if (judged.length === 0) return [];
     const list = (some: typeof judged): string => some.map(({ pair }) => pair).join(', ');
-    const clear = judged.filter(({ holds, apart }) => holds && apart), not = judged.filter(({ holds, apart }) => !holds && apart), close = judged.filter(({ apart }) => !apart);
+    const clear = judged.filter(({ holds, apart }) => holds && apart),
+      not = judged.filter(({ holds, apart }) => !holds && apart),
+      close = judged.filter(({ apart }) => !apart);
     const answers = [
-      ...(clear.length === judged.length ? ['holds here, with intervals that do not overlap'] : clear.length > 0 ? [`holds here for ${list(clear)}`] : []),
+      ...(clear.length === judged.length
+        ? ['holds here, with intervals that do not overlap']
+        : clear.length > 0
+          ? [`holds here for ${list(clear)}`]
+          : []),
       ...(not.length > 0 ? [`does not hold here for ${list(not)}`] : []),
       ...(close.length > 0 ? [`cannot be told here, for intervals overlap, for ${list(close)}`] : []),
     ];

@@ -16,15 +16,27 @@ import type { WeightFile } from '../../src/formats/weight-file.js';
 import { int32, type HostTensor, type Shape } from '../../src/tensor/host.js';
 import type { Report } from './report.js';
 
-export interface LoadedUNet { readonly config: UNetConfig; readonly source: FrozenSource; readonly shapes: ReadonlyMap<string, Shape> }
-export interface ReferenceEntry { readonly meta?: Record<string, unknown> | null; readonly tensors?: Record<string, unknown> }
+export interface LoadedUNet {
+  readonly config: UNetConfig;
+  readonly source: FrozenSource;
+  readonly shapes: ReadonlyMap<string, Shape>;
+}
+export interface ReferenceEntry {
+  readonly meta?: Record<string, unknown> | null;
+  readonly tensors?: Record<string, unknown>;
+}
 
 export class Golden {
   readonly index: Readonly<Record<string, ReferenceEntry>>;
   private readonly unets = new Map<string, LoadedUNet>();
 
   /** @param fallback another such folder, for the components this one lacks */
-  constructor(readonly folder: string, private readonly fallback: string | undefined, readonly backend: Backend, readonly report: Report) {
+  constructor(
+    readonly folder: string,
+    private readonly fallback: string | undefined,
+    readonly backend: Backend,
+    readonly report: Report,
+  ) {
     this.index = readPythonJson(join(folder, 'reference', 'index.json')) as Record<string, ReferenceEntry>;
   }
 
@@ -33,14 +45,18 @@ export class Golden {
 
   /** A file or folder here, else in the fallback. */
   find(...names: string[]): string | undefined {
-    return [this.folder, this.fallback].flatMap((f) => (f === undefined ? [] : [join(f, ...names)])).find((p) => existsSync(p));
+    return [this.folder, this.fallback]
+      .flatMap((f) => (f === undefined ? [] : [join(f, ...names)]))
+      .find((p) => existsSync(p));
   }
 
   /** The folder of a pipeline component, here or in the fallback. */
   private component(name: string): string {
     for (const root of [this.folder, this.fallback]) {
       if (root === undefined) continue;
-      const owner = readdirSync(root).sort().find((d) => existsSync(join(root, d, name, MARKER[name] ?? 'config.json')));
+      const owner = readdirSync(root)
+        .sort()
+        .find((d) => existsSync(join(root, d, name, MARKER[name] ?? 'config.json')));
       if (owner !== undefined) return join(root, owner, name);
     }
     throw new UserError(`${this.folder}: no folder with ${name}; add --fallback with one that has it`);
@@ -50,12 +66,18 @@ export class Golden {
 
   async vae(): Promise<{ config: VaeConfig; source: FrozenSource }> {
     const dir = this.component('vae');
-    return { config: parseVaeConfig(readPythonJson(join(dir, 'config.json')), dir), source: new FrozenSource(await openSafetensors(join(dir, 'diffusion_pytorch_model.safetensors'))) };
+    return {
+      config: parseVaeConfig(readPythonJson(join(dir, 'config.json')), dir),
+      source: new FrozenSource(await openSafetensors(join(dir, 'diffusion_pytorch_model.safetensors'))),
+    };
   }
 
   async text(): Promise<{ config: ClipTextConfig; source: FrozenSource }> {
     const dir = this.component('text_encoder');
-    return { config: parseClipTextConfig(readPythonJson(join(dir, 'config.json')), dir), source: new FrozenSource(await openSafetensors(join(dir, 'model.safetensors'))) };
+    return {
+      config: parseClipTextConfig(readPythonJson(join(dir, 'config.json')), dir),
+      source: new FrozenSource(await openSafetensors(join(dir, 'model.safetensors'))),
+    };
   }
 
   schedulerConfig(): RawConfig {
@@ -66,10 +88,16 @@ export class Golden {
   async unet(kind: string): Promise<LoadedUNet> {
     const known = this.unets.get(kind);
     if (known) return known;
-    const base = this.baseUnet(), raw = kind === 'base' ? base.raw : studentConfig(base.raw, kind as BlockRemoval, base.dir);
+    const base = this.baseUnet(),
+      raw = kind === 'base' ? base.raw : studentConfig(base.raw, kind as BlockRemoval, base.dir);
     const weights = await openSafetensors(join(base.dir, 'diffusion_pytorch_model.safetensors'));
     const own = kind === 'base' ? undefined : this.unetFolders().find(({ raw: other }) => sameLayout(other, raw));
-    const file = kind === 'base' ? weights : own ? await openSafetensors(join(own.dir, 'diffusion_pytorch_model.safetensors')) : studentWeights(weights, kind as BlockRemoval);
+    const file =
+      kind === 'base'
+        ? weights
+        : own
+          ? await openSafetensors(join(own.dir, 'diffusion_pytorch_model.safetensors'))
+          : studentWeights(weights, kind as BlockRemoval);
     const config = parseUNetConfig(raw, base.dir);
     const loaded = { config, source: new FrozenSource(file), shapes: recorded((s) => recordUnet(s, config)) };
     loaded.source.check(loaded.shapes, /^\b$/);
@@ -78,14 +106,22 @@ export class Golden {
   }
 
   private unetFolders(): { dir: string; raw: RawConfig }[] {
-    return readdirSync(this.folder).sort().map((d) => join(this.folder, d, 'unet')).filter((d) => existsSync(join(d, 'config.json')) && existsSync(join(d, 'diffusion_pytorch_model.safetensors')))
+    return readdirSync(this.folder)
+      .sort()
+      .map((d) => join(this.folder, d, 'unet'))
+      .filter((d) => existsSync(join(d, 'config.json')) && existsSync(join(d, 'diffusion_pytorch_model.safetensors')))
       .map((dir) => ({ dir, raw: readPythonJson(join(dir, 'config.json')) }));
   }
 
   /** The `*-sd-random` folder whose U-Net has a teacher's two layers per block. */
   private baseUnet(): { dir: string; raw: RawConfig } {
-    const found = this.unetFolders().filter(({ dir, raw }) => /-sd-random[\\/]unet$/.test(dir) && Number(raw['layers_per_block'] ?? 2) === 2);
-    if (found.length !== 1) throw new UserError(`${this.folder}: ${found.length} folders *-sd-random/unet with layers_per_block 2; there must be one`);
+    const found = this.unetFolders().filter(
+      ({ dir, raw }) => /-sd-random[\\/]unet$/.test(dir) && Number(raw['layers_per_block'] ?? 2) === 2,
+    );
+    if (found.length !== 1)
+      throw new UserError(
+        `${this.folder}: ${found.length} folders *-sd-random/unet with layers_per_block 2; there must be one`,
+      );
     return found[0];
   }
 }
@@ -93,7 +129,8 @@ export class Golden {
 /** The file that makes a folder a component; an adapter's folder has none of them. */
 const MARKER: Readonly<Record<string, string>> = { tokenizer: 'vocab.json', scheduler: 'scheduler_config.json' };
 const LAYOUT = ['layers_per_block', 'mid_block_type', 'block_out_channels', 'down_block_types'];
-const sameLayout = (a: RawConfig, b: RawConfig): boolean => LAYOUT.every((k) => JSON.stringify(a[k]) === JSON.stringify(b[k]));
+const sameLayout = (a: RawConfig, b: RawConfig): boolean =>
+  LAYOUT.every((k) => JSON.stringify(a[k]) === JSON.stringify(b[k]));
 
 /** JSON as Python writes it: NaN and Infinity become null. */
 export function readPythonJson(path: string): Record<string, unknown> {

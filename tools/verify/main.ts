@@ -18,7 +18,9 @@ const program = new Command('npm run verify --')
 const { fallback, all } = program.opts<{ fallback?: string; all?: boolean }>();
 
 await loadComponents();
-const backend = new OnnxRuntimeBackend(validateComponent(BACKENDS as unknown as Registry, { type: 'OnnxRuntimeBackend' }) as never);
+const backend = new OnnxRuntimeBackend(
+  validateComponent(BACKENDS as unknown as Registry, { type: 'OnnxRuntimeBackend' }) as never,
+);
 try {
   const report = await verify(program.args[0], fallback, backend, (file) => process.stderr.write(`${file}\n`));
   console.log(report.table(all !== true));

@@ -42,7 +42,9 @@ export class Report {
 
   /** Angle between two vectors. */
   cosine(tensor: string, actual: Numbers, expected: Numbers, limit: number): void {
-    let dot = 0, a = 0, b = 0;
+    let dot = 0,
+      a = 0,
+      b = 0;
     for (let i = 0; i < expected.length; i++) {
       dot += actual[i] * expected[i];
       a += actual[i] ** 2;
@@ -68,11 +70,25 @@ export class Report {
 
   /** The table, one row per tensor; `brief` shows a line per file and every miss. */
   table(brief: boolean): string {
-    const cell = (r: Row): string[] => [r.file, r.tensor, r.maxAbs.toExponential(1), r.maxRel.toExponential(1), `${r.measure} ${r.limit}`, r.ok ? 'ok' : 'MISS'];
+    const cell = (r: Row): string[] => [
+      r.file,
+      r.tensor,
+      r.maxAbs.toExponential(1),
+      r.maxRel.toExponential(1),
+      `${r.measure} ${r.limit}`,
+      r.ok ? 'ok' : 'MISS',
+    ];
     const shown = brief ? [...perFile(this.rows), ...this.misses] : this.rows;
     const cells = [['file', 'tensor', 'max abs', 'max rel', 'limit', ''], ...shown.map(cell)];
     const widths = cells[0].map((_, c) => Math.max(...cells.map((row) => row[c].length)));
-    return cells.map((row) => row.map((text, c) => text.padEnd(widths[c])).join('  ').trimEnd()).join('\n');
+    return cells
+      .map((row) =>
+        row
+          .map((text, c) => text.padEnd(widths[c]))
+          .join('  ')
+          .trimEnd(),
+      )
+      .join('\n');
   }
 
   private add(tensor: string, measure: string, value: number, limit: number, maxAbs: number, maxRel: number): void {
@@ -92,7 +108,8 @@ function perFile(rows: readonly Row[]): Row[] {
 
 function differences(actual: Numbers, expected: Numbers): { abs: number; rel: number } {
   if (actual.length !== expected.length) return { abs: NaN, rel: NaN };
-  let abs = 0, top = 0;
+  let abs = 0,
+    top = 0;
   for (let i = 0; i < expected.length; i++) {
     const d = Math.abs(actual[i] - expected[i]);
     if (Number.isNaN(d)) return { abs: NaN, rel: NaN }; // fails every comparison

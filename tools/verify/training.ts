@@ -32,32 +32,53 @@ type Values = Record<string, HostTensor>;
 async function peftValues(file: WeightFile, prefix: string, part: string): Promise<Values> {
   const start = `${prefix}/${PEFT}`;
   const out: Values = {};
-  for (const name of file.entries.keys()) if (name.startsWith(start)) out[`${part}.${name.slice(start.length)}`] = await file.read(name);
+  for (const name of file.entries.keys())
+    if (name.startsWith(start)) out[`${part}.${name.slice(start.length)}`] = await file.read(name);
   return out;
 }
 
 /** How the losses of the reference runs weigh their samples; the first half of the batch is instance, the second class. */
 function sampleWeights(mode: string, prior: number | null, rows: number): HostTensor {
   const scale = mode === 'prior' ? 2 : 1; // diffusers adds two means, each over half of the batch
-  const weigh = (i: number): number => (mode === 'plain' || mode === 'v_prediction' || i < rows / 2 ? 1 : Number(prior)) * (mode === 'plain' || mode === 'v_prediction' ? 1 : scale);
-  return float32(Array.from({ length: rows }, (_, i) => weigh(i)), [rows]);
+  const weigh = (i: number): number =>
+    (mode === 'plain' || mode === 'v_prediction' || i < rows / 2 ? 1 : Number(prior)) *
+    (mode === 'plain' || mode === 'v_prediction' ? 1 : scale);
+  return float32(
+    Array.from({ length: rows }, (_, i) => weigh(i)),
+    [rows],
+  );
 }
 
 /** Parameter leaves replaced by inputs, so that a plain program can be fed their values. */
 function fed(source: ParamSource): ParamSource {
-  return { get: (n, s) => source.get(n, s), adapter: (m, s) => {
-    const found = source.adapter?.(m, s);
-    return found && { ...found, A: leaf(leafName(found.A), { ...found.A, data: new Float32Array() }), B: leaf(leafName(found.B), { ...found.B, data: new Float32Array() }) };
-  } };
+  return {
+    get: (n, s) => source.get(n, s),
+    adapter: (m, s) => {
+      const found = source.adapter?.(m, s);
+      return (
+        found && {
+          ...found,
+          A: leaf(leafName(found.A), { ...found.A, data: new Float32Array() }),
+          B: leaf(leafName(found.B), { ...found.B, data: new Float32Array() }),
+        }
+      );
+    },
+  };
 }
 
 /** Leaves of that name in a graph; the same parameter may stand in it several times. */
 function gradients(loss: Tensor, names: Iterable<string>): Record<string, Tensor> {
-  const leaves = topo([loss]).filter((n) => n.op === 'input').map((n) => n.outs[0]);
+  const leaves = topo([loss])
+    .filter((n) => n.op === 'input')
+    .map((n) => n.outs[0]);
   const byName = new Map<string, Tensor[]>();
   for (const l of leaves) byName.set(leafName(l), [...(byName.get(leafName(l)) ?? []), l]);
-  const wanted = [...names], flat = wanted.flatMap((n) => (byName.get(n) ?? []).map((l) => [n, l] as const));
-  const grads = grad(loss, flat.map(([, l]) => l));
+  const wanted = [...names],
+    flat = wanted.flatMap((n) => (byName.get(n) ?? []).map((l) => [n, l] as const));
+  const grads = grad(
+    loss,
+    flat.map(([, l]) => l),
+  );
   const out: Record<string, Tensor> = {};
   flat.forEach(([n], i) => (out[n] = out[n] ? add(out[n], grads[i]) : grads[i]));
   return out;
@@ -66,169 +87,391 @@ function gradients(loss: Tensor, names: Iterable<string>): Record<string, Tensor
 /** Each gradient against its reference, and all of them as one vector. */
 function compareGradients(golden: Golden, label: string, actual: Values, expected: Values): void {
   const names = Object.keys(expected);
-  for (const name of names) golden.report.rel(`${label}/${name}`, floats(actual[name]), floats(expected[name]), LIMITS.gradient);
+  for (const name of names)
+    golden.report.rel(`${label}/${name}`, floats(actual[name]), floats(expected[name]), LIMITS.gradient);
   const flat = (values: Values): number[] => names.flatMap((n) => Array.from(floats(values[n])));
   golden.report.rel(`${label}/(all as one)`, flat(actual), flat(expected), LIMITS.gradientWhole);
 }
 
-const pairsOf = (net: LoadedUNet, config: LoraConfig): ReadonlyMap<string, LoraPair> => resolvePairs(config, adaptableModules(net.shapes), 'lora');
+const pairsOf = (net: LoadedUNet, config: LoraConfig): ReadonlyMap<string, LoraPair> =>
+  resolvePairs(config, adaptableModules(net.shapes), 'lora');
 
-interface Variant { readonly data: string; readonly mode: string; readonly prior_loss_weight: number | null; readonly loss: number; readonly grad_norm: number }
+interface Variant {
+  readonly data: string;
+  readonly mode: string;
+  readonly prior_loss_weight: number | null;
+  readonly loss: number;
+  readonly grad_norm: number;
+}
 
 export async function checkLoraGradients(golden: Golden, file: string, kind: string): Promise<void> {
-  const reference = await golden.reference(file), net = await golden.unet(kind);
+  const reference = await golden.reference(file),
+    net = await golden.unet(kind);
   const meta = golden.meta<LoraConfig & { variants: Record<string, Variant> }>(file);
   const source = fed(trainableSource(net.source, 'unet', pairsOf(net, meta)));
   const init = await peftValues(reference, 'init', 'unet');
-  for (const [variant, { data, mode, prior_loss_weight: prior, loss: expectedLoss, grad_norm: norm }] of Object.entries(meta.variants)) {
+  for (const [variant, { data, mode, prior_loss_weight: prior, loss: expectedLoss, grad_norm: norm }] of Object.entries(
+    meta.variants,
+  )) {
     const read = (name: string): Promise<HostTensor> => reference.read(`data.${data}/${name}`);
-    const [sample, text, noise, latents, timesteps] = [await read('noisy_latents'), await read('encoder_hidden_states'), await read('noise'), await read('latents'), await read('timesteps')];
+    const [sample, text, noise, latents, timesteps] = [
+      await read('noisy_latents'),
+      await read('encoder_hidden_states'),
+      await read('noise'),
+      await read('latents'),
+      await read('timesteps'),
+    ];
     const target = mode === 'v_prediction' ? velocities(latents, noise, toNumbers(timesteps)) : noise;
     const weights = sampleWeights(mode, prior, sample.shape[0]);
-    const { out } = unet(new Scope(source), { sample: leaf('sample', sample), timesteps: input('timesteps', timesteps.shape), encoderHiddenStates: leaf('text', text) }, net.config);
+    const { out } = unet(
+      new Scope(source),
+      {
+        sample: leaf('sample', sample),
+        timesteps: input('timesteps', timesteps.shape),
+        encoderHiddenStates: leaf('text', text),
+      },
+      net.config,
+    );
     const loss = weightedMse(out, leaf('target', target), leaf('weights', weights), 1);
     const grads = gradients(loss, Object.keys(init));
-    const results = await evaluate(golden, file, { loss, out, ...grads }, { sample, text, timesteps: asFloats(timesteps), target, weights, ...init });
+    const results = await evaluate(
+      golden,
+      file,
+      { loss, out, ...grads },
+      { sample, text, timesteps: asFloats(timesteps), target, weights, ...init },
+    );
     golden.report.rel(`${variant}/loss`, floats(results['loss']), [expectedLoss], LIMITS.loss);
-    golden.report.rel(`${variant}/model_pred`, floats(results['out']), floats(await reference.read(`grad.${variant}.pred/model_pred`)), LIMITS.network);
+    golden.report.rel(
+      `${variant}/model_pred`,
+      floats(results['out']),
+      floats(await reference.read(`grad.${variant}.pred/model_pred`)),
+      LIMITS.network,
+    );
     const expected = await peftValues(reference, `grad.${variant}`, 'unet');
     compareGradients(golden, variant, results, expected);
-    golden.report.rel(`${variant}/grad_norm`, [Math.hypot(...Object.keys(expected).flatMap((n) => Array.from(floats(results[n]))))], [norm], LIMITS.gradientWhole);
+    golden.report.rel(
+      `${variant}/grad_norm`,
+      [Math.hypot(...Object.keys(expected).flatMap((n) => Array.from(floats(results[n]))))],
+      [norm],
+      LIMITS.gradientWhole,
+    );
   }
 }
 
 function velocities(latents: HostTensor, noise: HostTensor, timesteps: readonly number[]): HostTensor {
   const schedule = new NoiseSchedule({ beta_schedule: 'scaled_linear', beta_start: 0.00085, beta_end: 0.012 });
   const size = latents.data.length / timesteps.length;
-  const rows = timesteps.map((t, i) => schedule.velocity(floats(latents).slice(i * size, (i + 1) * size), floats(noise).slice(i * size, (i + 1) * size), t));
+  const rows = timesteps.map((t, i) =>
+    schedule.velocity(
+      floats(latents).slice(i * size, (i + 1) * size),
+      floats(noise).slice(i * size, (i + 1) * size),
+      t,
+    ),
+  );
   return float32(Float32Array.from(rows.flatMap((r) => Array.from(r))), latents.shape);
 }
 
 export async function checkTextLoraGradients(golden: Golden, file: string): Promise<void> {
-  const reference = await golden.reference(file), net = await golden.unet('base'), { config: textConfig, source: textSource } = await golden.text();
-  const meta = golden.meta<{ r: number; lora_alpha: number; text_targets: string[]; unet_targets: string[]; loss: number }>(file);
+  const reference = await golden.reference(file),
+    net = await golden.unet('base'),
+    { config: textConfig, source: textSource } = await golden.text();
+  const meta = golden.meta<{
+    r: number;
+    lora_alpha: number;
+    text_targets: string[];
+    unet_targets: string[];
+    loss: number;
+  }>(file);
   const lora = { r: meta.r, lora_alpha: meta.lora_alpha };
-  const unetSource = fed(trainableSource(net.source, 'unet', pairsOf(net, { ...lora, target_modules: meta.unet_targets })));
+  const unetSource = fed(
+    trainableSource(net.source, 'unet', pairsOf(net, { ...lora, target_modules: meta.unet_targets })),
+  );
   const textShapes = recorded((s) => recordText(s, textConfig));
   const textPairs = resolvePairs({ ...lora, target_modules: meta.text_targets }, adaptableModules(textShapes), 'lora');
-  const init = { ...(await peftValues(reference, 'init.unet', 'unet')), ...(await peftValues(reference, 'init.text', 'text')) };
+  const init = {
+    ...(await peftValues(reference, 'init.unet', 'unet')),
+    ...(await peftValues(reference, 'init.text', 'text')),
+  };
   const read = (name: string): Promise<HostTensor> => reference.read(`data/${name}`);
-  const [ids, sample, noise, timesteps] = [toInt32(await read('input_ids')), await read('noisy_latents'), await read('noise'), asFloats(await read('timesteps'))];
-  const { lastHiddenState: states } = clipText(new Scope(fed(trainableSource(textSource, 'text', textPairs))), leaf('ids', ids), textConfig);
-  const { out } = unet(new Scope(unetSource), { sample: leaf('sample', sample), timesteps: leaf('timesteps', timesteps), encoderHiddenStates: states }, net.config);
+  const [ids, sample, noise, timesteps] = [
+    toInt32(await read('input_ids')),
+    await read('noisy_latents'),
+    await read('noise'),
+    asFloats(await read('timesteps')),
+  ];
+  const { lastHiddenState: states } = clipText(
+    new Scope(fed(trainableSource(textSource, 'text', textPairs))),
+    leaf('ids', ids),
+    textConfig,
+  );
+  const { out } = unet(
+    new Scope(unetSource),
+    { sample: leaf('sample', sample), timesteps: leaf('timesteps', timesteps), encoderHiddenStates: states },
+    net.config,
+  );
   const loss = mean(square(sub(out, leaf('noise', noise))));
   const grads = gradients(loss, Object.keys(init));
   const [ehs] = grad(loss, [states]);
-  const results = await evaluate(golden, file, { loss, out, states, ehs, ...grads }, { ids, sample, noise, timesteps, ...init });
+  const results = await evaluate(
+    golden,
+    file,
+    { loss, out, states, ehs, ...grads },
+    { ids, sample, noise, timesteps, ...init },
+  );
   golden.report.rel('loss', floats(results['loss']), [meta.loss], LIMITS.loss);
-  golden.report.rel('out/model_pred', floats(results['out']), floats(await reference.read('out/model_pred')), LIMITS.network);
-  golden.report.rel('out/encoder_hidden_states', floats(results['states']), floats(await reference.read('out/encoder_hidden_states')), LIMITS.network);
-  golden.report.rel('grad.ehs/encoder_hidden_states', floats(results['ehs']), floats(await reference.read('grad.ehs/encoder_hidden_states')), LIMITS.gradient);
+  golden.report.rel(
+    'out/model_pred',
+    floats(results['out']),
+    floats(await reference.read('out/model_pred')),
+    LIMITS.network,
+  );
+  golden.report.rel(
+    'out/encoder_hidden_states',
+    floats(results['states']),
+    floats(await reference.read('out/encoder_hidden_states')),
+    LIMITS.network,
+  );
+  golden.report.rel(
+    'grad.ehs/encoder_hidden_states',
+    floats(results['ehs']),
+    floats(await reference.read('grad.ehs/encoder_hidden_states')),
+    LIMITS.gradient,
+  );
   compareGradients(golden, 'grad.unet', results, await peftValues(reference, 'grad.unet', 'unet'));
   compareGradients(golden, 'grad.text', results, await peftValues(reference, 'grad.text', 'text'));
 }
 
 interface TrainMeta extends LoraConfig {
-  readonly mode: string; readonly prior_loss_weight?: number; readonly init?: string; readonly clip_grad_norm: number;
-  readonly optimizer: { readonly lr: number; readonly betas: [number, number]; readonly eps: number; readonly weight_decay: number };
+  readonly mode: string;
+  readonly prior_loss_weight?: number;
+  readonly init?: string;
+  readonly clip_grad_norm: number;
+  readonly optimizer: {
+    readonly lr: number;
+    readonly betas: [number, number];
+    readonly eps: number;
+    readonly weight_decay: number;
+  };
 }
 
 /** Trains with the engine's compiled step on the recorded data, and compares after each recorded number of steps. */
 export async function checkLoraTraining(golden: Golden, file: string, kind: string): Promise<void> {
-  const reference = await golden.reference(file), net = await golden.unet(kind), meta = golden.meta<TrainMeta>(file);
+  const reference = await golden.reference(file),
+    net = await golden.unet(kind),
+    meta = golden.meta<TrainMeta>(file);
   const initFile = /(\S+\.safetensors)/.exec(meta.init ?? '')?.[1] ?? `lora_grads_${kind}_r${meta.r}.safetensors`;
   const init = await peftValues(await golden.reference(initFile), 'init', 'unet');
   const pairs = pairsOf(net, { ...meta, target_modules: meta.target_modules ?? ['to_q', 'to_k', 'to_v', 'to_out.0'] });
   const source = trainableSource(net.source, 'unet', pairs);
   const model = {
     loss: (types: Record<string, Tensor>) => {
-      const { out } = unet(new Scope(source), { sample: types['sample'], timesteps: types['timesteps'], encoderHiddenStates: types['text'] }, net.config);
+      const { out } = unet(
+        new Scope(source),
+        { sample: types['sample'], timesteps: types['timesteps'], encoderHiddenStates: types['text'] },
+        net.config,
+      );
       return { loss: weightedMse(out, types['target'], types['weights'], 1) };
     },
   } as unknown as Model; // the step asks a model for its loss only
   const parameters = new Parameters(adapterShapes('unet', pairs));
   const optimizer = new AdamW(meta.optimizer);
   const data = async (name: string): Promise<HostTensor> => reference.read(`data/${name}`);
-  const [latents, noise, pool, index, timesteps] = [await data('latents'), await data('noise'), await data('encoder_hidden_states_pool'), await data('text_index'), await data('timesteps')];
-  const [steps, rows] = index.shape, states = parameters.stateNames('params');
-  const step = new TrainStep({ model, backend: golden.backend, parameters, optimizer, clipMaxNorm: meta.clip_grad_norm, accumulativeCounts: 1, maxIters: steps });
+  const [latents, noise, pool, index, timesteps] = [
+    await data('latents'),
+    await data('noise'),
+    await data('encoder_hidden_states_pool'),
+    await data('text_index'),
+    await data('timesteps'),
+  ];
+  const [steps, rows] = index.shape,
+    states = parameters.stateNames('params');
+  const step = new TrainStep({
+    model,
+    backend: golden.backend,
+    parameters,
+    optimizer,
+    clipMaxNorm: meta.clip_grad_norm,
+    accumulativeCounts: 1,
+    maxIters: steps,
+  });
   await step.init(init);
-  const losses: number[] = [], norms: number[] = [];
+  const losses: number[] = [],
+    norms: number[] = [];
   for (let i = 0; i < steps; i++) {
-    const cut = (t: HostTensor): HostTensor => float32(floats(t).slice((i * t.data.length) / steps, ((i + 1) * t.data.length) / steps), t.shape.slice(1));
+    const cut = (t: HostTensor): HostTensor =>
+      float32(floats(t).slice((i * t.data.length) / steps, ((i + 1) * t.data.length) / steps), t.shape.slice(1));
     const at = toNumbers(timesteps).slice(i * rows, (i + 1) * rows);
-    const logs = await step.run({
-      sample: noisy(cut(latents), cut(noise), at), target: cut(noise), timesteps: float32(at, [rows]),
-      text: pick(pool, toNumbers(index).slice(i * rows, (i + 1) * rows)), weights: sampleWeights(meta.mode, meta.prior_loss_weight ?? 1, rows),
-    }, { iteration: i, lr: optimizer.lr });
+    const logs = await step.run(
+      {
+        sample: noisy(cut(latents), cut(noise), at),
+        target: cut(noise),
+        timesteps: float32(at, [rows]),
+        text: pick(pool, toNumbers(index).slice(i * rows, (i + 1) * rows)),
+        weights: sampleWeights(meta.mode, meta.prior_loss_weight ?? 1, rows),
+      },
+      { iteration: i, lr: optimizer.lr },
+    );
     losses.push(logs['loss']);
     norms.push(logs['grad_norm']);
     const expected = await peftValues(reference, `after${i + 1}`, 'unet');
-    if (Object.keys(expected).length > 0) compareUpdate(golden, `after${i + 1}`, await parameters.read(golden.backend.states, 'params'), expected, init);
+    if (Object.keys(expected).length > 0)
+      compareUpdate(golden, `after${i + 1}`, await parameters.read(golden.backend.states, 'params'), expected, init);
   }
   golden.report.rel('losses/losses', losses, floats(await reference.read('losses/losses')), LIMITS.loss);
-  golden.report.rel('losses/grad_norms_before_clip', norms, floats(await reference.read('losses/grad_norms_before_clip')), LIMITS.gradientWhole);
+  golden.report.rel(
+    'losses/grad_norms_before_clip',
+    norms,
+    floats(await reference.read('losses/grad_norms_before_clip')),
+    LIMITS.gradientWhole,
+  );
   await step.dispose();
   for (const name of states) await golden.backend.states.delete(name);
 }
 
 function compareUpdate(golden: Golden, label: string, actual: Values, expected: Values, init: Values): void {
-  const names = Object.keys(expected), flat = (values: Values): number[] => names.flatMap((n) => Array.from(floats(values[n])));
+  const names = Object.keys(expected),
+    flat = (values: Values): number[] => names.flatMap((n) => Array.from(floats(values[n])));
   const [got, wanted, start] = [flat(actual), flat(expected), flat(init)];
   golden.report.abs(`${label}/max`, got, wanted, LIMITS.updateMax);
   golden.report.rms(`${label}/rms`, got, wanted, LIMITS.updateRms);
-  golden.report.cosine(`${label}/update direction`, got.map((v, i) => v - start[i]), wanted.map((v, i) => v - start[i]), LIMITS.updateCosine);
+  golden.report.cosine(
+    `${label}/update direction`,
+    got.map((v, i) => v - start[i]),
+    wanted.map((v, i) => v - start[i]),
+    LIMITS.updateCosine,
+  );
 }
 
 function noisy(latents: HostTensor, noise: HostTensor, timesteps: readonly number[]): HostTensor {
   const schedule = new NoiseSchedule({ beta_schedule: 'scaled_linear', beta_start: 0.00085, beta_end: 0.012 });
   const size = latents.data.length / timesteps.length;
-  const rows = timesteps.map((t, i) => Array.from(schedule.addNoise(floats(latents).slice(i * size, (i + 1) * size), floats(noise).slice(i * size, (i + 1) * size), t)));
+  const rows = timesteps.map((t, i) =>
+    Array.from(
+      schedule.addNoise(
+        floats(latents).slice(i * size, (i + 1) * size),
+        floats(noise).slice(i * size, (i + 1) * size),
+        t,
+      ),
+    ),
+  );
   return float32(Float32Array.from(rows.flat()), latents.shape);
 }
 
 /** Rows of [N, T, D] by index. */
 function pick(pool: HostTensor, rows: readonly number[]): HostTensor {
-  const [, T, D] = pool.shape, size = T * D;
-  return float32(Float32Array.from(rows.flatMap((r) => Array.from(floats(pool).subarray(r * size, (r + 1) * size)))), [rows.length, T, D]);
+  const [, T, D] = pool.shape,
+    size = T * D;
+  return float32(Float32Array.from(rows.flatMap((r) => Array.from(floats(pool).subarray(r * size, (r + 1) * size)))), [
+    rows.length,
+    T,
+    D,
+  ]);
 }
 
 interface DistillRun {
-  readonly student: string; readonly loss: number; readonly loss_task: number; readonly loss_output_kd: number; readonly loss_features_each: number[];
-  readonly output_weight: number; readonly feature_weight: number; readonly total_grad_norm: number; readonly 'points(teacher,student)': [string, string][];
+  readonly student: string;
+  readonly loss: number;
+  readonly loss_task: number;
+  readonly loss_output_kd: number;
+  readonly loss_features_each: number[];
+  readonly output_weight: number;
+  readonly feature_weight: number;
+  readonly total_grad_norm: number;
+  readonly 'points(teacher,student)': [string, string][];
 }
 
 /** BK-SDM's and segmind's losses on a student whose every parameter is trained. */
 export async function checkDistillation(golden: Golden, file: string): Promise<void> {
-  const reference = await golden.reference(file), teacher = await golden.unet('base');
-  const { runs, grad_norm_order: order } = golden.meta<{ runs: Record<string, DistillRun>; grad_norm_order: Record<string, string[]> }>(file);
+  const reference = await golden.reference(file),
+    teacher = await golden.unet('base');
+  const { runs, grad_norm_order: order } = golden.meta<{
+    runs: Record<string, DistillRun>;
+    grad_norm_order: Record<string, string[]>;
+  }>(file);
   const read = (name: string): Promise<HostTensor> => reference.read(`data/${name}`);
-  const feeds = { sample: await read('noisy_latents'), timesteps: asFloats(await read('timesteps')), text: await read('encoder_hidden_states'), noise: await read('noise') };
-  const inputs = { sample: leaf('sample', feeds.sample), timesteps: leaf('timesteps', feeds.timesteps), encoderHiddenStates: leaf('text', feeds.text) };
+  const feeds = {
+    sample: await read('noisy_latents'),
+    timesteps: asFloats(await read('timesteps')),
+    text: await read('encoder_hidden_states'),
+    noise: await read('noise'),
+  };
+  const inputs = {
+    sample: leaf('sample', feeds.sample),
+    timesteps: leaf('timesteps', feeds.timesteps),
+    encoderHiddenStates: leaf('text', feeds.text),
+  };
   for (const [name, run] of Object.entries(runs)) {
     const net = await golden.unet(run.student);
     const leaves = new Map([...net.shapes].map(([key, shape]) => [key, parameter(key, shape)]));
-    const student = tappedUnet({ get: (key, shape) => leaves.get(key) ?? net.source.get(key, shape) }, inputs, net.config);
+    const student = tappedUnet(
+      { get: (key, shape) => leaves.get(key) ?? net.source.get(key, shape) },
+      inputs,
+      net.config,
+    );
     const guide = tappedUnet(teacher.source, inputs, teacher.config);
-    const pairs = run['points(teacher,student)'], weights = { task: 1, output: run.output_weight, feature: run.feature_weight };
-    golden.report.exact(`${name}/points`, presetTaps(name.startsWith('bk.') ? 'bk_sdm' : 'segmind', teacher.config, net.config), pairs);
-    const noise = leaf('noise', feeds.noise), ones = fill(1, [noise.shape[0]]);
-    const { loss, task, output, features } = distillLoss(weightedMse(student.out, noise, ones, 1), student, guide, pairs, weights);
-    const keys = [...leaves.keys()], grads = grad(loss, keys.map((k) => leaves.get(k) as Tensor));
+    const pairs = run['points(teacher,student)'],
+      weights = { task: 1, output: run.output_weight, feature: run.feature_weight };
+    golden.report.exact(
+      `${name}/points`,
+      presetTaps(name.startsWith('bk.') ? 'bk_sdm' : 'segmind', teacher.config, net.config),
+      pairs,
+    );
+    const noise = leaf('noise', feeds.noise),
+      ones = fill(1, [noise.shape[0]]);
+    const { loss, task, output, features } = distillLoss(
+      weightedMse(student.out, noise, ones, 1),
+      student,
+      guide,
+      pairs,
+      weights,
+    );
+    const keys = [...leaves.keys()],
+      grads = grad(
+        loss,
+        keys.map((k) => leaves.get(k) as Tensor),
+      );
     const frozen = bindToWeights([loss, task, output as Tensor, student.out, guide.out, ...features, ...grads], net);
-    const names = ['loss', 'task', 'output', 'student', 'teacher', ...features.map((_, i) => `feature${i}`), ...keys.map((k) => `grad.${k}`)];
+    const names = [
+      'loss',
+      'task',
+      'output',
+      'student',
+      'teacher',
+      ...features.map((_, i) => `feature${i}`),
+      ...keys.map((k) => `grad.${k}`),
+    ];
     const results = await evaluate(golden, file, Object.fromEntries(names.map((n, i) => [n, frozen[i]])), feeds);
     golden.report.rel(`${name}/loss`, floats(results['loss']), [run.loss], LIMITS.loss);
     golden.report.rel(`${name}/loss_task`, floats(results['task']), [run.loss_task], LIMITS.loss);
     golden.report.rel(`${name}/loss_output_kd`, floats(results['output']), [run.loss_output_kd], LIMITS.loss);
-    golden.report.rel(`${name}/loss_features_each`, features.map((_, i) => floats(results[`feature${i}`])[0]), run.loss_features_each, LIMITS.loss);
-    golden.report.rel(`${name}/student_pred`, floats(results['student']), floats(await reference.read(`${name}/student_pred`)), LIMITS.network);
-    golden.report.rel(`${name}/teacher_pred`, floats(results['teacher']), floats(await reference.read('teacher/teacher_pred')), LIMITS.network);
+    golden.report.rel(
+      `${name}/loss_features_each`,
+      features.map((_, i) => floats(results[`feature${i}`])[0]),
+      run.loss_features_each,
+      LIMITS.loss,
+    );
+    golden.report.rel(
+      `${name}/student_pred`,
+      floats(results['student']),
+      floats(await reference.read(`${name}/student_pred`)),
+      LIMITS.network,
+    );
+    golden.report.rel(
+      `${name}/teacher_pred`,
+      floats(results['teacher']),
+      floats(await reference.read('teacher/teacher_pred')),
+      LIMITS.network,
+    );
     const norms = order[run.student].map((k) => Math.hypot(...floats(results[`grad.${k}`])));
     golden.report.rel(`${name}/grad_norms`, norms, floats(await reference.read(`${name}/grad_norms`)), LIMITS.gradient);
     golden.report.rel(`${name}/total_grad_norm`, [Math.hypot(...norms)], [run.total_grad_norm], LIMITS.gradientWhole);
     for (const tensor of [...reference.entries.keys()].filter((n) => n.startsWith(`${name}/grad.`))) {
-      golden.report.rel(tensor, floats(results[tensor.slice(name.length + 1)]), floats(await reference.read(tensor)), LIMITS.gradient);
+      golden.report.rel(
+        tensor,
+        floats(results[tensor.slice(name.length + 1)]),
+        floats(await reference.read(tensor)),
+        LIMITS.gradient,
+      );
     }
   }
 }
@@ -238,6 +481,12 @@ function bindToWeights(outputs: readonly Tensor[], net: LoadedUNet): Tensor[] {
   return substitute(outputs, (l) => {
     if (l.node.op !== 'parameter') return undefined;
     const entry = net.source.weights.entries.get(net.source.storedName(leafName(l)));
-    return entry && weight({ key: entry.name, file: entry.file, offset: entry.offset, bytes: entry.bytes }, { dtype: entry.dtype, shape: l.shape });
+    return (
+      entry &&
+      weight(
+        { key: entry.name, file: entry.file, offset: entry.offset, bytes: entry.bytes },
+        { dtype: entry.dtype, shape: l.shape },
+      )
+    );
   });
 }

@@ -40,9 +40,16 @@ const EXTRAS: readonly (readonly [string, (golden: Golden) => Promise<void>])[] 
  * @param folder laid out as `reference/index.json` describes @param fallback where to look for components it lacks
  * @throws UserError when the folder has no index or a needed component is nowhere
  */
-export async function verify(folder: string, fallback: string | undefined, backend: Backend, onFile: (file: string) => void = () => {}): Promise<Report> {
-  if (!existsSync(join(folder, 'reference', 'index.json'))) throw new UserError(`${folder}: no reference/index.json; give a folder of reference numbers`);
-  const report = new Report(), golden = new Golden(folder, fallback, backend, report);
+export async function verify(
+  folder: string,
+  fallback: string | undefined,
+  backend: Backend,
+  onFile: (file: string) => void = () => {},
+): Promise<Report> {
+  if (!existsSync(join(folder, 'reference', 'index.json')))
+    throw new UserError(`${folder}: no reference/index.json; give a folder of reference numbers`);
+  const report = new Report(),
+    golden = new Golden(folder, fallback, backend, report);
   for (const file of Object.keys(golden.index)) {
     onFile(file);
     report.about(file);

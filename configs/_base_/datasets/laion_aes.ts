@@ -21,8 +21,14 @@ export default defineConfig({
   },
   custom_hooks: {
     preview: {
-      type: 'VisualizationHook', interval: 1000,
-      prompt: ['a golden vase with different flowers', 'a photo of a dog on the beach', 'a small house in the snow at night', 'a portrait of an astronaut'],
+      type: 'VisualizationHook',
+      interval: 1000,
+      prompt: [
+        'a golden vase with different flowers',
+        'a photo of a dog on the beach',
+        'a small house in the snow at night',
+        'a portrait of an astronaut',
+      ],
     },
   },
 });

@@ -6,7 +6,17 @@ import { rootsOf, type Program } from '../backend.js';
 import { bytesOf } from '../bytes.js';
 import { signature } from '../signature.js';
 import { chunkedUpdates, type ChunkedUpdate } from './chunked-updates.js';
-import { attribute, encodeModel, externalTensor, graphAttribute, rawTensor, type LooseValueInfo, type NodeProto, type TensorProto, type ValueInfo } from './proto.js';
+import {
+  attribute,
+  encodeModel,
+  externalTensor,
+  graphAttribute,
+  rawTensor,
+  type LooseValueInfo,
+  type NodeProto,
+  type TensorProto,
+  type ValueInfo,
+} from './proto.js';
 
 /** Graph inputs that are fed are called so, and the name of their leaf. */
 export const INPUT = 'in:';
@@ -52,11 +62,18 @@ export interface EmitOptions {
 const WITHHELD = 'withheld';
 
 /** @throws Error naming the primitive and shapes when a rule cannot be emitted */
-export function emitProgram(program: Program, locate: Locate, { lowering = {}, overwrites = false }: EmitOptions = {}): EmittedProgram {
-  const results = (kind: string, entries: Readonly<Record<string, Tensor>> = {}): Result[] => Object.entries(entries).map(([name, value]) => ({ name, value, graphName: `${kind}:${name}` }));
-  const outputs = results('out', program.outputs), updates = results('new', program.updates);
+export function emitProgram(
+  program: Program,
+  locate: Locate,
+  { lowering = {}, overwrites = false }: EmitOptions = {},
+): EmittedProgram {
+  const results = (kind: string, entries: Readonly<Record<string, Tensor>> = {}): Result[] =>
+    Object.entries(entries).map(([name, value]) => ({ name, value, graphName: `${kind}:${name}` }));
+  const outputs = results('out', program.outputs),
+    updates = results('new', program.updates);
   const emission = new Emission(locate, lowering, [...outputs, ...updates]);
-  const withheld = overwrites && updates.length > 0, groups = withheld ? chunkedUpdates(program) : [];
+  const withheld = overwrites && updates.length > 0,
+    groups = withheld ? chunkedUpdates(program) : [];
   const groupOf = new Map(groups.flatMap((group) => group.nodes.map((node) => [node, group])));
   for (const node of topo(rootsOf(program))) {
     const group = groupOf.get(node);
@@ -65,11 +82,28 @@ export function emitProgram(program: Program, locate: Locate, { lowering = {}, o
   }
   const computed = [...outputs, ...updates].map((result) => emission.result(result));
   const graphOutputs = withheld ? [emission.withheld(), ...computed] : computed;
-  const placed = (list: readonly Result[], from: number): Emitted[] => list.map(({ name, graphName, value: { dtype, shape } }, i) => ({ name, dtype, shape, graphName, graphShape: computed[from + i].shape }));
-  const parts = { outputs: placed(outputs, 0), updates: placed(updates, outputs.length), withheld: withheld ? WITHHELD : null };
+  const placed = (list: readonly Result[], from: number): Emitted[] =>
+    list.map(({ name, graphName, value: { dtype, shape } }, i) => ({
+      name,
+      dtype,
+      shape,
+      graphName,
+      graphShape: computed[from + i].shape,
+    }));
+  const parts = {
+    outputs: placed(outputs, 0),
+    updates: placed(updates, outputs.length),
+    withheld: withheld ? WITHHELD : null,
+  };
   const inputs = [...emission.inputs, ...emission.states.map((s) => s.value), ...emission.shapes];
   return {
-    model: encodeModel({ name: program.name, nodes: emission.nodes, initializers: emission.initializers, inputs, outputs: graphOutputs }),
+    model: encodeModel({
+      name: program.name,
+      nodes: emission.nodes,
+      initializers: emission.initializers,
+      inputs,
+      outputs: graphOutputs,
+    }),
     inputs: emission.inputs,
     states: emission.states.map((s) => ({ name: s.name, graphName: s.value.name })),
     ...parts,
@@ -77,15 +111,21 @@ export function emitProgram(program: Program, locate: Locate, { lowering = {}, o
   };
 }
 
-interface Result { readonly name: string; readonly value: Tensor; readonly graphName: string }
+interface Result {
+  readonly name: string;
+  readonly value: Tensor;
+  readonly graphName: string;
+}
 
 /** Node names begin with `<primitive>_<id>/`. */
 const NODE_NAME = /(\w+_\d+)\//;
 
-const explainer = (labels: ReadonlyMap<string, string>) => (message: string): string => {
-  const label = labels.get(NODE_NAME.exec(message)?.[1] ?? '');
-  return label === undefined ? message : `${label}: ${message}`;
-};
+const explainer =
+  (labels: ReadonlyMap<string, string>) =>
+  (message: string): string => {
+    const label = labels.get(NODE_NAME.exec(message)?.[1] ?? '');
+    return label === undefined ? message : `${label}: ${message}`;
+  };
 
 class Emission implements Emitter {
   nodes: NodeProto[] = [];
@@ -111,14 +151,20 @@ class Emission implements Emitter {
   private fresh = 0;
   private current = '';
 
-  constructor(private readonly locate: Locate, private readonly lowering: Lowering, results: readonly Result[]) {
-    for (const { value, graphName } of results) if (!isLeaf(value.node) && !this.resultNames.has(value)) this.resultNames.set(value, graphName);
+  constructor(
+    private readonly locate: Locate,
+    private readonly lowering: Lowering,
+    results: readonly Result[],
+  ) {
+    for (const { value, graphName } of results)
+      if (!isLeaf(value.node) && !this.resultNames.has(value)) this.resultNames.set(value, graphName);
   }
 
   add(node: Node): void {
     const [out] = node.outs;
     if (node.op === 'input') this.leaf(out, `${INPUT}${leafName(out)}`, (value) => this.inputs.push(value));
-    else if (node.op === 'state') this.leaf(out, `state:${leafName(out)}`, (value) => this.states.push({ name: leafName(out), value }));
+    else if (node.op === 'state')
+      this.leaf(out, `state:${leafName(out)}`, (value) => this.states.push({ name: leafName(out), value }));
     else if (node.op === 'constant') this.names.set(out, this.literal(node.payload as HostTensor));
     else if (node.op === 'weight') this.names.set(out, this.weight(node, node.payload as WeightSource));
     else if (node.op === 'parameter') throw new Error(`emit: parameter "${leafName(out)}" is not bound to a state`);
@@ -127,10 +173,12 @@ class Emission implements Emitter {
 
   /** One Scan over chunks of vectors. Its body reads numbers from the graph around it. */
   chunked({ nodes, inputs, outputs, size, chunk }: ChunkedUpdate): void {
-    const rows = [size / chunk, chunk], part = (name: string): ValueInfo => ({ name, dtype: 'float32', shape: [chunk] });
+    const rows = [size / chunk, chunk],
+      part = (name: string): ValueInfo => ({ name, dtype: 'float32', shape: [chunk] });
     this.current = `chunked_${nodes[0].id}`;
     this.labels.set(this.current, `new values of [${size}], chunk by chunk`);
-    const wholes = inputs.map((input) => this.names.get(input) as string), around = this.nodes;
+    const wholes = inputs.map((input) => this.names.get(input) as string),
+      around = this.nodes;
     const scanned = wholes.map((whole) => this.node('Reshape', [whole, this.shape(rows)], 1)[0]);
     this.nodes = [];
     const parts = inputs.map((input) => {
@@ -139,18 +187,32 @@ class Emission implements Emitter {
       return part(name);
     });
     for (const node of nodes) this.primitive(node, true);
-    const body = { name: 'chunk', nodes: this.nodes, inputs: parts, outputs: outputs.map((out) => part(this.names.get(out) as string)) };
+    const body = {
+      name: 'chunk',
+      nodes: this.nodes,
+      inputs: parts,
+      outputs: outputs.map((out) => part(this.names.get(out) as string)),
+    };
     this.nodes = around;
     inputs.forEach((input, i) => this.names.set(input, wholes[i]));
     this.current = `chunked_${nodes[0].id}`;
-    this.node('Scan', scanned, outputs.map((out) => this.resultNames.get(out) as string), { num_scan_inputs: { i: inputs.length } }, '', [graphAttribute('body', body)]);
+    this.node(
+      'Scan',
+      scanned,
+      outputs.map((out) => this.resultNames.get(out) as string),
+      { num_scan_inputs: { i: inputs.length } },
+      '',
+      [graphAttribute('body', body)],
+    );
     for (const out of outputs) this.chunkShapes.set(out, rows);
   }
 
   private primitive(node: Node, inner = false): void {
     const onnx = this.lowering[node.op] ?? primitive(node.op).onnx;
     const inputs = node.inputs.map((i) => this.names.get(i) as string);
-    const outputs = node.outs.map((out, i) => (inner ? undefined : this.resultNames.get(out)) ?? `%${node.id}${i > 0 ? `.${i}` : ''}`);
+    const outputs = node.outs.map(
+      (out, i) => (inner ? undefined : this.resultNames.get(out)) ?? `%${node.id}${i > 0 ? `.${i}` : ''}`,
+    );
     this.current = `${node.op}_${node.id}`;
     this.labels.set(this.current, signature(node));
     try {
@@ -162,9 +224,24 @@ class Emission implements Emitter {
     node.outs.forEach((out, i) => this.names.set(out, outputs[i]));
   }
 
-  node(opType: string, input: readonly string[], outputs: readonly string[] | number, attrs: Record<string, OnnxAttr> = {}, domain = '', graphs: readonly object[] = []): string[] {
-    const output = typeof outputs === 'number' ? Array.from({ length: outputs }, () => `#${this.fresh++}`) : [...outputs];
-    this.nodes.push({ opType, domain, name: `${this.current}/${opType}.${this.nodes.length}`, input, output, attribute: [...Object.entries(attrs).map(([k, v]) => attribute(k, v)), ...graphs] });
+  node(
+    opType: string,
+    input: readonly string[],
+    outputs: readonly string[] | number,
+    attrs: Record<string, OnnxAttr> = {},
+    domain = '',
+    graphs: readonly object[] = [],
+  ): string[] {
+    const output =
+      typeof outputs === 'number' ? Array.from({ length: outputs }, () => `#${this.fresh++}`) : [...outputs];
+    this.nodes.push({
+      opType,
+      domain,
+      name: `${this.current}/${opType}.${this.nodes.length}`,
+      input,
+      output,
+      attribute: [...Object.entries(attrs).map(([k, v]) => attribute(k, v)), ...graphs],
+    });
     return output;
   }
 
@@ -173,7 +250,8 @@ class Emission implements Emitter {
   }
 
   shape(values: readonly number[]): string {
-    const known = this.initializers.length, name = this.ints(values, 'shape');
+    const known = this.initializers.length,
+      name = this.ints(values, 'shape');
     if (this.initializers.length > known) this.shapes.push({ name, dtype: 'int64' });
     return name;
   }
@@ -185,7 +263,8 @@ class Emission implements Emitter {
   /** A graph output. A leaf, or a tensor wanted twice, is copied: it has a name already. */
   result({ value, graphName }: Result): ValueInfo {
     this.current = graphName;
-    if (this.resultNames.get(value) !== graphName) this.node('Identity', [this.names.get(value) as string], [graphName]);
+    if (this.resultNames.get(value) !== graphName)
+      this.node('Identity', [this.names.get(value) as string], [graphName]);
     return { name: graphName, dtype: value.dtype, shape: this.chunkShapes.get(value) ?? value.shape };
   }
 
@@ -197,7 +276,8 @@ class Emission implements Emitter {
 
   /** Input and state leaves of equal name are one graph input; their types must agree. */
   private leaf(out: Tensor, name: string, declare: (value: ValueInfo) => void): void {
-    const type = `${out.dtype}[${out.shape}]`, known = this.leaves.get(name);
+    const type = `${out.dtype}[${out.shape}]`,
+      known = this.leaves.get(name);
     if (known !== undefined && known !== type) throw new Error(`emit: "${name}" is used as ${known} and as ${type}`);
     if (known === undefined) {
       this.leaves.set(name, type);
@@ -225,16 +305,23 @@ class Emission implements Emitter {
   private weight({ id, outs: [out] }: Node, source: WeightSource): string {
     const place = `weight:${'file' in source ? `${source.file}:${source.offset}` : `#${this.identity(source.value)}`}:${out.dtype}${out.dtype === 'float32' ? sizeOf(out.shape) : `[${out.shape}]`}`;
     const known = this.weights.get(place);
-    if (known !== undefined) return String(known.shape) === String(out.shape) ? known.name : this.reshaped(known.name, out.shape, `weight_${id}`);
+    if (known !== undefined)
+      return String(known.shape) === String(out.shape)
+        ? known.name
+        : this.reshaped(known.name, out.shape, `weight_${id}`);
     const name = `w${this.initializers.length}:${source.key}`;
-    if ('file' in source) this.initializers.push(externalTensor(name, out.dtype, out.shape, this.locate(source), source.offset, source.bytes));
+    if ('file' in source)
+      this.initializers.push(
+        externalTensor(name, out.dtype, out.shape, this.locate(source), source.offset, source.bytes),
+      );
     else this.initializers.push(rawTensor(name, out.dtype, out.shape, bytesOf(source.value)));
     this.weights.set(place, { name, shape: out.shape });
     return name;
   }
 
   private reshaped(weight: string, shape: Shape, current: string): string {
-    const key = `${weight}[${shape}]`, known = this.literals.get(key);
+    const key = `${weight}[${shape}]`,
+      known = this.literals.get(key);
     if (known !== undefined) return known;
     this.current = current;
     const [name] = this.node('Reshape', [weight, this.shape(shape)], 1);

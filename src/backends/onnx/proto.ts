@@ -11,20 +11,34 @@ const root = protobuf.Root.fromJSON({
     Entry: { fields: { key: field(1, 'string'), value: field(2, 'string') } },
     Tensor: {
       fields: {
-        dims: field(1, 'int64', true), dataType: field(2, 'int32'), name: field(8, 'string'), rawData: field(9, 'bytes'),
-        externalData: field(13, 'Entry', true), dataLocation: field(14, 'int32'),
+        dims: field(1, 'int64', true),
+        dataType: field(2, 'int32'),
+        name: field(8, 'string'),
+        rawData: field(9, 'bytes'),
+        externalData: field(13, 'Entry', true),
+        dataLocation: field(14, 'int32'),
       },
     },
     Attribute: {
       fields: {
-        name: field(1, 'string'), f: field(2, 'float'), i: field(3, 'int64'), s: field(4, 'bytes'),
-        g: field(6, 'Graph'), floats: field(7, 'float', true), ints: field(8, 'int64', true), type: field(20, 'int32'),
+        name: field(1, 'string'),
+        f: field(2, 'float'),
+        i: field(3, 'int64'),
+        s: field(4, 'bytes'),
+        g: field(6, 'Graph'),
+        floats: field(7, 'float', true),
+        ints: field(8, 'int64', true),
+        type: field(20, 'int32'),
       },
     },
     Node: {
       fields: {
-        input: field(1, 'string', true), output: field(2, 'string', true), name: field(3, 'string'),
-        opType: field(4, 'string'), attribute: field(5, 'Attribute', true), domain: field(7, 'string'),
+        input: field(1, 'string', true),
+        output: field(2, 'string', true),
+        name: field(3, 'string'),
+        opType: field(4, 'string'),
+        attribute: field(5, 'Attribute', true),
+        domain: field(7, 'string'),
       },
     },
     Dimension: { fields: { dimValue: field(1, 'int64') } },
@@ -35,19 +49,35 @@ const root = protobuf.Root.fromJSON({
     ValueInfo: { fields: { name: field(1, 'string'), type: field(2, 'TypeProto') } },
     Graph: {
       fields: {
-        node: field(1, 'Node', true), name: field(2, 'string'), initializer: field(5, 'Tensor', true),
-        input: field(11, 'ValueInfo', true), output: field(12, 'ValueInfo', true),
+        node: field(1, 'Node', true),
+        name: field(2, 'string'),
+        initializer: field(5, 'Tensor', true),
+        input: field(11, 'ValueInfo', true),
+        output: field(12, 'ValueInfo', true),
       },
     },
     Model: {
-      fields: { irVersion: field(1, 'int64'), producerName: field(2, 'string'), graph: field(7, 'Graph'), opsetImport: field(8, 'Opset', true) },
+      fields: {
+        irVersion: field(1, 'int64'),
+        producerName: field(2, 'string'),
+        graph: field(7, 'Graph'),
+        opsetImport: field(8, 'Opset', true),
+      },
     },
   },
 });
 const modelType = root.lookupType('Model');
 
 /** TensorProto.DataType */
-export const DATA_TYPE: Record<DType, number> = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float16: 10, bfloat16: 16 };
+export const DATA_TYPE: Record<DType, number> = {
+  float32: 1,
+  uint8: 2,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+  bfloat16: 16,
+};
 const EXTERNAL = 1; // TensorProto.DataLocation
 
 export interface TensorProto {
@@ -68,15 +98,36 @@ export interface NodeProto {
   readonly attribute: readonly object[];
 }
 
-export interface ValueInfo { readonly name: string; readonly dtype: DType; readonly shape: Shape }
+export interface ValueInfo {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: Shape;
+}
 /** Without a shape: of any rank and size. */
-export type LooseValueInfo = Omit<ValueInfo, 'shape'> & { readonly shape?: Shape; /** a list of such tensors */ readonly sequence?: boolean };
+export type LooseValueInfo = Omit<ValueInfo, 'shape'> & {
+  readonly shape?: Shape;
+  /** a list of such tensors */ readonly sequence?: boolean;
+};
 
-export const rawTensor = (name: string, dtype: DType, dims: Shape, rawData: Uint8Array): TensorProto => ({ name, dims, dataType: DATA_TYPE[dtype], rawData });
+export const rawTensor = (name: string, dtype: DType, dims: Shape, rawData: Uint8Array): TensorProto => ({
+  name,
+  dims,
+  dataType: DATA_TYPE[dtype],
+  rawData,
+});
 
 /** A tensor whose bytes are `length` bytes of a file beside the model, from `offset`. */
-export function externalTensor(name: string, dtype: DType, dims: Shape, location: string, offset: number, length: number): TensorProto {
-  const externalData = Object.entries({ location, offset: String(offset), length: String(length) }).map(([key, value]) => ({ key, value }));
+export function externalTensor(
+  name: string,
+  dtype: DType,
+  dims: Shape,
+  location: string,
+  offset: number,
+  length: number,
+): TensorProto {
+  const externalData = Object.entries({ location, offset: String(offset), length: String(length) }).map(
+    ([key, value]) => ({ key, value }),
+  );
   return { name, dims, dataType: DATA_TYPE[dtype], externalData, dataLocation: EXTERNAL };
 }
 
@@ -101,12 +152,17 @@ export const graphAttribute = (name: string, graph: GraphParts): object => ({ na
 
 /** Bytes of a ModelProto: ai.onnx opset 20 (the first with Gelu), com.microsoft opset 1. */
 export function encodeModel(graph: GraphParts): Uint8Array {
-  return modelType.encode({
-    irVersion: 9,
-    producerName: 'diffengine',
-    opsetImport: [{ domain: '', version: 20 }, { domain: 'com.microsoft', version: 1 }],
-    graph: graphProto(graph),
-  }).finish();
+  return modelType
+    .encode({
+      irVersion: 9,
+      producerName: 'diffengine',
+      opsetImport: [
+        { domain: '', version: 20 },
+        { domain: 'com.microsoft', version: 1 },
+      ],
+      graph: graphProto(graph),
+    })
+    .finish();
 }
 
 function graphProto({ name, nodes, initializers = [], inputs, outputs }: GraphParts): object {
@@ -114,6 +170,11 @@ function graphProto({ name, nodes, initializers = [], inputs, outputs }: GraphPa
 }
 
 function valueInfo({ name, dtype, shape, sequence }: LooseValueInfo): object {
-  const tensor = { tensorType: { elemType: DATA_TYPE[dtype], ...(shape ? { shape: { dim: shape.map((dimValue) => ({ dimValue })) } } : {}) } };
+  const tensor = {
+    tensorType: {
+      elemType: DATA_TYPE[dtype],
+      ...(shape ? { shape: { dim: shape.map((dimValue) => ({ dimValue })) } } : {}),
+    },
+  };
   return { name, type: sequence ? { sequenceType: { elemType: tensor } } : tensor };
 }

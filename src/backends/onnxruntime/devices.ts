@@ -50,10 +50,17 @@ const NO_HALF = /requires f16 but the device does not support it/;
 /** An error of the runtime in the words of a user, if it says that the device is not there, or lacks what is asked of it. */
 export function missingDevice(device: DeviceName, message: string): string | undefined {
   const { missing } = DEVICES[device];
-  if (missing && NO_HALF.test(message)) return `backend.device: this ${device} device has no 16-bit shaders (shader-f16), which optim_wrapper.type: 'AmpOptimWrapper' needs; set optim_wrapper.type: 'OptimWrapper'`;
+  if (missing && NO_HALF.test(message))
+    return `backend.device: this ${device} device has no 16-bit shaders (shader-f16), which optim_wrapper.type: 'AmpOptimWrapper' needs; set optim_wrapper.type: 'OptimWrapper'`;
   if (!missing?.said.test(message)) return undefined;
   return `backend.device: ${device} is not available here (${lastWords(message)}); ${missing.advice}`;
 }
 
 /** Without the place in the runtime's sources. */
-const lastWords = (message: string): string => message.split(/ was false\. |: (?=\[)/).pop()?.trim().split('\n')[0].replace(/\.$/, '') ?? message;
+const lastWords = (message: string): string =>
+  message
+    .split(/ was false\. |: (?=\[)/)
+    .pop()
+    ?.trim()
+    .split('\n')[0]
+    .replace(/\.$/, '') ?? message;

@@ -6,13 +6,32 @@ export async function diagnose(): Promise<readonly Finding[]> {
   try {
     const { env, listSupportedBackends } = await import('onnxruntime-node');
     const devices = listSupportedBackends();
-    const named = (bundled: boolean): string => devices.filter((d) => d.bundled === bundled).map((d) => d.name).join(', ');
+    const named = (bundled: boolean): string =>
+      devices
+        .filter((d) => d.bundled === bundled)
+        .map((d) => d.name)
+        .join(', ');
     const more = named(false);
     return [
       { what, found: `${env.versions.node}, with ${named(true)}` },
-      ...(more ? [{ what: 'more devices', found: more, advice: 'their libraries come with "ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node", which downloads them' }] : []),
+      ...(more
+        ? [
+            {
+              what: 'more devices',
+              found: more,
+              advice:
+                'their libraries come with "ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node", which downloads them',
+            },
+          ]
+        : []),
     ];
   } catch (error) {
-    return [{ what, found: `does not load: ${(error as Error).message.split('\n')[0]}`, advice: 'install again with "npm ci"; it supports Linux, macOS and Windows on x64 and arm64' }];
+    return [
+      {
+        what,
+        found: `does not load: ${(error as Error).message.split('\n')[0]}`,
+        advice: 'install again with "npm ci"; it supports Linux, macOS and Windows on x64 and arm64',
+      },
+    ];
   }
 }

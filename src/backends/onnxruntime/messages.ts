@@ -34,14 +34,23 @@ export interface Result {
 export type Request =
   | { readonly kind: 'load' }
   | { readonly kind: 'compile'; readonly spec: SessionSpec }
-  | { readonly kind: 'run'; readonly session: number; /** by graph input */ readonly feeds: Readonly<Record<string, HostTensor>> }
+  | {
+      readonly kind: 'run';
+      readonly session: number;
+      /** by graph input */ readonly feeds: Readonly<Record<string, HostTensor>>;
+    }
   | { readonly kind: 'release'; readonly session: number }
   | { readonly kind: 'write'; readonly name: string; readonly value: HostTensor }
   | { readonly kind: 'type'; readonly name: string }
   | { readonly kind: 'read'; readonly name: string }
   | { readonly kind: 'delete'; readonly name: string };
 
-export interface Reply { readonly id: number; readonly value?: unknown; readonly error?: string }
+export interface Reply {
+  readonly id: number;
+  readonly value?: unknown;
+  readonly error?: string;
+}
 
 /** Buffers that go to the other thread instead of being copied once more: only those of copies made for it. */
-export const buffersOf = (tensors: readonly HostTensor[]): ArrayBuffer[] => tensors.map(({ data }) => data.buffer as ArrayBuffer);
+export const buffersOf = (tensors: readonly HostTensor[]): ArrayBuffer[] =>
+  tensors.map(({ data }) => data.buffer as ArrayBuffer);

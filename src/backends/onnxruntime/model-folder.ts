@@ -13,7 +13,10 @@ process.once('exit', () => {
 });
 
 export class ModelFolder {
-  private constructor(readonly path: string, private readonly names: ReadonlyMap<string, string>) {}
+  private constructor(
+    readonly path: string,
+    private readonly names: ReadonlyMap<string, string>,
+  ) {}
 
   /**
    * @param files weight files of the program
@@ -71,7 +74,11 @@ async function removeFolder(path: string): Promise<void> {
   present.delete(path);
 }
 
-async function place(folder: string, real: ReadonlyMap<string, string>, put: (from: string, to: string) => Promise<void>): Promise<Map<string, string>> {
+async function place(
+  folder: string,
+  real: ReadonlyMap<string, string>,
+  put: (from: string, to: string) => Promise<void>,
+): Promise<Map<string, string>> {
   const names = new Map<string, string>();
   for (const [file, target] of real) {
     const name = `${names.size}-${basename(target)}`;

@@ -2,7 +2,16 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { inject, optional } from 'inversify';
 import { UserError } from '../../base/errors.js';
-import { BACKENDS, rootsOf, type Backend, type Executable, type Feeds, type Fetches, type Program, type StateStore } from '../backend.js';
+import {
+  BACKENDS,
+  rootsOf,
+  type Backend,
+  type Executable,
+  type Feeds,
+  type Fetches,
+  type Program,
+  type StateStore,
+} from '../backend.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { CACHE_DIR, LOGGER, OPTIONS } from '../../registry/tokens.js';
 import { type Logger } from '../../base/logger.js';
@@ -25,10 +34,31 @@ export class OnnxRuntimeBackend implements Backend {
     type: 'object',
     additionalProperties: false,
     properties: {
-      device: { type: 'string', enum: ['cpu', 'webgpu', 'cuda'], default: 'cpu', description: 'what computes: cpu; webgpu, which is installed with ONNX Runtime and needs a driver for Vulkan, Metal or Direct3D 12; cuda, which is installed apart (docs/backends.md)' },
-      intra_op_num_threads: { type: 'integer', minimum: 0, default: 0, description: 'threads of one operation; 0: all cores' },
-      graph_optimization_level: { type: 'string', enum: ['disabled', 'basic', 'extended', 'all'], default: 'extended', description: "ONNX Runtime's own graph passes; all copies the weights into blocked layouts" },
-      scratch_dir: { type: ['string', 'null'], default: null, description: 'where compiled programs pass through, best on the file system of the weights; null: the temporary folder' },
+      device: {
+        type: 'string',
+        enum: ['cpu', 'webgpu', 'cuda'],
+        default: 'cpu',
+        description:
+          'what computes: cpu; webgpu, which is installed with ONNX Runtime and needs a driver for Vulkan, Metal or Direct3D 12; cuda, which is installed apart (docs/backends.md)',
+      },
+      intra_op_num_threads: {
+        type: 'integer',
+        minimum: 0,
+        default: 0,
+        description: 'threads of one operation; 0: all cores',
+      },
+      graph_optimization_level: {
+        type: 'string',
+        enum: ['disabled', 'basic', 'extended', 'all'],
+        default: 'extended',
+        description: "ONNX Runtime's own graph passes; all copies the weights into blocked layouts",
+      },
+      scratch_dir: {
+        type: ['string', 'null'],
+        default: null,
+        description:
+          'where compiled programs pass through, best on the file system of the weights; null: the temporary folder',
+      },
     },
   } as const satisfies OptionsSchema;
   static readonly diagnose = diagnose;
@@ -47,7 +77,8 @@ export class OnnxRuntimeBackend implements Backend {
   /** @param cacheDir for float32 copies of large weights with 16 bits; without it each program widens them in memory of its own */
   constructor(
     @inject(OPTIONS) private readonly opts: Output<typeof OnnxRuntimeBackend.options>,
-    @optional() @inject(CACHE_DIR) cacheDir?: string, @optional() @inject(LOGGER) log?: Logger,
+    @optional() @inject(CACHE_DIR) cacheDir?: string,
+    @optional() @inject(LOGGER) log?: Logger,
   ) {
     this.name = `onnxruntime ${opts.device}`;
     this.device = DEVICES[opts.device];
@@ -55,7 +86,10 @@ export class OnnxRuntimeBackend implements Backend {
     // ONNX Runtime 1.29 and later reports usage to its maker unless told not to. Set here: a worker's environment is a copy.
     process.env['ORT_DISABLE_TELEMETRY'] ??= '1';
     // Plain JavaScript: the flags of the process are not for it, and --input-type would stop it.
-    this.worker = new Worker(new URL('./worker.js', import.meta.url), { execArgv: [], workerData: { device: opts.device, resident: this.device.resident } satisfies Place });
+    this.worker = new Worker(new URL('./worker.js', import.meta.url), {
+      execArgv: [],
+      workerData: { device: opts.device, resident: this.device.resident } satisfies Place,
+    });
     this.worker.on('message', (reply: Reply) => this.settle(reply));
     this.worker.on('error', (error) => this.fail(error));
     this.worker.on('exit', (code) => this.fail(new Error(`${this.name}: the worker thread ended with code ${code}`)));
@@ -75,7 +109,8 @@ export class OnnxRuntimeBackend implements Backend {
 
   async compile(program: Program): Promise<Executable> {
     try {
-      const optimized = optimize(program), smaller = (await this.wide?.apply(optimized)) ?? optimized;
+      const optimized = optimize(program),
+        smaller = (await this.wide?.apply(optimized)) ?? optimized;
       const folder = await ModelFolder.create(this.opts.scratch_dir ?? tmpdir(), weightFiles(smaller));
       this.folders.add(folder);
       return await this.load(smaller, folder);
@@ -95,11 +130,18 @@ export class OnnxRuntimeBackend implements Backend {
         threads: this.opts.intra_op_num_threads || availableParallelism(),
         states: emitted.states.map(({ name, graphName }) => [graphName, name]),
         updates: emitted.updates.map((update) => ({ ...update, inPlace: over.has(update.name) })),
-        outputs: emitted.outputs, withheld: emitted.withheld,
+        outputs: emitted.outputs,
+        withheld: emitted.withheld,
       };
-      const session = await this.ask({ kind: 'compile', spec }).catch(explained(emitted.explain)) as number;
+      const session = (await this.ask({ kind: 'compile', spec }).catch(explained(emitted.explain))) as number;
       if (process.platform !== 'win32') await this.drop(folder);
-      return this.executable(program.name, session, emitted.inputs.map(({ name }) => name), emitted.explain, folder);
+      return this.executable(
+        program.name,
+        session,
+        emitted.inputs.map(({ name }) => name),
+        emitted.explain,
+        folder,
+      );
     } catch (error) {
       await this.drop(folder);
       throw error;
@@ -107,15 +149,24 @@ export class OnnxRuntimeBackend implements Backend {
   }
 
   /** Apart from `load`, so that a program that is kept does not hold its graph and its model. */
-  private executable(program: string, session: number, inputs: readonly string[], explain: (message: string) => string, folder: ModelFolder): Executable {
+  private executable(
+    program: string,
+    session: number,
+    inputs: readonly string[],
+    explain: (message: string) => string,
+    folder: ModelFolder,
+  ): Executable {
     const run = async (feeds: Feeds): Promise<Fetches> => {
       const copies = Object.fromEntries(inputs.map((name) => [name, ownCopy(fed(feeds, name))]));
-      return (await this.ask({ kind: 'run', session, feeds: copies }, Object.values(copies)).catch(explained(explain))) as Fetches;
+      return (await this.ask({ kind: 'run', session, feeds: copies }, Object.values(copies)).catch(
+        explained(explain),
+      )) as Fetches;
     };
     return {
-      run: (feeds) => run(feeds).catch((error: unknown) => {
-        throw this.named(program, error);
-      }),
+      run: (feeds) =>
+        run(feeds).catch((error: unknown) => {
+          throw this.named(program, error);
+        }),
       dispose: async () => {
         await this.ask({ kind: 'release', session });
         await this.drop(folder);
@@ -194,10 +245,14 @@ function fed(feeds: Feeds, graphName: string): HostTensor {
   return feeds[name];
 }
 
-const explained = (explain: (message: string) => string) => (error: Error): never => {
-  throw error instanceof UserError ? error : new Error(explain(error.message), { cause: error });
-};
+const explained =
+  (explain: (message: string) => string) =>
+  (error: Error): never => {
+    throw error instanceof UserError ? error : new Error(explain(error.message), { cause: error });
+  };
 
 declare module '../../registry/kinds.js' {
-  interface BackendMap { OnnxRuntimeBackend: typeof OnnxRuntimeBackend }
+  interface BackendMap {
+    OnnxRuntimeBackend: typeof OnnxRuntimeBackend;
+  }
 }

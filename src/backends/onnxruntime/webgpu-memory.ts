@@ -13,7 +13,8 @@ export class WebgpuMemory {
   download = (tensor: ort.Tensor): Promise<ort.Tensor> => this.copy(tensor, 'cpu');
 
   private async copy(x: ort.Tensor, place: Place): Promise<ort.Tensor> {
-    const key = `${x.type} ${place}`, copier = this.copiers.get(key) ?? open(x.type as DType, place);
+    const key = `${x.type} ${place}`,
+      copier = this.copiers.get(key) ?? open(x.type as DType, place);
     this.copiers.set(key, copier);
     return (await (await copier).run({ x }))['y'];
   }
@@ -22,6 +23,16 @@ export class WebgpuMemory {
 /** For tensors of any rank and size. */
 function open(dtype: DType, place: Place): Promise<ort.InferenceSession> {
   const nodes = [{ opType: 'Identity', domain: '', name: 'copy', input: ['x'], output: ['y'], attribute: [] }];
-  const model = encodeModel({ name: 'copy', nodes, initializers: [], inputs: [{ name: 'x', dtype }], outputs: [{ name: 'y', dtype }] });
-  return ort.InferenceSession.create(model, { executionProviders: ['webgpu'], preferredOutputLocation: { y: place }, logSeverityLevel: 4 });
+  const model = encodeModel({
+    name: 'copy',
+    nodes,
+    initializers: [],
+    inputs: [{ name: 'x', dtype }],
+    outputs: [{ name: 'y', dtype }],
+  });
+  return ort.InferenceSession.create(model, {
+    executionProviders: ['webgpu'],
+    preferredOutputLocation: { y: place },
+    logSeverityLevel: 4,
+  });
 }

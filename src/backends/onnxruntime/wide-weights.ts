@@ -27,7 +27,13 @@ type FileSource = Extract<WeightSource, { file: string }>;
 
 /** The weight that a node widens from 16 bits in a file, if that is what it does. */
 function widened({ op, inputs: [x], outs: [out] }: Node): FileSource | undefined {
-  if (op !== 'cast' || out.dtype !== 'float32' || x.node.op !== 'weight' || (x.dtype !== 'float16' && x.dtype !== 'bfloat16')) return undefined;
+  if (
+    op !== 'cast' ||
+    out.dtype !== 'float32' ||
+    x.node.op !== 'weight' ||
+    (x.dtype !== 'float16' && x.dtype !== 'bfloat16')
+  )
+    return undefined;
   const source = x.node.payload as WeightSource;
   return 'file' in source && source.offset % 2 === 0 ? source : undefined;
 }
@@ -37,12 +43,15 @@ const placeOf = (node: Node, { file }: FileSource): string => `${node.inputs[0].
 
 /** The nodes of a program, after the passes of a backend, that read float32 copies of large files instead. From the graph alone. */
 export function largeWidenings(program: Program): ReadonlyMap<Node, FileSource> {
-  const bytes = new Map<string, number>(), found: [Node, FileSource][] = [], counted = new Set<string>();
+  const bytes = new Map<string, number>(),
+    found: [Node, FileSource][] = [],
+    counted = new Set<string>();
   for (const node of topo(rootsOf(program))) {
     const source = widened(node);
     if (!source) continue;
     found.push([node, source]);
-    const place = placeOf(node, source), key = `${place} ${source.offset}`;
+    const place = placeOf(node, source),
+      key = `${place} ${source.offset}`;
     if (!counted.has(key)) bytes.set(place, (bytes.get(place) ?? 0) + source.bytes);
     counted.add(key);
   }
@@ -52,11 +61,15 @@ export function largeWidenings(program: Program): ReadonlyMap<Node, FileSource> 
 export class WideWeights {
   private readonly copies = new Map<string, Promise<string | undefined>>();
 
-  constructor(private readonly cacheDir: string, private readonly log?: Logger) {}
+  constructor(
+    private readonly cacheDir: string,
+    private readonly log?: Logger,
+  ) {}
 
   /** The program with weights of large files read from their float32 copies, which are made where there are none yet. */
   async apply(program: Program): Promise<Program> {
-    const nodes = largeWidenings(program), files = new Map<string, string | undefined>();
+    const nodes = largeWidenings(program),
+      files = new Map<string, string | undefined>();
     if (nodes.size === 0) return program;
     for (const [node, source] of nodes) {
       const place = placeOf(node, source);
@@ -65,7 +78,9 @@ export class WideWeights {
     const roots = rewrite(rootsOf(program), (node) => {
       const source = nodes.get(node);
       const file = source && files.get(placeOf(node, source));
-      return source && file ? [weight({ key: source.key, file, offset: 2 * source.offset, bytes: 2 * source.bytes }, node.outs[0])] : undefined;
+      return source && file
+        ? [weight({ key: source.key, file, offset: 2 * source.offset, bytes: 2 * source.bytes }, node.outs[0])]
+        : undefined;
     });
     return withRoots(program, roots);
   }
@@ -78,8 +93,12 @@ export class WideWeights {
 
   /** @returns the path of the copy; undefined, with a warning, where there is no room for it */
   private async make(file: string, dtype: 'float16' | 'bfloat16'): Promise<string | undefined> {
-    const real = await realpath(file), { size, mtimeMs } = await stat(real);
-    const hash = createHash('sha256').update(`${VERSION}\n${real}\n${size}\n${mtimeMs}\n${dtype}`).digest('hex').slice(0, 24);
+    const real = await realpath(file),
+      { size, mtimeMs } = await stat(real);
+    const hash = createHash('sha256')
+      .update(`${VERSION}\n${real}\n${size}\n${mtimeMs}\n${dtype}`)
+      .digest('hex')
+      .slice(0, 24);
     const path = join(this.cacheDir, 'float32', `${basename(file)}-${hash}`);
     if (await stat(path).catch(() => undefined)) return path;
     try {
@@ -87,14 +106,18 @@ export class WideWeights {
       this.log?.info(`${file}: ${dtype} weights as float32, once, into ${path}`);
       const from = await open(real);
       try {
-        await writeFileAtomic(path, (to) => widen(from, to, size, dtype === 'float16' ? float16sToFloats : bfloat16sToFloats));
+        await writeFileAtomic(path, (to) =>
+          widen(from, to, size, dtype === 'float16' ? float16sToFloats : bfloat16sToFloats),
+        );
       } finally {
         await from.close();
       }
       return path;
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      this.log?.warn(`${error.message} Until then each program widens these weights in memory of its own, about ${(2 * size / 2 ** 30).toFixed(1)} GiB`);
+      this.log?.warn(
+        `${error.message} Until then each program widens these weights in memory of its own, about ${((2 * size) / 2 ** 30).toFixed(1)} GiB`,
+      );
       return undefined;
     }
   }
@@ -102,19 +125,29 @@ export class WideWeights {
   private async checkRoom(path: string, bytes: number): Promise<void> {
     let folder = dirname(path);
     while (!(await stat(folder).catch(() => undefined))) folder = dirname(folder);
-    const { bavail, bsize } = await statfs(folder), gib = (n: number): string => `${(n / 2 ** 30).toFixed(1)} GiB`;
-    if (bavail * bsize < bytes + SPARE_BYTES) throw new UserError(`${path}: needs ${gib(bytes)}, ${gib(bavail * bsize)} are free; free some space, or set cache_dir to another disk.`);
+    const { bavail, bsize } = await statfs(folder),
+      gib = (n: number): string => `${(n / 2 ** 30).toFixed(1)} GiB`;
+    if (bavail * bsize < bytes + SPARE_BYTES)
+      throw new UserError(
+        `${path}: needs ${gib(bytes)}, ${gib(bavail * bsize)} are free; free some space, or set cache_dir to another disk.`,
+      );
   }
 }
 
 /** Word i of one file becomes number i of the other. Words that are not of weights become numbers that nobody reads. */
-async function widen(from: FileHandle, to: FileHandle, size: number, floats: (words: Uint16Array) => Float32Array): Promise<void> {
+async function widen(
+  from: FileHandle,
+  to: FileHandle,
+  size: number,
+  floats: (words: Uint16Array) => Float32Array,
+): Promise<void> {
   const words = new Uint16Array(CHUNK_BYTES / 2);
   for (let at = 0; at < size; at += CHUNK_BYTES) {
     const bytes = new Uint8Array(words.buffer, 0, Math.min(CHUNK_BYTES, size - at)).fill(0);
-    for (let got = 0; got < bytes.length; ) {
+    for (let got = 0; got < bytes.length;) {
       const { bytesRead } = await from.read(bytes, got, bytes.length - got, at + got);
-      if (bytesRead === 0) throw new Error(`weights: the file ends at byte ${at + got} of ${size}; it changed while it was read`);
+      if (bytesRead === 0)
+        throw new Error(`weights: the file ends at byte ${at + got} of ${size}; it changed while it was read`);
       got += bytesRead;
     }
     const wide = floats(words.subarray(0, Math.ceil(bytes.length / 2)));

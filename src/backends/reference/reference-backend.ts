@@ -1,6 +1,15 @@
 /** Interprets programs with the primitives' reference rules in float64: slow, simple, and the oracle of the tests. */
 import { inject } from 'inversify';
-import { BACKENDS, rootsOf, type Backend, type Executable, type Feeds, type Fetches, type Program, type StateStore } from '../backend.js';
+import {
+  BACKENDS,
+  rootsOf,
+  type Backend,
+  type Executable,
+  type Feeds,
+  type Fetches,
+  type Program,
+  type StateStore,
+} from '../backend.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import type { DType, HostTensor, TypedArray } from '../../tensor/host.js';
@@ -12,7 +21,8 @@ import { readWeight } from '../read-weight.js';
 @BACKENDS.register()
 export class ReferenceBackend implements Backend {
   static readonly options = {
-    description: 'Runs every primitive in plain TypeScript, float64. For tests: thousands of times slower than the others.',
+    description:
+      'Runs every primitive in plain TypeScript, float64. For tests: thousands of times slower than the others.',
     type: 'object',
     additionalProperties: false,
     properties: {},
@@ -45,13 +55,19 @@ export class ReferenceBackend implements Backend {
     const values = new Map<Tensor, RefArray>();
     for (const node of order) {
       const results = await this.evaluate(node, values, feeds);
-      node.outs.forEach((out, i) => values.set(out, out.dtype === 'float16' ? toReference(fromReference(results[i], 'float16')) : results[i]));
+      node.outs.forEach((out, i) =>
+        values.set(out, out.dtype === 'float16' ? toReference(fromReference(results[i], 'float16')) : results[i]),
+      );
     }
     const value = (t: Tensor): RefArray => values.get(t) as RefArray;
     // States have their dtype's precision, not float64: what is read, saved and written back must be what was there.
-    const updates = Object.entries(program.updates ?? {}).map(([name, t]) => [name, { array: toReference(fromReference(value(t), t.dtype)), dtype: t.dtype }] as const);
+    const updates = Object.entries(program.updates ?? {}).map(
+      ([name, t]) => [name, { array: toReference(fromReference(value(t), t.dtype)), dtype: t.dtype }] as const,
+    );
     for (const [name, next] of updates) this.values.set(name, next);
-    return Object.fromEntries(Object.entries(program.outputs).map(([name, t]) => [name, fromReference(value(t), t.dtype)]));
+    return Object.fromEntries(
+      Object.entries(program.outputs).map(([name, t]) => [name, fromReference(value(t), t.dtype)]),
+    );
   }
 
   private async evaluate(node: Node, values: Map<Tensor, RefArray>, feeds: Feeds): Promise<readonly RefArray[]> {
@@ -64,7 +80,11 @@ export class ReferenceBackend implements Backend {
       if (!fed) throw new Error(`reference: input "${leafName(out)}" was not fed`);
       return [toReference(fed)];
     }
-    const result = primitive(node.op).reference(node.inputs.map((i) => values.get(i) as RefArray), node.attrs, node.outs);
+    const result = primitive(node.op).reference(
+      node.inputs.map((i) => values.get(i) as RefArray),
+      node.attrs,
+      node.outs,
+    );
     return Array.isArray(result) ? (result as RefArray[]) : [result as RefArray];
   }
 
@@ -92,8 +112,14 @@ const ELEMENTS: Record<DType, (numbers: Float64Array) => TypedArray> = {
   bool: (numbers) => Uint8Array.from(numbers, (v) => Number(v !== 0)),
 };
 
-const fromReference = ({ shape, data }: RefArray, dtype: DType): HostTensor => ({ dtype, shape, data: ELEMENTS[dtype](data) });
+const fromReference = ({ shape, data }: RefArray, dtype: DType): HostTensor => ({
+  dtype,
+  shape,
+  data: ELEMENTS[dtype](data),
+});
 
 declare module '../../registry/kinds.js' {
-  interface BackendMap { ReferenceBackend: typeof ReferenceBackend }
+  interface BackendMap {
+    ReferenceBackend: typeof ReferenceBackend;
+  }
 }

@@ -26,15 +26,20 @@ function canonical(factors: readonly number[], order: readonly number[]): Layout
     else runs.push([f]);
   }
   const sorted = [...runs].sort((a, b) => a[0] - b[0]);
-  return { factors: sorted.map((run) => run.reduce((n, f) => n * factors[f], 1)), order: runs.map((run) => sorted.indexOf(run)) };
+  return {
+    factors: sorted.map((run) => run.reduce((n, f) => n * factors[f], 1)),
+    order: runs.map((run) => sorted.indexOf(run)),
+  };
 }
 
 /** Whether only factors of 1 are between a and b. */
-const follows = (factors: readonly number[], a: number, b: number): boolean => b > a && factors.slice(a + 1, b).every((n) => n === 1);
+const follows = (factors: readonly number[], a: number, b: number): boolean =>
+  b > a && factors.slice(a + 1, b).every((n) => n === 1);
 
 export const isPlain = ({ factors }: Layout): boolean => factors.length <= 1;
 export const sameLayout = (a: Layout, b: Layout): boolean => same(a.factors, b.factors) && same(a.order, b.order);
-const same = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((v, i) => v === b[i]);
+const same = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((v, i) => v === b[i]);
 
 /** A layout cut so finely that each factor lies within one axis of a shape. */
 export interface Cut {
@@ -46,10 +51,12 @@ export interface Cut {
 
 /** @returns undefined when an axis begins in the middle of a factor that cannot be cut there */
 export function cut(layout: Layout, shape: Shape): Cut | undefined {
-  const sizes = [...layout.factors], pieces = sizes.map((): number[] => []), axis: number[] = [];
+  const sizes = [...layout.factors],
+    pieces = sizes.map((): number[] => []),
+    axis: number[] = [];
   let f = 0;
   for (const [a, size] of shape.entries()) {
-    for (let left = size; left > 1; ) {
+    for (let left = size; left > 1;) {
       while (sizes[f] === 1) f++;
       const piece = Math.min(left, sizes[f]);
       if (left % piece !== 0 || sizes[f] % piece !== 0) return undefined;
@@ -65,7 +72,10 @@ export function cut(layout: Layout, shape: Shape): Cut | undefined {
 
 /** The part of a cut on some of its factors. */
 export function restrict({ factors, order }: Cut, keep: (factor: number) => boolean): Layout {
-  return canonical(factors.map((n, i) => (keep(i) ? n : 1)), order);
+  return canonical(
+    factors.map((n, i) => (keep(i) ? n : 1)),
+    order,
+  );
 }
 
 /** The layout after axes were transposed: the same memory under other names. */
@@ -73,7 +83,10 @@ export function transposed(layout: Layout, shape: Shape, perm: readonly number[]
   const c = cut(layout, shape);
   if (!c) return undefined;
   const renamed = perm.flatMap((a) => c.axis.flatMap((axis, f) => (axis === a ? [f] : [])));
-  return canonical(renamed.map((f) => c.factors[f]), c.order.map((f) => renamed.indexOf(f)));
+  return canonical(
+    renamed.map((f) => c.factors[f]),
+    c.order.map((f) => renamed.indexOf(f)),
+  );
 }
 
 /** The order of whole axes in memory, when the layout is one; axes of 1 come first. */
@@ -99,10 +112,14 @@ export function conversion(from: Layout, to: Layout): { shape: number[]; perm: n
 
 /** Neighbours in memory that are alike are seen as one axis. @returns sizes, and of each what its factors are alike in */
 export function grouped<K>(c: Cut, kind: (factor: number) => K): { sizes: number[]; kinds: K[] } {
-  const sizes: number[] = [], kinds: K[] = [];
+  const sizes: number[] = [],
+    kinds: K[] = [];
   for (const f of c.order) {
     if (kinds.length > 0 && kinds[kinds.length - 1] === kind(f)) sizes[sizes.length - 1] *= c.factors[f];
-    else { sizes.push(c.factors[f]); kinds.push(kind(f)); }
+    else {
+      sizes.push(c.factors[f]);
+      kinds.push(kind(f));
+    }
   }
   return { sizes, kinds };
 }
@@ -110,4 +127,3 @@ export function grouped<K>(c: Cut, kind: (factor: number) => K): { sizes: number
 /** Pictures [B, C, H, W] as [B, H, W, C] in memory, filters [O, C, kh, kw] as [kh, kw, C, O]. */
 export const PICTURE = [0, 2, 3, 1];
 export const FILTER = [2, 3, 1, 0];
-

@@ -36,7 +36,9 @@ export async function loadPackage(name: string): Promise<Loaded> {
     return { name, module: imported.default ?? imported }; // tfjs packages are CommonJS
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    return code === 'ERR_MODULE_NOT_FOUND' && message.includes(`'${name}'`) ? { name } : { name, failure: message.split('\n')[0] };
+    return code === 'ERR_MODULE_NOT_FOUND' && message.includes(`'${name}'`)
+      ? { name }
+      : { name, failure: message.split('\n')[0] };
   }
 }
 
@@ -63,7 +65,10 @@ interface NodeBackend {
 
 /** tfjs-node up to 4.22 calls two functions that Node 23 took out of `util`. */
 function mendUtil(): void {
-  const old = util as unknown as { isNullOrUndefined?: (value: unknown) => boolean; isArray?: (value: unknown) => boolean };
+  const old = util as unknown as {
+    isNullOrUndefined?: (value: unknown) => boolean;
+    isArray?: (value: unknown) => boolean;
+  };
   old.isNullOrUndefined ??= (value) => value == null;
   old.isArray ??= Array.isArray;
 }
@@ -77,7 +82,9 @@ export async function openRuntime(device: Device, log: Logger): Promise<Runtime>
   }
   const tf = quiet((await loadPackage('@tensorflow/tfjs-core')).module as Tfjs);
   await import('@tensorflow/tfjs-backend-cpu');
-  log.info(`computing  with TensorFlow.js ${tf.version_core} in plain JavaScript, tens of times slower than ONNX Runtime; "diffengine doctor" says how to bring TensorFlow`);
+  log.info(
+    `computing  with TensorFlow.js ${tf.version_core} in plain JavaScript, tens of times slower than ONNX Runtime; "diffengine doctor" says how to bring TensorFlow`,
+  );
   return { tf, kind: 'cpu' };
 }
 
@@ -86,13 +93,20 @@ async function openNative(device: 'auto' | 'gpu', log: Logger): Promise<Runtime 
   for (const name of NATIVE_PACKAGES) {
     const { module: tf, version, gpu, failure } = await loadNative(name);
     if (tf && (gpu || device === 'auto')) {
-      log.info(`computing  with TensorFlow ${version} through ${name} ${tf.version_core}, on the ${gpu ? 'GPU' : 'CPU'}`);
+      log.info(
+        `computing  with TensorFlow ${version} through ${name} ${tf.version_core}, on the ${gpu ? 'GPU' : 'CPU'}`,
+      );
       return { tf, kind: 'tensorflow' };
     }
-    problems.push(`${name} ${tf ? `(TensorFlow ${version}) finds no GPU` : failure === undefined ? 'is not installed' : `does not load (${failure})`}`);
+    problems.push(
+      `${name} ${tf ? `(TensorFlow ${version}) finds no GPU` : failure === undefined ? 'is not installed' : `does not load (${failure})`}`,
+    );
     if (failure !== undefined && device === 'auto') log.warn(`${problems.at(-1)}; "diffengine doctor" says more`);
   }
-  if (device === 'gpu') throw new UserError(`TfjsBackend.device: gpu, but ${problems.join(', ')}; see docs/backends.md, or choose auto or cpu`);
+  if (device === 'gpu')
+    throw new UserError(
+      `TfjsBackend.device: gpu, but ${problems.join(', ')}; see docs/backends.md, or choose auto or cpu`,
+    );
   return undefined;
 }
 
@@ -101,7 +115,10 @@ async function openWebgpu(log: Logger): Promise<Runtime> {
   const tf = quiet((await loadPackage('@tensorflow/tfjs-core')).module as Tfjs);
   const { module, failure } = await loadPackage(name);
   const ready = module !== undefined && (await tf.setBackend('webgpu').catch(() => false));
-  if (!ready) throw new UserError(`TfjsBackend.device: webgpu, but ${module ? 'there is no WebGPU device here' : `${name} ${failure ?? 'is not installed'}`}; install it, or choose auto or cpu`);
+  if (!ready)
+    throw new UserError(
+      `TfjsBackend.device: webgpu, but ${module ? 'there is no WebGPU device here' : `${name} ${failure ?? 'is not installed'}`}; install it, or choose auto or cpu`,
+    );
   log.info(`computing  with TensorFlow.js ${tf.version_core} on WebGPU`);
   return { tf, kind: 'webgpu' };
 }

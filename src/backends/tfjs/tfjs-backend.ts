@@ -14,18 +14,24 @@ import { WeightCache } from './weight-cache.js';
 /** TensorFlow.js has one engine per process: everything that all backends ask of it is done one after the other. */
 let last: Promise<unknown> = Promise.resolve();
 
-interface Opened extends Runtime { readonly weights: WeightCache }
+interface Opened extends Runtime {
+  readonly weights: WeightCache;
+}
 
 @BACKENDS.register()
 export class TfjsBackend implements Backend {
   static readonly options = {
-    description: 'Runs programs operation by operation with TensorFlow.js: on TensorFlow when tfjs-node-gpu or tfjs-node is installed, else in plain JavaScript.',
+    description:
+      'Runs programs operation by operation with TensorFlow.js: on TensorFlow when tfjs-node-gpu or tfjs-node is installed, else in plain JavaScript.',
     type: 'object',
     additionalProperties: false,
     properties: {
       device: {
-        type: 'string', enum: ['auto', 'gpu', 'cpu', 'webgpu'], default: 'auto',
-        description: 'auto: tfjs-node-gpu, else tfjs-node, else plain JavaScript; gpu: one of the two, and only on a GPU; cpu: plain JavaScript; webgpu: tfjs-backend-webgpu, where there is WebGPU',
+        type: 'string',
+        enum: ['auto', 'gpu', 'cpu', 'webgpu'],
+        default: 'auto',
+        description:
+          'auto: tfjs-node-gpu, else tfjs-node, else plain JavaScript; gpu: one of the two, and only on a GPU; cpu: plain JavaScript; webgpu: tfjs-backend-webgpu, where there is WebGPU',
       },
     },
   } as const satisfies OptionsSchema;
@@ -36,7 +42,10 @@ export class TfjsBackend implements Backend {
   private readonly values = new Map<string, { tensor: TfjsTensor; dtype: DType }>();
   private readonly programs = new Set<TfjsProgram>();
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof TfjsBackend.options>, @inject(LOGGER) private readonly log: Logger) {}
+  constructor(
+    @inject(OPTIONS) private readonly opts: Output<typeof TfjsBackend.options>,
+    @inject(LOGGER) private readonly log: Logger,
+  ) {}
 
   /** `tfjs`, and what it runs on once that is known. */
   get name(): string {
@@ -45,28 +54,37 @@ export class TfjsBackend implements Backend {
 
   readonly states: StateStore = {
     // A copy: TensorFlow.js may compute on the caller's own array.
-    write: (name, value) => this.inTurn(async ({ tf }) => this.put(name, toTfjs(tf, { ...value, data: value.data.slice() }), value.dtype)),
+    write: (name, value) =>
+      this.inTurn(async ({ tf }) => this.put(name, toTfjs(tf, { ...value, data: value.data.slice() }), value.dtype)),
     type: (name) => this.inTurn(async () => ({ dtype: this.state(name).dtype, shape: this.state(name).tensor.shape })),
     read: (name) => this.inTurn(async () => this.read(name)),
-    delete: (name) => this.inTurn(async () => {
-      this.values.get(name)?.tensor.dispose();
-      this.values.delete(name);
-    }),
+    delete: (name) =>
+      this.inTurn(async () => {
+        this.values.get(name)?.tensor.dispose();
+        this.values.delete(name);
+      }),
   };
 
   async compile(program: Program): Promise<Executable> {
     const dtypes = new Map(Object.entries(program.updates ?? {}).map(([name, t]) => [name, t.dtype]));
-    const states: States = { get: (name) => this.state(name).tensor, put: (name, value) => this.put(name, value, dtypes.get(name) as DType) };
-    const named = <T>(work: Promise<T>): Promise<T> => work.catch((error: Error) => {
-      throw error.name === 'UserError' ? error : new Error(`${this.name}: program "${program.name}": ${error.message}`, { cause: error });
-    });
+    const states: States = {
+      get: (name) => this.state(name).tensor,
+      put: (name, value) => this.put(name, value, dtypes.get(name) as DType),
+    };
+    const named = <T>(work: Promise<T>): Promise<T> =>
+      work.catch((error: Error) => {
+        throw error.name === 'UserError'
+          ? error
+          : new Error(`${this.name}: program "${program.name}": ${error.message}`, { cause: error });
+      });
     const loaded = await named(this.inTurn(({ tf, weights }) => TfjsProgram.load(tf, program, weights)));
     this.programs.add(loaded);
     return {
       run: (feeds) => named(this.inTurn(() => loaded.run(feeds, states))),
-      dispose: () => this.inTurn(async () => {
-        if (this.programs.delete(loaded)) loaded.dispose();
-      }),
+      dispose: () =>
+        this.inTurn(async () => {
+          if (this.programs.delete(loaded)) loaded.dispose();
+        }),
     };
   }
 
@@ -118,5 +136,7 @@ export class TfjsBackend implements Backend {
 }
 
 declare module '../../registry/kinds.js' {
-  interface BackendMap { TfjsBackend: typeof TfjsBackend }
+  interface BackendMap {
+    TfjsBackend: typeof TfjsBackend;
+  }
 }

@@ -25,8 +25,15 @@ export class TfjsProgram {
   /** the weight cache's */
   private readonly weights = new Map<Value, TfjsTensor>();
 
-  private constructor(private readonly tf: Tfjs, private readonly plan: Plan, private readonly cache: WeightCache) {
-    this.last = lastReads(plan.steps, new Set([...plan.leaves.keys(), ...plan.frozen.flatMap(({ outs }) => outs), ...results(plan)]));
+  private constructor(
+    private readonly tf: Tfjs,
+    private readonly plan: Plan,
+    private readonly cache: WeightCache,
+  ) {
+    this.last = lastReads(
+      plan.steps,
+      new Set([...plan.leaves.keys(), ...plan.frozen.flatMap(({ outs }) => outs), ...results(plan)]),
+    );
   }
 
   /** @throws Error for a parameter without a value, or a weight that cannot be read */
@@ -46,14 +53,17 @@ export class TfjsProgram {
       if (leaf.op === 'constant') this.frozen.set(value, toTfjs(this.tf, leaf.value));
       if (leaf.op === 'weight') this.weights.set(value, await this.cache.acquire(leaf));
     }
-    for (const step of this.plan.frozen) evaluate(this.tf, step, (v) => (this.frozen.get(v) ?? this.weights.get(v)) as TfjsTensor, this.frozen);
+    for (const step of this.plan.frozen)
+      evaluate(this.tf, step, (v) => (this.frozen.get(v) ?? this.weights.get(v)) as TfjsTensor, this.frozen);
     const read = new Set([...this.plan.steps.flatMap(({ inputs }) => inputs), ...results(this.plan)]);
     for (const value of [...this.frozen.keys()]) if (!read.has(value)) free(this.frozen, value);
   }
 
   async run(feeds: Feeds, states: States): Promise<Fetches> {
-    const live = new Map<Value, TfjsTensor>(), fed = new Map<Value, TfjsTensor>();
-    const value = (v: Value): TfjsTensor => live.get(v) ?? this.frozen.get(v) ?? this.weights.get(v) ?? this.leaf(v, feeds, fed, states);
+    const live = new Map<Value, TfjsTensor>(),
+      fed = new Map<Value, TfjsTensor>();
+    const value = (v: Value): TfjsTensor =>
+      live.get(v) ?? this.frozen.get(v) ?? this.weights.get(v) ?? this.leaf(v, feeds, fed, states);
     try {
       let breath = performance.now();
       for (const [i, step] of this.plan.steps.entries()) {
@@ -64,9 +74,12 @@ export class TfjsProgram {
         breath = performance.now();
       }
       const fetched: Fetches = {};
-      for (const [name, v, { dtype, shape }] of this.plan.outputs) fetched[name] = await fromTfjs(value(v), dtype, shape);
+      for (const [name, v, { dtype, shape }] of this.plan.outputs)
+        fetched[name] = await fromTfjs(value(v), dtype, shape);
       // All are computed from the old states before the first is replaced; a reshape shares the values.
-      const updates = this.plan.updates.map(([name, v, { shape }]) => [name, this.tf.reshape(value(v), [...shape])] as const);
+      const updates = this.plan.updates.map(
+        ([name, v, { shape }]) => [name, this.tf.reshape(value(v), [...shape])] as const,
+      );
       for (const [name, next] of updates) states.put(name, next);
       return fetched;
     } finally {

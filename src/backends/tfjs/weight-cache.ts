@@ -5,7 +5,10 @@ import { readWeight } from '../read-weight.js';
 import { toTfjs } from './convert.js';
 import { seenAs, type Turn } from './plan.js';
 
-interface Entry { readonly tensor: TfjsTensor; readers: number }
+interface Entry {
+  readonly tensor: TfjsTensor;
+  readers: number;
+}
 
 /** A weight, maybe in another order of elements; its shape is up to the reader. */
 export interface Wanted {
@@ -23,14 +26,16 @@ export class WeightCache {
 
   /** Stays the cache's own; `release` gives it up. */
   async acquire(wanted: Wanted): Promise<TfjsTensor> {
-    const key = this.key(wanted), entry = this.entries.get(key) ?? { tensor: await this.load(wanted), readers: 0 };
+    const key = this.key(wanted),
+      entry = this.entries.get(key) ?? { tensor: await this.load(wanted), readers: 0 };
     this.entries.set(key, entry);
     entry.readers++;
     return entry.tensor;
   }
 
   release(wanted: Wanted): void {
-    const key = this.key(wanted), entry = this.entries.get(key);
+    const key = this.key(wanted),
+      entry = this.entries.get(key);
     if (!entry || --entry.readers > 0) return;
     entry.tensor.dispose();
     this.entries.delete(key);
@@ -46,7 +51,11 @@ export class WeightCache {
 
   /** Weights of other shapes, such as a reshaped kernel, are the same bytes. */
   private key({ source, type: { dtype }, turn }: Wanted): string {
-    return JSON.stringify(['file' in source ? [source.file, source.offset, source.bytes] : this.id(source.value.data), dtype, turn ?? null]);
+    return JSON.stringify([
+      'file' in source ? [source.file, source.offset, source.bytes] : this.id(source.value.data),
+      dtype,
+      turn ?? null,
+    ]);
   }
 
   private id(data: object): number {

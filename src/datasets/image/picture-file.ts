@@ -17,7 +17,9 @@ export async function readImage(path: string): Promise<Image> {
   try {
     bytes = await readFile(path);
   } catch (error) {
-    throw new UserError(`${path}: cannot be read (${(error as NodeJS.ErrnoException).code}); is the path right?`, { cause: error });
+    throw new UserError(`${path}: cannot be read (${(error as NodeJS.ErrnoException).code}); is the path right?`, {
+      cause: error,
+    });
   }
   return decodeImage(bytes, path);
 }
@@ -32,11 +34,17 @@ export async function readImage(path: string): Promise<Image> {
 export async function decodeImage(bytes: Uint8Array, where: string): Promise<Image> {
   try {
     const { data, info } = await sharp(bytes, { failOn: 'error', ignoreIcc: true })
-      .autoOrient().toColourspace('srgb').removeAlpha().raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
+      .autoOrient()
+      .toColourspace('srgb')
+      .removeAlpha()
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true });
     return image(new Uint8Array(data.buffer, data.byteOffset, data.length), info.height, info.width);
   } catch (error) {
     const why = (error as Error).message.split('\n', 1)[0];
-    throw new UserError(`${where}: not a readable picture (${bytes.length} bytes: ${why}); replace or remove it`, { cause: error });
+    throw new UserError(`${where}: not a readable picture (${bytes.length} bytes: ${why}); replace or remove it`, {
+      cause: error,
+    });
   }
 }
 
@@ -47,8 +55,13 @@ export async function writePng(path: string, picture: HostTensor): Promise<void>
 
 /** @param picture uint8 [H, W, 3] @returns the bytes of a PNG file */
 export async function encodePng(picture: HostTensor): Promise<Buffer> {
-  const { data, shape: [height, width] } = asImage(picture);
-  return sharp(data, { raw: { width, height, channels: 3 } }).png().toBuffer();
+  const {
+    data,
+    shape: [height, width],
+  } = asImage(picture);
+  return sharp(data, { raw: { width, height, channels: 3 } })
+    .png()
+    .toBuffer();
 }
 
 const GAP = 4; // pixels between the pictures of a contact sheet
@@ -59,11 +72,14 @@ const GAP = 4; // pixels between the pictures of a contact sheet
  */
 export function contactSheet(pictures: readonly HostTensor[], columns = Math.ceil(Math.sqrt(pictures.length))): Image {
   const images = pictures.map(asImage);
-  if (images.length === 0 || columns < 1) throw new RangeError(`contact sheet: ${images.length} pictures in ${columns} columns`);
-  const across = Math.min(columns, images.length), down = Math.ceil(images.length / across);
+  if (images.length === 0 || columns < 1)
+    throw new RangeError(`contact sheet: ${images.length} pictures in ${columns} columns`);
+  const across = Math.min(columns, images.length),
+    down = Math.ceil(images.length / across);
   const cellHeight = Math.max(...images.map(({ shape }) => shape[0]));
   const cellWidth = Math.max(...images.map(({ shape }) => shape[1]));
-  const height = down * (cellHeight + GAP) - GAP, width = across * (cellWidth + GAP) - GAP;
+  const height = down * (cellHeight + GAP) - GAP,
+    width = across * (cellWidth + GAP) - GAP;
   const sheet = new Uint8Array(height * width * 3).fill(255);
   images.forEach(({ data, shape: [h, w] }, i) => {
     const top = Math.floor(i / across) * (cellHeight + GAP) + ((cellHeight - h) >> 1);

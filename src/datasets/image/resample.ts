@@ -9,7 +9,10 @@ export type Interpolation = 'nearest' | 'bilinear' | 'bicubic' | 'lanczos';
 /** Weights are scaled by 2^22: 32 bits less 8 of pixel value less 2 of headroom for overshooting filters. */
 const PRECISION_BITS = 32 - 8 - 2;
 
-interface Filter { readonly support: number; readonly weight: (x: number) => number }
+interface Filter {
+  readonly support: number;
+  readonly weight: (x: number) => number;
+}
 
 const sinc = (x: number): number => (x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI));
 
@@ -21,19 +24,29 @@ const filters: Record<Exclude<Interpolation, 'nearest'>, Filter> = {
 
 /** Keys' cubic convolution with a = -0.5, as in PIL (OpenCV and torch use -0.75). */
 function cubic(signed: number): number {
-  const a = -0.5, x = Math.abs(signed);
+  const a = -0.5,
+    x = Math.abs(signed);
   if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
   if (x < 2) return (((x - 5) * x + 8) * x - 4) * a;
   return 0;
 }
 
 /** For each output position: the first input position it reads, how many, and their fixed-point weights. */
-interface Taps { readonly first: Int32Array; readonly count: Int32Array; readonly weights: Int32Array; readonly stride: number }
+interface Taps {
+  readonly first: Int32Array;
+  readonly count: Int32Array;
+  readonly weights: Int32Array;
+  readonly stride: number;
+}
 
 function taps(inSize: number, outSize: number, { support, weight }: Filter): Taps {
-  const scale = inSize / outSize, filterScale = Math.max(scale, 1);
-  const reach = support * filterScale, stride = Math.ceil(reach) * 2 + 1;
-  const first = new Int32Array(outSize), count = new Int32Array(outSize), weights = new Int32Array(outSize * stride);
+  const scale = inSize / outSize,
+    filterScale = Math.max(scale, 1);
+  const reach = support * filterScale,
+    stride = Math.ceil(reach) * 2 + 1;
+  const first = new Int32Array(outSize),
+    count = new Int32Array(outSize),
+    weights = new Int32Array(outSize * stride);
   const inverse = 1 / filterScale;
   for (let o = 0; o < outSize; o++) {
     const centre = (o + 0.5) * scale;
@@ -62,13 +75,22 @@ export function resample(source: Image, height: number, width: number, interpola
 }
 
 const HALF = 1 << (PRECISION_BITS - 1);
-const clip8 = (sum: number): number => { const v = sum >> PRECISION_BITS; return v < 0 ? 0 : v > 255 ? 255 : v; };
+const clip8 = (sum: number): number => {
+  const v = sum >> PRECISION_BITS;
+  return v < 0 ? 0 : v > 255 ? 255 : v;
+};
 
-function alongX({ data, shape: [height, inWidth] }: Image, width: number, { first, count, weights, stride }: Taps): Image {
+function alongX(
+  { data, shape: [height, inWidth] }: Image,
+  width: number,
+  { first, count, weights, stride }: Taps,
+): Image {
   const out = new Uint8Array(height * width * 3);
   for (let y = 0, o = 0; y < height; y++) {
     for (let x = 0; x < width; x++, o += 3) {
-      let r = HALF, g = HALF, b = HALF;
+      let r = HALF,
+        g = HALF,
+        b = HALF;
       for (let i = 0, p = (y * inWidth + first[x]) * 3, k = x * stride; i < count[x]; i++, p += 3, k++) {
         r += data[p] * weights[k];
         g += data[p + 1] * weights[k];
@@ -83,11 +105,14 @@ function alongX({ data, shape: [height, inWidth] }: Image, width: number, { firs
 }
 
 function alongY({ data, shape: [, width] }: Image, height: number, { first, count, weights, stride }: Taps): Image {
-  const row = width * 3, out = new Uint8Array(height * row), sums = new Int32Array(row);
+  const row = width * 3,
+    out = new Uint8Array(height * row),
+    sums = new Int32Array(row);
   for (let y = 0; y < height; y++) {
     sums.fill(HALF);
     for (let i = 0; i < count[y]; i++) {
-      const weight = weights[y * stride + i], from = (first[y] + i) * row;
+      const weight = weights[y * stride + i],
+        from = (first[y] + i) * row;
       for (let x = 0; x < row; x++) sums[x] += data[from + x] * weight;
     }
     for (let x = 0; x < row; x++) out[y * row + x] = clip8(sums[x]);
@@ -97,7 +122,8 @@ function alongY({ data, shape: [, width] }: Image, height: number, { first, coun
 
 /** PIL steps through the input by repeated addition in double precision; so do we, to round where it rounds. */
 function nearest({ data, shape: [inHeight, inWidth] }: Image, height: number, width: number): Image {
-  const columns = steps(inWidth, width), rows = steps(inHeight, height);
+  const columns = steps(inWidth, width),
+    rows = steps(inHeight, height);
   const out = new Uint8Array(height * width * 3);
   let o = 0;
   for (const y of rows) {
@@ -112,7 +138,8 @@ function nearest({ data, shape: [inHeight, inWidth] }: Image, height: number, wi
 }
 
 function steps(inSize: number, outSize: number): Int32Array {
-  const scale = inSize / outSize, positions = new Int32Array(outSize);
+  const scale = inSize / outSize,
+    positions = new Int32Array(outSize);
   for (let o = 0, at = scale * 0.5; o < outSize; o++, at += scale) positions[o] = Math.min(inSize - 1, Math.trunc(at));
   return positions;
 }

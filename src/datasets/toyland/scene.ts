@@ -1,8 +1,19 @@
 /** What is in a picture, drawn by lot, and its caption. */
 import type { RandomStream, Rng } from '../../base/rng.js';
 import {
-  ACCESSORIES, COLOURS, OPENINGS, PATTERNS, SETTINGS, SIZES, SUBJECTS,
-  type Accessory, type Colour, type Pattern, type Setting, type Size, type Subject,
+  ACCESSORIES,
+  COLOURS,
+  OPENINGS,
+  PATTERNS,
+  SETTINGS,
+  SIZES,
+  SUBJECTS,
+  type Accessory,
+  type Colour,
+  type Pattern,
+  type Setting,
+  type Size,
+  type Subject,
 } from './world.js';
 
 export interface Scene {
@@ -22,7 +33,9 @@ export type Split = 'train' | 'held_out' | 'all';
  * pair of two of them.
  */
 export function isHeldOut({ subject, colour, setting }: Pick<Scene, 'subject' | 'colour' | 'setting'>): boolean {
-  return (SUBJECTS.indexOf(subject) + 3 * COLOURS.indexOf(colour) + 7 * SETTINGS.indexOf(setting)) % SETTINGS.length === 0;
+  return (
+    (SUBJECTS.indexOf(subject) + 3 * COLOURS.indexOf(colour) + 7 * SETTINGS.indexOf(setting)) % SETTINGS.length === 0
+  );
 }
 
 const pick = <T>(list: readonly T[], stream: RandomStream): T => list[stream.int(0, list.length)];
@@ -32,7 +45,9 @@ export function sceneAt(rng: Rng, index: number, split: Split): Scene {
   const stream = rng.stream('toyland scene', index);
   for (;;) {
     const scene: Scene = {
-      subject: pick(SUBJECTS, stream), colour: pick(COLOURS, stream), setting: pick(SETTINGS, stream),
+      subject: pick(SUBJECTS, stream),
+      colour: pick(COLOURS, stream),
+      setting: pick(SETTINGS, stream),
       pattern: stream.uniform() < 0.6 ? '' : pick(PATTERNS.slice(1), stream),
       accessory: stream.uniform() < 0.6 ? '' : pick(ACCESSORIES.slice(1), stream),
       size: stream.uniform() < 0.6 ? '' : pick([SIZES[0], SIZES[2]], stream),
@@ -59,5 +74,10 @@ export function captionOf(scene: Scene, stream: RandomStream): string {
   if (stream.uniform() >= 1 / 8) return fullCaption({ ...scene, size }, opening);
   const keep = (): boolean => stream.uniform() < 0.5;
   const adjectives = join(keep() ? scene.pattern : '', keep() ? scene.colour : '');
-  return join(opening, article(join(adjectives, scene.subject)), keep() ? scene.accessory : '', keep() ? scene.setting : '');
+  return join(
+    opening,
+    article(join(adjectives, scene.subject)),
+    keep() ? scene.accessory : '',
+    keep() ? scene.setting : '',
+  );
 }

@@ -5,7 +5,9 @@ import type { OptionsSchema } from '../../registry/schema.js';
 export class PackInputs extends Transform {
   static readonly options = {
     description: 'Keeps what the model needs, img and text, and drops the rest. Last in a pipeline.',
-    type: 'object', additionalProperties: false, properties: {},
+    type: 'object',
+    additionalProperties: false,
+    properties: {},
   } as const satisfies OptionsSchema;
 
   override apply({ img, text }: TransformSample): TransformSample {
@@ -13,4 +15,8 @@ export class PackInputs extends Transform {
   }
 }
 
-declare module '../../registry/kinds.js' { interface TransformMap { PackInputs: typeof PackInputs } }
+declare module '../../registry/kinds.js' {
+  interface TransformMap {
+    PackInputs: typeof PackInputs;
+  }
+}

@@ -9,12 +9,17 @@ import { image, type Image } from '../image/picture-file.js';
 export class RandomHorizontalFlip extends Transform {
   static readonly options = {
     description: 'Mirrors the picture left to right with probability p.',
-    type: 'object', additionalProperties: false,
-    properties: { p: { type: 'number', minimum: 0, maximum: 1, default: 0.5, description: 'probability of mirroring' } },
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      p: { type: 'number', minimum: 0, maximum: 1, default: 0.5, description: 'probability of mirroring' },
+    },
   } as const satisfies OptionsSchema;
 
   override readonly random = true;
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof RandomHorizontalFlip.options>) { super(); }
+  constructor(@inject(OPTIONS) private readonly opts: Output<typeof RandomHorizontalFlip.options>) {
+    super();
+  }
 
   override apply(sample: TransformSample, stream: RandomStream): TransformSample {
     return stream.uniform() < this.opts.p ? { ...sample, img: mirror(this.picture(sample)) } : sample;
@@ -33,4 +38,8 @@ function mirror({ data, shape: [height, width] }: Image): Image {
   return image(out, height, width);
 }
 
-declare module '../../registry/kinds.js' { interface TransformMap { RandomHorizontalFlip: typeof RandomHorizontalFlip } }
+declare module '../../registry/kinds.js' {
+  interface TransformMap {
+    RandomHorizontalFlip: typeof RandomHorizontalFlip;
+  }
+}

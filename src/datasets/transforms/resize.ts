@@ -9,14 +9,22 @@ import { sizeOption } from './size.js';
 export class Resize extends Transform {
   static readonly options = {
     description: 'Resizes the picture, bit for bit as PIL does.',
-    type: 'object', additionalProperties: false, required: ['size'],
+    type: 'object',
+    additionalProperties: false,
+    required: ['size'],
     properties: {
       size: { ...sizeOption, description: 'pixels of the shorter side (the aspect ratio stays), or [height, width]' },
-      interpolation: { enum: ['nearest', 'bilinear', 'bicubic', 'lanczos'], default: 'bilinear', description: 'resampling filter; all but nearest are antialiased' },
+      interpolation: {
+        enum: ['nearest', 'bilinear', 'bicubic', 'lanczos'],
+        default: 'bilinear',
+        description: 'resampling filter; all but nearest are antialiased',
+      },
     },
   } as const satisfies OptionsSchema;
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof Resize.options>) { super(); }
+  constructor(@inject(OPTIONS) private readonly opts: Output<typeof Resize.options>) {
+    super();
+  }
 
   override apply(sample: TransformSample): TransformSample {
     const picture = this.picture(sample);
@@ -32,4 +40,8 @@ export class Resize extends Transform {
   }
 }
 
-declare module '../../registry/kinds.js' { interface TransformMap { Resize: typeof Resize } }
+declare module '../../registry/kinds.js' {
+  interface TransformMap {
+    Resize: typeof Resize;
+  }
+}

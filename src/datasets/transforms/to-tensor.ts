@@ -6,12 +6,18 @@ import { float32 } from '../../tensor/host.js';
 export class ToTensor extends Transform {
   static readonly options = {
     description: 'Turns the picture, uint8 [H, W, 3], into float32 [3, H, W] from 0 to 1.',
-    type: 'object', additionalProperties: false, properties: {},
+    type: 'object',
+    additionalProperties: false,
+    properties: {},
   } as const satisfies OptionsSchema;
 
   override apply(sample: TransformSample): TransformSample {
-    const { data, shape: [height, width] } = this.picture(sample);
-    const plane = height * width, out = new Float32Array(3 * plane);
+    const {
+      data,
+      shape: [height, width],
+    } = this.picture(sample);
+    const plane = height * width,
+      out = new Float32Array(3 * plane);
     for (let i = 0, p = 0; i < plane; i++, p += 3) {
       out[i] = data[p] / 255;
       out[plane + i] = data[p + 1] / 255;
@@ -21,4 +27,8 @@ export class ToTensor extends Transform {
   }
 }
 
-declare module '../../registry/kinds.js' { interface TransformMap { ToTensor: typeof ToTensor } }
+declare module '../../registry/kinds.js' {
+  interface TransformMap {
+    ToTensor: typeof ToTensor;
+  }
+}

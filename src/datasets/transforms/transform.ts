@@ -23,7 +23,9 @@ export abstract class Transform {
   /** The sample's picture while it is one still. @throws UserError after ToTensor */
   protected picture({ img }: TransformSample): Image {
     if (img.dtype !== 'uint8') {
-      throw new UserError(`${this.constructor.name}: the picture is ${img.dtype} [${img.shape}] already; put ToTensor after it`);
+      throw new UserError(
+        `${this.constructor.name}: the picture is ${img.dtype} [${img.shape}] already; put ToTensor after it`,
+      );
     }
     return asImage(img);
   }

@@ -10,12 +10,20 @@ export class ConstantLR extends LrSchedule {
     type: 'object',
     additionalProperties: false,
     properties: {
-      factor: { type: 'number', exclusiveMinimum: 0, maximum: 1, default: 1 / 3, description: 'share of the learning rate' },
+      factor: {
+        type: 'number',
+        exclusiveMinimum: 0,
+        maximum: 1,
+        default: 1 / 3,
+        description: 'share of the learning rate',
+      },
       ...rangeProperties,
     },
   } as const satisfies OptionsSchema;
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof ConstantLR.options>) { super(); }
+  constructor(@inject(OPTIONS) private readonly opts: Output<typeof ConstantLR.options>) {
+    super();
+  }
 
   override factor(iteration: number, maxIters: number): number {
     const at = position(this.opts, iteration, maxIters);
@@ -25,4 +33,8 @@ export class ConstantLR extends LrSchedule {
   }
 }
 
-declare module '../../registry/kinds.js' { interface LrScheduleMap { ConstantLR: typeof ConstantLR } }
+declare module '../../registry/kinds.js' {
+  interface LrScheduleMap {
+    ConstantLR: typeof ConstantLR;
+  }
+}

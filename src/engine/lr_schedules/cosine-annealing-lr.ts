@@ -11,13 +11,19 @@ export class CosineAnnealingLR extends LrSchedule {
     type: 'object',
     additionalProperties: false,
     properties: {
-      T_max: { type: 'integer', minimum: 1, description: 'iterations from top to bottom. Default: the length of the range' },
+      T_max: {
+        type: 'integer',
+        minimum: 1,
+        description: 'iterations from top to bottom. Default: the length of the range',
+      },
       eta_min: { type: 'number', minimum: 0, default: 0, description: 'the lowest learning rate' },
       ...rangeProperties,
     },
   } as const satisfies OptionsSchema;
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof CosineAnnealingLR.options>) { super(); }
+  constructor(@inject(OPTIONS) private readonly opts: Output<typeof CosineAnnealingLR.options>) {
+    super();
+  }
 
   override factor(iteration: number, maxIters: number, baseLr: number): number {
     const at = position(this.opts, iteration, maxIters);
@@ -28,4 +34,8 @@ export class CosineAnnealingLR extends LrSchedule {
   }
 }
 
-declare module '../../registry/kinds.js' { interface LrScheduleMap { CosineAnnealingLR: typeof CosineAnnealingLR } }
+declare module '../../registry/kinds.js' {
+  interface LrScheduleMap {
+    CosineAnnealingLR: typeof CosineAnnealingLR;
+  }
+}

@@ -10,13 +10,27 @@ export class LinearLR extends LrSchedule {
     type: 'object',
     additionalProperties: false,
     properties: {
-      start_factor: { type: 'number', exclusiveMinimum: 0, maximum: 1, default: 1 / 3, description: 'factor in the first iteration' },
-      end_factor: { type: 'number', minimum: 0, maximum: 1, default: 1, description: 'factor in the last iteration before `end`, and after it' },
+      start_factor: {
+        type: 'number',
+        exclusiveMinimum: 0,
+        maximum: 1,
+        default: 1 / 3,
+        description: 'factor in the first iteration',
+      },
+      end_factor: {
+        type: 'number',
+        minimum: 0,
+        maximum: 1,
+        default: 1,
+        description: 'factor in the last iteration before `end`, and after it',
+      },
       ...rangeProperties,
     },
   } as const satisfies OptionsSchema;
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof LinearLR.options>) { super(); }
+  constructor(@inject(OPTIONS) private readonly opts: Output<typeof LinearLR.options>) {
+    super();
+  }
 
   override factor(iteration: number, maxIters: number): number {
     const at = position(this.opts, iteration, maxIters);
@@ -26,4 +40,8 @@ export class LinearLR extends LrSchedule {
   }
 }
 
-declare module '../../registry/kinds.js' { interface LrScheduleMap { LinearLR: typeof LinearLR } }
+declare module '../../registry/kinds.js' {
+  interface LrScheduleMap {
+    LinearLR: typeof LinearLR;
+  }
+}

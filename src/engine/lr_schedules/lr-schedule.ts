@@ -16,12 +16,29 @@ export abstract class LrSchedule {
 
 /** The options every schedule has. */
 export const rangeProperties = {
-  begin: { type: 'integer', minimum: 0, default: 0, description: 'first iteration the schedule acts on; before it the factor is 1' },
-  end: { type: 'integer', minimum: 1, description: 'first iteration it no longer acts on; its last factor stays. Default: the end of the run' },
-  by_epoch: { type: 'boolean', enum: [false], default: false, description: 'schedules count iterations; here for configs of mmengine' },
+  begin: {
+    type: 'integer',
+    minimum: 0,
+    default: 0,
+    description: 'first iteration the schedule acts on; before it the factor is 1',
+  },
+  end: {
+    type: 'integer',
+    minimum: 1,
+    description: 'first iteration it no longer acts on; its last factor stays. Default: the end of the run',
+  },
+  by_epoch: {
+    type: 'boolean',
+    enum: [false],
+    default: false,
+    description: 'schedules count iterations; here for configs of mmengine',
+  },
 } as const;
 
-export interface Range { readonly begin: number; readonly end?: number | undefined }
+export interface Range {
+  readonly begin: number;
+  readonly end?: number | undefined;
+}
 
 /** Where in its range a schedule is: `t` of `last`, both counted from `begin`; undefined before it. */
 export function position(range: Range, iteration: number, maxIters: number): { t: number; last: number } | undefined {
@@ -34,7 +51,12 @@ export function position(range: Range, iteration: number, maxIters: number): { t
  * The learning rate of an iteration: all schedules multiplied. A warm-up that ends at factor 1 followed by a decay gives
  * mmengine's values; so does any overlap, except that mmengine applies `eta_min` of a cosine before other factors.
  */
-export function learningRate(schedules: readonly LrSchedule[], iteration: number, maxIters: number, baseLr: number): number {
+export function learningRate(
+  schedules: readonly LrSchedule[],
+  iteration: number,
+  maxIters: number,
+  baseLr: number,
+): number {
   return schedules.reduce((lr, schedule) => lr * schedule.factor(iteration, maxIters, baseLr), baseLr);
 }
 

@@ -14,9 +14,26 @@ export class AdamW extends Optimizer {
     additionalProperties: false,
     properties: {
       lr: { type: 'number', minimum: 0, default: 1e-3, description: 'learning rate before schedules' },
-      betas: { type: 'array', items: { type: 'number', minimum: 0, exclusiveMaximum: 1 }, minItems: 2, maxItems: 2, default: [0.9, 0.999], description: 'decay of the two moment averages' },
-      eps: { type: 'number', exclusiveMinimum: 0, default: 1e-8, description: 'added to the root of the second moment' },
-      weight_decay: { type: 'number', minimum: 0, default: 1e-2, description: 'share of the weights removed per unit of learning rate' },
+      betas: {
+        type: 'array',
+        items: { type: 'number', minimum: 0, exclusiveMaximum: 1 },
+        minItems: 2,
+        maxItems: 2,
+        default: [0.9, 0.999],
+        description: 'decay of the two moment averages',
+      },
+      eps: {
+        type: 'number',
+        exclusiveMinimum: 0,
+        default: 1e-8,
+        description: 'added to the root of the second moment',
+      },
+      weight_decay: {
+        type: 'number',
+        minimum: 0,
+        default: 1e-2,
+        description: 'share of the weights removed per unit of learning rate',
+      },
     },
   } as const satisfies OptionsSchema;
   readonly slots = ['exp_avg', 'exp_avg_sq'];
@@ -43,5 +60,7 @@ export class AdamW extends Optimizer {
 }
 
 declare module '../../registry/kinds.js' {
-  interface OptimizerMap { AdamW: typeof AdamW }
+  interface OptimizerMap {
+    AdamW: typeof AdamW;
+  }
 }

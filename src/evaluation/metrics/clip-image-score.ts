@@ -8,8 +8,10 @@ import { dot, mean, meanRow, remembered, unit } from './vectors.js';
 @METRICS.register()
 export class ClipImageScore extends Metric {
   static readonly options = {
-    description: 'CLIP-I: mean cosine between the CLIP features of each generated picture and each picture of the subject.',
-    type: 'object', additionalProperties: false,
+    description:
+      'CLIP-I: mean cosine between the CLIP features of each generated picture and each picture of the subject.',
+    type: 'object',
+    additionalProperties: false,
     properties: { scale: { type: 'number', exclusiveMinimum: 0, default: 1, description: 'factor of the cosine' } },
   } as const satisfies OptionsSchema;
   override readonly needs: readonly Need[] = ['generated', 'instances'];
@@ -17,7 +19,9 @@ export class ClipImageScore extends Metric {
   /** The mean over pairs is the product of the means. */
   private readonly subject = remembered((rows: Rows) => meanRow(rows.map(unit)));
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof ClipImageScore.options>) { super(); }
+  constructor(@inject(OPTIONS) private readonly opts: Output<typeof ClipImageScore.options>) {
+    super();
+  }
 
   override scores({ generated, instances }: Evidence): Record<string, number> {
     const subject = this.subject(instances);
@@ -25,4 +29,8 @@ export class ClipImageScore extends Metric {
   }
 }
 
-declare module '../../registry/kinds.js' { interface MetricMap { ClipImageScore: typeof ClipImageScore } }
+declare module '../../registry/kinds.js' {
+  interface MetricMap {
+    ClipImageScore: typeof ClipImageScore;
+  }
+}

@@ -9,10 +9,21 @@ import { dot, remembered, unit } from './vectors.js';
 export class ClipMMD extends Metric {
   static readonly options = {
     description: 'CMMD: maximum mean discrepancy between the CLIP features of generated and of reference pictures.',
-    type: 'object', additionalProperties: false,
+    type: 'object',
+    additionalProperties: false,
     properties: {
-      sigma: { type: 'number', exclusiveMinimum: 0, default: 10, description: "width of the Gaussian kernel; 10 is the paper's" },
-      scale: { type: 'number', exclusiveMinimum: 0, default: 1000, description: "factor of the result; 1000 is the paper's" },
+      sigma: {
+        type: 'number',
+        exclusiveMinimum: 0,
+        default: 10,
+        description: "width of the Gaussian kernel; 10 is the paper's",
+      },
+      scale: {
+        type: 'number',
+        exclusiveMinimum: 0,
+        default: 1000,
+        description: "factor of the result; 1000 is the paper's",
+      },
     },
   } as const satisfies OptionsSchema;
   override readonly needs: readonly Need[] = ['generated', 'reference'];
@@ -21,11 +32,14 @@ export class ClipMMD extends Metric {
   /** The reference's own part of the sum. */
   private readonly within = remembered((rows: Rows) => this.kernel(this.units(rows), this.units(rows)));
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof ClipMMD.options>) { super(); }
+  constructor(@inject(OPTIONS) private readonly opts: Output<typeof ClipMMD.options>) {
+    super();
+  }
 
   /** The squared discrepancy by its V-statistic, as the authors' code: pairs of a picture with itself count. */
   override scores({ generated, reference }: Evidence): Record<string, number> {
-    const own = generated.map(unit), other = this.units(reference);
+    const own = generated.map(unit),
+      other = this.units(reference);
     return { CMMD: this.opts.scale * (this.kernel(own, own) + this.within(reference) - 2 * this.kernel(own, other)) };
   }
 
@@ -38,4 +52,8 @@ export class ClipMMD extends Metric {
   }
 }
 
-declare module '../../registry/kinds.js' { interface MetricMap { ClipMMD: typeof ClipMMD } }
+declare module '../../registry/kinds.js' {
+  interface MetricMap {
+    ClipMMD: typeof ClipMMD;
+  }
+}

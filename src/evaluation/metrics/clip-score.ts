@@ -9,17 +9,31 @@ import { dot, mean, unit } from './vectors.js';
 export class ClipScore extends Metric {
   static readonly options = {
     description: 'CLIP-T: mean cosine between the CLIP features of a picture and of its prompt.',
-    type: 'object', additionalProperties: false,
-    properties: { scale: { type: 'number', exclusiveMinimum: 0, default: 1, description: 'factor of the cosine; torchmetrics has 100' } },
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      scale: {
+        type: 'number',
+        exclusiveMinimum: 0,
+        default: 1,
+        description: 'factor of the cosine; torchmetrics has 100',
+      },
+    },
   } as const satisfies OptionsSchema;
   override readonly needs: readonly Need[] = ['generated', 'texts'];
   override readonly better = 'higher';
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof ClipScore.options>) { super(); }
+  constructor(@inject(OPTIONS) private readonly opts: Output<typeof ClipScore.options>) {
+    super();
+  }
 
   override scores({ generated, texts }: Evidence): Record<string, number> {
     return { 'CLIP-T': this.opts.scale * mean(generated.map((row, i) => dot(unit(row), unit(texts[i])))) };
   }
 }
 
-declare module '../../registry/kinds.js' { interface MetricMap { ClipScore: typeof ClipScore } }
+declare module '../../registry/kinds.js' {
+  interface MetricMap {
+    ClipScore: typeof ClipScore;
+  }
+}

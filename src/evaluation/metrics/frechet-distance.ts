@@ -10,8 +10,11 @@ import { dot, meanRow, remembered } from './vectors.js';
 @METRICS.register()
 export class FrechetDistance extends Metric {
   static readonly options = {
-    description: 'FD: Frechet distance between the CLIP features of generated and of reference pictures. Falls with the number of pictures; compare equal numbers only.',
-    type: 'object', additionalProperties: false, properties: {},
+    description:
+      'FD: Frechet distance between the CLIP features of generated and of reference pictures. Falls with the number of pictures; compare equal numbers only.',
+    type: 'object',
+    additionalProperties: false,
+    properties: {},
   } as const satisfies OptionsSchema;
   override readonly needs: readonly Need[] = ['generated', 'reference'];
   override readonly better = 'lower';
@@ -32,8 +35,14 @@ export interface Gaussian {
 
 /** @param rows one alone has no spread: its covariance is 0 */
 export function gaussian(rows: Rows): Gaussian {
-  const mean = meanRow(rows), D = mean.length, n = rows.length, centred = new Float64Array(n * D), scale = 1 / Math.sqrt(Math.max(1, n - 1));
-  rows.forEach((row, r) => { for (let i = 0; i < D; i++) centred[r * D + i] = (row[i] - mean[i]) * scale; });
+  const mean = meanRow(rows),
+    D = mean.length,
+    n = rows.length,
+    centred = new Float64Array(n * D),
+    scale = 1 / Math.sqrt(Math.max(1, n - 1));
+  rows.forEach((row, r) => {
+    for (let i = 0; i < D; i++) centred[r * D + i] = (row[i] - mean[i]) * scale;
+  });
   const covariance = new Float64Array(D * D);
   for (let r = 0; r < n; r++) {
     const row = centred.subarray(r * D, (r + 1) * D);
@@ -45,15 +54,27 @@ export function gaussian(rows: Rows): Gaussian {
 
 /** |mean difference|^2 + tr(A + B - 2 (A B)^{1/2}) */
 export function frechet(a: Gaussian, b: Gaussian): number {
-  const D = a.mean.length, difference = a.mean.map((v, i) => v - b.mean[i]);
+  const D = a.mean.length,
+    difference = a.mean.map((v, i) => v - b.mean[i]);
   // A = F'F, and F'F B has the eigenvalues of F B F', which is symmetric, and 0.
-  const k = a.factor.length / D, roots = eigenvalues(sandwich(a.factor, b.covariance, k, D), k).map((v) => Math.sqrt(Math.max(0, v)));
-  const distance = dot(difference, difference) + trace(a.covariance, D) + trace(b.covariance, D) - 2 * roots.reduce((x, y) => x + y, 0);
+  const k = a.factor.length / D,
+    roots = eigenvalues(sandwich(a.factor, b.covariance, k, D), k).map((v) => Math.sqrt(Math.max(0, v)));
+  const distance =
+    dot(difference, difference) +
+    trace(a.covariance, D) +
+    trace(b.covariance, D) -
+    2 * roots.reduce((x, y) => x + y, 0);
   return Math.max(0, distance); // equal ones differ by rounding
 }
 
-const trace = (matrix: Float64Array, n: number): number => Array.from({ length: n }, (_, i) => matrix[i * n + i]).reduce((a, b) => a + b, 0);
+const trace = (matrix: Float64Array, n: number): number =>
+  Array.from({ length: n }, (_, i) => matrix[i * n + i]).reduce((a, b) => a + b, 0);
 
-const transposed = (matrix: Float64Array, n: number): Float64Array => matrix.map((_, at) => matrix[(at % n) * n + Math.floor(at / n)]);
+const transposed = (matrix: Float64Array, n: number): Float64Array =>
+  matrix.map((_, at) => matrix[(at % n) * n + Math.floor(at / n)]);
 
-declare module '../../registry/kinds.js' { interface MetricMap { FrechetDistance: typeof FrechetDistance } }
+declare module '../../registry/kinds.js' {
+  interface MetricMap {
+    FrechetDistance: typeof FrechetDistance;
+  }
+}

@@ -8,10 +8,12 @@ export function eigenvalues(matrix: Float64Array, n: number): Float64Array {
   const { diagonal, beside } = tridiagonal(matrix, n);
   // Gershgorin: every eigenvalue is as near to a diagonal element as the elements beside it are large.
   const radius = diagonal.map((_, i) => Math.abs(beside[i - 1] ?? 0) + Math.abs(beside[i] ?? 0));
-  const low = Math.min(...diagonal.map((d, i) => d - radius[i])), high = Math.max(...diagonal.map((d, i) => d + radius[i]));
+  const low = Math.min(...diagonal.map((d, i) => d - radius[i])),
+    high = Math.max(...diagonal.map((d, i) => d + radius[i]));
   const tolerance = Number.EPSILON * Math.max(Math.abs(low), Math.abs(high));
   return Float64Array.from({ length: n }, (_, k) => {
-    let from = low, to = high;
+    let from = low,
+      to = high;
     while (to - from > tolerance) {
       const middle = from + (to - from) / 2;
       if (middle === from || middle === to) break;
@@ -30,11 +32,15 @@ interface Tridiagonal {
 
 /** A tridiagonal matrix with the same eigenvalues. */
 function tridiagonal(matrix: Float64Array, n: number): Tridiagonal {
-  const A = Float64Array.from(matrix), v = new Float64Array(n), w = new Float64Array(n), beside = new Float64Array(Math.max(0, n - 1));
+  const A = Float64Array.from(matrix),
+    v = new Float64Array(n),
+    w = new Float64Array(n),
+    beside = new Float64Array(Math.max(0, n - 1));
   for (let k = 0; k < n - 1; k++) {
     let square = 0;
     for (let i = k + 1; i < n; i++) square += (v[i] = A[i * n + k]) ** 2;
-    const first = v[k + 1], alpha = first > 0 ? -Math.sqrt(square) : Math.sqrt(square); // the sign that does not cancel
+    const first = v[k + 1],
+      alpha = first > 0 ? -Math.sqrt(square) : Math.sqrt(square); // the sign that does not cancel
     beside[k] = alpha;
     v[k + 1] -= alpha;
     const norm = 2 * (square - first * alpha); // |v|^2
@@ -58,7 +64,8 @@ function reflect(A: Float64Array, v: Float64Array, w: Float64Array, beta: number
 
 /** How many eigenvalues are below x: as many as the factorisation of T - xI has negative pivots. */
 function countBelow(x: number, diagonal: Float64Array, beside: Float64Array): number {
-  let count = 0, pivot = 1;
+  let count = 0,
+    pivot = 1;
   for (let i = 0; i < diagonal.length; i++) {
     pivot = diagonal[i] - x - (i === 0 ? 0 : beside[i - 1] ** 2 / pivot);
     if (pivot === 0) pivot = Number.MIN_VALUE; // x moves by less than it can
@@ -72,7 +79,8 @@ function countBelow(x: number, diagonal: Float64Array, beside: Float64Array): nu
  * @param matrix no eigenvalue below 0
  */
 export function cholesky(matrix: Float64Array, n: number): Float64Array {
-  const L = new Float64Array(n * n), largest = Math.max(0, ...Array.from({ length: n }, (_, i) => matrix[i * n + i]));
+  const L = new Float64Array(n * n),
+    largest = Math.max(0, ...Array.from({ length: n }, (_, i) => matrix[i * n + i]));
   for (let k = 0; k < n; k++) {
     for (let i = k; i < n; i++) {
       let sum = matrix[i * n + k];
@@ -86,7 +94,8 @@ export function cholesky(matrix: Float64Array, n: number): Float64Array {
 
 /** F C F' for symmetric C. @param F [k * n] @returns [k * k] */
 export function sandwich(F: Float64Array, C: Float64Array, k: number, n: number): Float64Array {
-  const FC = new Float64Array(k * n), out = new Float64Array(k * k);
+  const FC = new Float64Array(k * n),
+    out = new Float64Array(k * k);
   for (let i = 0; i < k; i++) {
     for (let m = 0; m < n; m++) {
       const f = F[i * n + m];

@@ -3,7 +3,8 @@ import type { Rows } from './metric.js';
 
 /** @returns the row divided by its length; zeros stay zeros */
 export function unit(row: ArrayLike<number>): Float64Array {
-  const values = Float64Array.from(row), length = Math.sqrt(dot(values, values));
+  const values = Float64Array.from(row),
+    length = Math.sqrt(dot(values, values));
   return length === 0 ? values : values.map((v) => v / length);
 }
 

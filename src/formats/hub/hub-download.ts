@@ -37,8 +37,14 @@ const STALL_MS = 60_000;
  * Puts a file at `snapshot/path` as a link to `blobs/etag`, downloading what is missing.
  * @throws UserError when the server refuses or breaks off, the content does not fit its checksum, or the disk is full
  */
-export async function fetchIntoCache(storage: string, snapshot: string, file: RemoteFile, settings: DownloadSettings): Promise<void> {
-  const pointer = join(snapshot, file.path), blob = join(storage, 'blobs', file.etag);
+export async function fetchIntoCache(
+  storage: string,
+  snapshot: string,
+  file: RemoteFile,
+  settings: DownloadSettings,
+): Promise<void> {
+  const pointer = join(snapshot, file.path),
+    blob = join(storage, 'blobs', file.etag);
   try {
     if ((await sizeOf(pointer)) !== file.size) {
       await mkdir(dirname(blob), { recursive: true });
@@ -52,7 +58,10 @@ export async function fetchIntoCache(storage: string, snapshot: string, file: Re
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException;
     if (!code || !syscall || error instanceof UserError) throw error;
-    throw new UserError(`${blob}: cannot be written (${code}); is there space, and may you write there? HF_HOME names another cache`, { cause: error });
+    throw new UserError(
+      `${blob}: cannot be written (${code}); is there space, and may you write there? HF_HOME names another cache`,
+      { cause: error },
+    );
   }
 }
 
@@ -93,7 +102,10 @@ async function receiveChecked(incomplete: string, file: RemoteFile, settings: Do
     settings.onBytes(-file.size);
     have = await drop(incomplete);
     // A part from an earlier try may have been bad: once more, from the start.
-    if (damaged > 0) throw new UserError(`${file.url}: the content does not fit its checksum (${file.checksum?.algorithm} ${actual}, expected ${file.checksum?.value}); the server or a proxy alters it, try again later or another HF_ENDPOINT`);
+    if (damaged > 0)
+      throw new UserError(
+        `${file.url}: the content does not fit its checksum (${file.checksum?.algorithm} ${actual}, expected ${file.checksum?.value}); the server or a proxy alters it, try again later or another HF_ENDPOINT`,
+      );
   }
 }
 
@@ -105,7 +117,9 @@ async function drop(incomplete: string): Promise<0> {
 /** Brings a partial file of `have` bytes to full size; a request that breaks off is followed by one for the rest. */
 async function receive(incomplete: string, have: number, file: RemoteFile, settings: DownloadSettings): Promise<void> {
   if (have === file.size && have > 0) return;
-  let at = have, failures = 0, problem: unknown;
+  let at = have,
+    failures = 0,
+    problem: unknown;
   for (;;) {
     const before = at;
     try {
@@ -119,14 +133,18 @@ async function receive(incomplete: string, have: number, file: RemoteFile, setti
     }
     failures = at > before ? 1 : failures + 1;
     if (failures === MAX_FAILURES) {
-      throw new UserError(`${file.url}: the download breaks off at ${at} of ${file.size} bytes (${reason(problem)}); run the same command again, it goes on from there`, { cause: problem });
+      throw new UserError(
+        `${file.url}: the download breaks off at ${at} of ${file.size} bytes (${reason(problem)}); run the same command again, it goes on from there`,
+        { cause: problem },
+      );
     }
     await sleep(settings.retryDelayMs * 2 ** (failures - 1), undefined, { signal: settings.signal });
   }
 }
 
 /** fetch wraps what its sockets throw, so an error with a system call of its own is the disk's. */
-const isDiskError = (error: unknown): boolean => ['open', 'write', 'fsync'].includes((error as NodeJS.ErrnoException).syscall ?? '');
+const isDiskError = (error: unknown): boolean =>
+  ['open', 'write', 'fsync'].includes((error as NodeJS.ErrnoException).syscall ?? '');
 
 /** What went wrong below `fetch failed`: `ECONNREFUSED`, `ENOTFOUND`, ... */
 export function reason(error: unknown): string {
@@ -135,21 +153,34 @@ export function reason(error: unknown): string {
 }
 
 /** One request from byte `at` on. @returns the file's size after it */
-async function receiveSome(incomplete: string, at: number, file: RemoteFile, settings: DownloadSettings): Promise<number> {
+async function receiveSome(
+  incomplete: string,
+  at: number,
+  file: RemoteFile,
+  settings: DownloadSettings,
+): Promise<number> {
   // One controller for both reasons: Node 20 may collect the signal of AbortSignal.any.
-  const stop = new AbortController(), { signal } = stop, pass = (): void => stop.abort(settings.signal.reason);
+  const stop = new AbortController(),
+    { signal } = stop,
+    pass = (): void => stop.abort(settings.signal.reason);
   settings.signal.addEventListener('abort', pass, { once: true });
   if (settings.signal.aborted) pass();
   const timer = setTimeout(() => stop.abort(new Error(`no data for ${STALL_MS / 1000} s`)), STALL_MS);
   try {
-    const response = await fetch(file.url, { headers: { ...settings.headers, ...(at > 0 ? { Range: `bytes=${at}-` } : {}) }, signal });
+    const response = await fetch(file.url, {
+      headers: { ...settings.headers, ...(at > 0 ? { Range: `bytes=${at}-` } : {}) },
+      signal,
+    });
     if (!response.ok || !response.body) {
       await response.body?.cancel();
       if (response.status === 416) {
         settings.onBytes(-at);
         await drop(incomplete); // the server's file ends before: the part is of something else
       }
-      if (REFUSALS.has(response.status)) throw new UserError(`${file.url}: the hub answers ${response.status}; is it gated or private? accept its terms there and set HF_TOKEN`);
+      if (REFUSALS.has(response.status))
+        throw new UserError(
+          `${file.url}: the hub answers ${response.status}; is it gated or private? accept its terms there and set HF_TOKEN`,
+        );
       throw new Error(`status ${response.status}`);
     }
     if (response.status !== 206) {
@@ -163,10 +194,18 @@ async function receiveSome(incomplete: string, at: number, file: RemoteFile, set
     signal.addEventListener('abort', () => void reader.cancel(signal.reason).catch(() => undefined), { once: true });
     try {
       signal.throwIfAborted();
-      for (let { done, value: chunk } = await reader.read(); !done && chunk; { done, value: chunk } = await reader.read()) {
+      for (
+        let { done, value: chunk } = await reader.read();
+        !done && chunk;
+        { done, value: chunk } = await reader.read()
+      ) {
         timer.refresh();
-        if (at + chunk.length > file.size) throw new UserError(`${file.url}: the server sends more than the ${file.size} bytes announced; try again later`);
-        for (let sent = 0; sent < chunk.length; ) sent += (await target.write(chunk, sent, chunk.length - sent, at + sent)).bytesWritten;
+        if (at + chunk.length > file.size)
+          throw new UserError(
+            `${file.url}: the server sends more than the ${file.size} bytes announced; try again later`,
+          );
+        for (let sent = 0; sent < chunk.length;)
+          sent += (await target.write(chunk, sent, chunk.length - sent, at + sent)).bytesWritten;
         at += chunk.length;
         settings.onBytes(chunk.length);
       }

@@ -3,7 +3,9 @@ import { findWeights, STEMS, type FoundWeights } from '../open-weights.js';
 
 /** The folders of a Stable Diffusion pipeline that are used; others (safety_checker, feature_extractor, ...) stay there. */
 const COMPONENTS = new Set(['unet', 'vae', 'text_encoder', 'tokenizer', 'scheduler']);
-const IMAGE = /\.(?:jpe?g|png|webp)$/i, TABLE = /\.(?:csv|jsonl)$/i, PARQUET = /\.parquet$/i;
+const IMAGE = /\.(?:jpe?g|png|webp)$/i,
+  TABLE = /\.(?:csv|jsonl)$/i,
+  PARQUET = /\.parquet$/i;
 
 /**
  * For a pipeline (`model_index.json`): its configs and tokenizer, and per component one set of weights, safetensors
@@ -16,15 +18,19 @@ export function modelFiles(paths: readonly string[]): string[] {
     const folder = path.slice(0, path.lastIndexOf('/') + 1);
     folders.set(folder, [...(folders.get(folder) ?? []), path]);
   }
-  return [...folders].flatMap(([folder, inside]) => {
-    if (isPipeline && folder === '') return ['model_index.json'];
-    if (isPipeline && !COMPONENTS.has(folder.slice(0, -1))) return [];
-    return componentFiles(inside.map((path) => path.slice(folder.length))).map((name) => folder + name);
-  }).sort();
+  return [...folders]
+    .flatMap(([folder, inside]) => {
+      if (isPipeline && folder === '') return ['model_index.json'];
+      if (isPipeline && !COMPONENTS.has(folder.slice(0, -1))) return [];
+      return componentFiles(inside.map((path) => path.slice(folder.length))).map((name) => folder + name);
+    })
+    .sort();
 }
 
 function componentFiles(names: readonly string[]): string[] {
-  const configs = names.filter((name) => /\.(?:json|txt|model)$/.test(name) && !/\.index(?:\.[\w-]+)?\.json$/.test(name) && !name.startsWith('.'));
+  const configs = names.filter(
+    (name) => /\.(?:json|txt|model)$/.test(name) && !/\.index(?:\.[\w-]+)?\.json$/.test(name) && !name.startsWith('.'),
+  );
   const weights = STEMS.flatMap((stem) => findWeights(names, stem) ?? []).flatMap((found) => weightFiles(names, found));
   return [...configs, ...new Set(weights)];
 }
@@ -33,7 +39,12 @@ function componentFiles(names: readonly string[]): string[] {
 function weightFiles(names: readonly string[], { name, format, variant }: FoundWeights): string[] {
   if (!name.endsWith('.json')) return [name];
   const stem = name.slice(0, name.indexOf(`.${format}.index`));
-  const shards = names.filter((n) => n.startsWith(stem) && n.endsWith(`.${format}`) && n.slice(stem.length).replace(/-\d+-of-\d+/, '#') === shardMark(n, variant, format));
+  const shards = names.filter(
+    (n) =>
+      n.startsWith(stem) &&
+      n.endsWith(`.${format}`) &&
+      n.slice(stem.length).replace(/-\d+-of-\d+/, '#') === shardMark(n, variant, format),
+  );
   return [name, ...shards];
 }
 

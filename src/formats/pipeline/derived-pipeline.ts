@@ -16,13 +16,20 @@ const WEIGHTS = /\.(safetensors|bin|ckpt|pt|msgpack|onnx)$|\.index(\.[\w-]+)?\.j
  * whole or not at all; files beside the components (single-file checkpoints) hold the old weights and are left behind.
  * @throws UserError when `source` is no pipeline, lacks a component of `replace`, or `out` has content
  */
-export async function derivePipeline(source: string, out: string, replace: Readonly<Record<string, WriteComponent>>): Promise<void> {
+export async function derivePipeline(
+  source: string,
+  out: string,
+  replace: Readonly<Record<string, WriteComponent>>,
+): Promise<void> {
   const from = resolve(source);
   const index = await readJson(join(from, 'model_index.json'), 'a diffusers pipeline folder has one');
   const there = (await readdir(from, { withFileTypes: true })).filter((e) => !e.isFile()).map((e) => e.name);
-  const names = Object.entries(index).filter(([name, entry]) => Array.isArray(entry) && entry[1] !== null && (name in replace || there.includes(name))).map(([name]) => name);
+  const names = Object.entries(index)
+    .filter(([name, entry]) => Array.isArray(entry) && entry[1] !== null && (name in replace || there.includes(name)))
+    .map(([name]) => name);
   const absent = Object.keys(replace).find((name) => !names.includes(name));
-  if (absent !== undefined) throw new UserError(`${join(from, 'model_index.json')}: no "${absent}"; it names ${names.join(', ')}`);
+  if (absent !== undefined)
+    throw new UserError(`${join(from, 'model_index.json')}: no "${absent}"; it names ${names.join(', ')}`);
   await writeFolderAtomic(out, async (aside) => {
     await cp(join(from, 'model_index.json'), join(aside, 'model_index.json'), { dereference: true });
     await forgetAbsent(join(aside, 'model_index.json'), names);

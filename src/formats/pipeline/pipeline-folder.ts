@@ -39,11 +39,19 @@ export async function openPipeline(folder: string, log?: Logger): Promise<Pipeli
   const index = await readJson(join(path, 'model_index.json'), 'a diffusers pipeline folder has one');
   const component = async (name: string, library: string): Promise<string> => {
     const entry = index[name] as [string | null, string | null] | undefined;
-    if (!entry?.[1]) throw new UserError(`${join(path, 'model_index.json')}: no "${name}"; a Stable Diffusion pipeline has one (${library})`);
+    if (!entry?.[1])
+      throw new UserError(
+        `${join(path, 'model_index.json')}: no "${name}"; a Stable Diffusion pipeline has one (${library})`,
+      );
     return join(path, name);
   };
-  const dirs = { unet: await component('unet', 'UNet2DConditionModel'), vae: await component('vae', 'AutoencoderKL'), text: await component('text_encoder', 'CLIPTextModel') };
-  const config = async (dir: string): Promise<RawConfig> => readJson(join(dir, 'config.json'), 'every component has one');
+  const dirs = {
+    unet: await component('unet', 'UNet2DConditionModel'),
+    vae: await component('vae', 'AutoencoderKL'),
+    text: await component('text_encoder', 'CLIPTextModel'),
+  };
+  const config = async (dir: string): Promise<RawConfig> =>
+    readJson(join(dir, 'config.json'), 'every component has one');
   const unetConfig = parseUNetConfig(await config(dirs.unet), join(dirs.unet, 'config.json'));
   const vaeConfig = parseVaeConfig(await config(dirs.vae), join(dirs.vae, 'config.json'));
   const textConfig = parseClipTextConfig(await config(dirs.text), join(dirs.text, 'config.json'));
@@ -52,28 +60,62 @@ export async function openPipeline(folder: string, log?: Logger): Promise<Pipeli
     new FrozenSource(await openWeights(dirs.vae, 'diffusion_pytorch_model', { log }), olderVaeName),
     new FrozenSource(await openWeights(dirs.text, 'model', { log })),
   ];
-  unetSource.check(recorded((s) => recordUnet(s, unetConfig)), NOTHING);
-  vaeSource.check(recorded((s) => recordVae(s, vaeConfig)), NOTHING);
-  textSource.check(recorded((s) => recordText(s, textConfig)), POSITION_IDS);
+  unetSource.check(
+    recorded((s) => recordUnet(s, unetConfig)),
+    NOTHING,
+  );
+  vaeSource.check(
+    recorded((s) => recordVae(s, vaeConfig)),
+    NOTHING,
+  );
+  textSource.check(
+    recorded((s) => recordText(s, textConfig)),
+    POSITION_IDS,
+  );
   const tokenizer = await ClipTokenizer.load(join(path, 'tokenizer'));
   checkTogether(path, unetConfig, vaeConfig, textConfig, tokenizer);
   return {
-    path, unetConfig, vaeConfig, textConfig, tokenizer,
-    schedulerConfig: await readJson(join(path, 'scheduler', 'scheduler_config.json'), 'a pipeline names its noise schedule there'),
-    unet: unetSource, vae: vaeSource, text: textSource,
+    path,
+    unetConfig,
+    vaeConfig,
+    textConfig,
+    tokenizer,
+    schedulerConfig: await readJson(
+      join(path, 'scheduler', 'scheduler_config.json'),
+      'a pipeline names its noise schedule there',
+    ),
+    unet: unetSource,
+    vae: vaeSource,
+    text: textSource,
   };
 }
 
 /** Components that are each in order may still be of different models. */
-function checkTogether(path: string, unetConfig: UNetConfig, vae: VaeConfig, text: ClipTextConfig, tokenizer: ClipTokenizer): void {
+function checkTogether(
+  path: string,
+  unetConfig: UNetConfig,
+  vae: VaeConfig,
+  text: ClipTextConfig,
+  tokenizer: ClipTokenizer,
+): void {
   const differ = (what: string): UserError => new UserError(`${path}: ${what}; they are of different models`);
-  if (unetConfig.crossAttentionDim !== text.hiddenSize) throw differ(`the U-Net takes text states of width ${unetConfig.crossAttentionDim}, the text encoder gives ${text.hiddenSize}`);
+  if (unetConfig.crossAttentionDim !== text.hiddenSize)
+    throw differ(
+      `the U-Net takes text states of width ${unetConfig.crossAttentionDim}, the text encoder gives ${text.hiddenSize}`,
+    );
   const latents = [unetConfig.inChannels, unetConfig.outChannels];
-  if (latents.some((c) => c !== vae.latentChannels)) throw differ(`the U-Net takes ${latents[0]} channels and gives ${latents[1]}, the VAE has ${vae.latentChannels} latent channels`);
-  if (tokenizer.maxLength > text.maxPositions) throw differ(`the tokenizer gives ${tokenizer.maxLength} tokens, the text encoder has ${text.maxPositions} positions`);
+  if (latents.some((c) => c !== vae.latentChannels))
+    throw differ(
+      `the U-Net takes ${latents[0]} channels and gives ${latents[1]}, the VAE has ${vae.latentChannels} latent channels`,
+    );
+  if (tokenizer.maxLength > text.maxPositions)
+    throw differ(
+      `the tokenizer gives ${tokenizer.maxLength} tokens, the text encoder has ${text.maxPositions} positions`,
+    );
   // In CLIP's vocabulary the end token has the largest id.
   const largest = Math.max(...tokenizer.encode('').ids);
-  if (largest >= text.vocabSize) throw differ(`the tokenizer gives the id ${largest}, the text encoder knows ${text.vocabSize} tokens`);
+  if (largest >= text.vocabSize)
+    throw differ(`the tokenizer gives the id ${largest}, the text encoder knows ${text.vocabSize} tokens`);
 }
 
 /** Identifies the three networks of a pipeline together. */

@@ -36,11 +36,18 @@ async function openFile(file: string): Promise<FileHandle> {
 
 /** Entries of one or several files. */
 export class SafetensorsFile implements WeightFile {
-  constructor(readonly files: readonly string[], readonly entries: ReadonlyMap<string, TensorEntry>, readonly metadata: Readonly<Record<string, string>>) {}
+  constructor(
+    readonly files: readonly string[],
+    readonly entries: ReadonlyMap<string, TensorEntry>,
+    readonly metadata: Readonly<Record<string, string>>,
+  ) {}
 
   async read(name: string): Promise<HostTensor> {
     const entry = this.entries.get(name);
-    if (!entry) throw new UserError(`${this.files.join(', ')}: no tensor "${name}"; it has ${[...this.entries.keys()].slice(0, 3).join(', ')}, ... (${this.entries.size})`);
+    if (!entry)
+      throw new UserError(
+        `${this.files.join(', ')}: no tensor "${name}"; it has ${[...this.entries.keys()].slice(0, 3).join(', ')}, ... (${this.entries.size})`,
+      );
     return readEntry(entry);
   }
 
@@ -63,9 +70,12 @@ export async function readEntry({ file, offset, bytes, dtype, shape }: TensorEnt
 
 /** Fills `into` with the bytes at `position`. @throws UserError when the file ends before */
 export async function readFully(handle: FileHandle, file: string, into: Uint8Array, position: number): Promise<void> {
-  for (let at = 0; at < into.length; ) {
+  for (let at = 0; at < into.length;) {
     const { bytesRead } = await handle.read(into, at, Math.min(MAX_IO, into.length - at), position + at);
-    if (bytesRead === 0) throw new UserError(`${file}: ends before byte ${position + into.length}; it is cut off or changed while it was read, download or write it again`);
+    if (bytesRead === 0)
+      throw new UserError(
+        `${file}: ends before byte ${position + into.length}; it is cut off or changed while it was read, download or write it again`,
+      );
     at += bytesRead;
   }
 }
@@ -83,14 +93,21 @@ export function viewAs(dtype: DType, data: ArrayBuffer): TypedArray {
  * the safetensors library does.
  * @throws UserError when the disk is full or the folder read-only
  */
-export async function writeSafetensors(path: string, tensors: Readonly<Record<string, HostTensor>>, metadata: Readonly<Record<string, string>> = {}): Promise<void> {
+export async function writeSafetensors(
+  path: string,
+  tensors: Readonly<Record<string, HostTensor>>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
   const specs = Object.entries(tensors).map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
   await writeSafetensorsStream(path, specs, ({ name }) => tensors[name], metadata);
 }
 
 /** As `writeSafetensors`, with one tensor in memory at a time. `produce` is called in file order. */
 export async function writeSafetensorsStream(
-  path: string, specs: readonly TensorSpec[], produce: (spec: TensorSpec) => HostTensor | Promise<HostTensor>, metadata: Readonly<Record<string, string>> = {},
+  path: string,
+  specs: readonly TensorSpec[],
+  produce: (spec: TensorSpec) => HostTensor | Promise<HostTensor>,
+  metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const { order, head } = layOut(specs, metadata);
   await writeFileAtomic(path, async (file) => {
@@ -101,11 +118,14 @@ export async function writeSafetensorsStream(
 
 function bytesOf(path: string, spec: TensorSpec, { data, dtype, shape }: HostTensor): Uint8Array {
   if (dtype !== spec.dtype || data.length !== sizeOf(spec.shape)) {
-    throw new Error(`${path}: tensor "${spec.name}" is [${shape}] ${dtype} with ${data.length} values, announced as [${spec.shape}] ${spec.dtype}`);
+    throw new Error(
+      `${path}: tensor "${spec.name}" is [${shape}] ${dtype} with ${data.length} values, announced as [${spec.shape}] ${spec.dtype}`,
+    );
   }
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
 async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length; ) at += (await handle.write(bytes, at, Math.min(MAX_IO, bytes.length - at))).bytesWritten;
+  for (let at = 0; at < bytes.length;)
+    at += (await handle.write(bytes, at, Math.min(MAX_IO, bytes.length - at))).bytesWritten;
 }

@@ -16,15 +16,24 @@ export interface TensorSource {
  */
 export async function writeAs(path: string, source: TensorSource, dtype?: FloatType): Promise<void> {
   const specs = source.specs.map((spec) => ({ ...spec, dtype: dtype && isFloat(spec.dtype) ? dtype : spec.dtype }));
-  await writeSafetensorsStream(path, specs, async (spec) => {
-    const tensor = await source.read(spec.name);
-    return tensor.dtype === spec.dtype ? tensor : narrowed(spec, toFloat32(tensor));
-  }, { format: 'pt' });
+  await writeSafetensorsStream(
+    path,
+    specs,
+    async (spec) => {
+      const tensor = await source.read(spec.name);
+      return tensor.dtype === spec.dtype ? tensor : narrowed(spec, toFloat32(tensor));
+    },
+    { format: 'pt' },
+  );
 }
 
 function narrowed({ name, dtype }: TensorSpec, wide: HostTensor): HostTensor {
   // Above the last value before infinity, rounded: 65504 + half a step.
-  const tooLarge = dtype === 'float16' ? floats(wide).find((value) => Math.abs(value) >= 65520 && Number.isFinite(value)) : undefined;
-  if (tooLarge !== undefined) throw new UserError(`tensor "${name}": ${tooLarge} is too large for float16, which ends at 65504; convert to float32`);
+  const tooLarge =
+    dtype === 'float16' ? floats(wide).find((value) => Math.abs(value) >= 65520 && Number.isFinite(value)) : undefined;
+  if (tooLarge !== undefined)
+    throw new UserError(
+      `tensor "${name}": ${tooLarge} is too large for float16, which ends at 65504; convert to float32`,
+    );
   return fromFloat32(wide, dtype);
 }

@@ -39,29 +39,53 @@ export class ClipTokenizer {
     ]);
     // Folders written before transformers 4.34 lack this field, and there the map wins: so Stable Diffusion 2 pads with "!".
     const sources = 'added_tokens_decoder' in config ? [config, map] : [map, config];
-    const name = (key: string, fallback: string): string => contentOf(sources[0][key]) ?? contentOf(sources[1][key]) ?? fallback;
-    const start = name('bos_token', '<|startoftext|>'), end = name('eos_token', '<|endoftext|>');
-    const pad = name('pad_token', end), unknown = name('unk_token', end);
+    const name = (key: string, fallback: string): string =>
+      contentOf(sources[0][key]) ?? contentOf(sources[1][key]) ?? fallback;
+    const start = name('bos_token', '<|startoftext|>'),
+      end = name('eos_token', '<|endoftext|>');
+    const pad = name('pad_token', end),
+      unknown = name('unk_token', end);
     const idOf = (token: string): number => {
       const id = vocab[token];
-      if (typeof id !== 'number') throw new UserError(`${join(folder, 'vocab.json')}: no token "${token}"; tokenizer_config.json or special_tokens_map.json names it as a special token`);
+      if (typeof id !== 'number')
+        throw new UserError(
+          `${join(folder, 'vocab.json')}: no token "${token}"; tokenizer_config.json or special_tokens_map.json names it as a special token`,
+        );
       return id;
     };
-    const added = [...new Set([start, end, pad, unknown])].map((content) => ({ id: idOf(content), content, special: true, normalized: true, single_word: false, lstrip: false, rstrip: false }));
-    const tokenizer = new Tokenizer({
-      added_tokens: added,
-      normalizer: { type: 'Sequence', normalizers: NORMALIZERS },
-      pre_tokenizer: {
-        type: 'Sequence',
-        pretokenizers: [
-          { type: 'Split', pattern: { Regex: WORDS }, behavior: 'Removed', invert: true },
-          { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false },
-        ],
+    const added = [...new Set([start, end, pad, unknown])].map((content) => ({
+      id: idOf(content),
+      content,
+      special: true,
+      normalized: true,
+      single_word: false,
+      lstrip: false,
+      rstrip: false,
+    }));
+    const tokenizer = new Tokenizer(
+      {
+        added_tokens: added,
+        normalizer: { type: 'Sequence', normalizers: NORMALIZERS },
+        pre_tokenizer: {
+          type: 'Sequence',
+          pretokenizers: [
+            { type: 'Split', pattern: { Regex: WORDS }, behavior: 'Removed', invert: true },
+            { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false },
+          ],
+        },
+        model: {
+          type: 'BPE',
+          unk_token: unknown,
+          continuing_subword_prefix: '',
+          end_of_word_suffix: '</w>',
+          vocab,
+          merges: parseMerges(merges),
+        },
+        post_processor: null,
+        decoder: null,
       },
-      model: { type: 'BPE', unk_token: unknown, continuing_subword_prefix: '', end_of_word_suffix: '</w>', vocab, merges: parseMerges(merges) },
-      post_processor: null,
-      decoder: null,
-    }, {});
+      {},
+    );
     const limit = config.model_max_length;
     const maxLength = typeof limit === 'number' && limit >= 2 && limit < 1e6 ? limit : CLIP_LENGTH;
     return new ClipTokenizer(tokenizer, { start: idOf(start), end: idOf(end), pad: idOf(pad) }, maxLength);
@@ -70,7 +94,8 @@ export class ClipTokenizer {
   /** @returns ids [maxLength]: start, the text's tokens as far as they fit, end, padding */
   encode(text: string): { ids: Int32Array; truncated: boolean } {
     const words = this.tokenizer.encode(text, { add_special_tokens: false }).ids;
-    const room = this.maxLength - 2, kept = words.slice(0, room);
+    const room = this.maxLength - 2,
+      kept = words.slice(0, room);
     const ids = new Int32Array(this.maxLength).fill(this.special.pad);
     ids.set([this.special.start, ...kept, this.special.end]);
     return { ids, truncated: words.length > room };
@@ -79,7 +104,10 @@ export class ClipTokenizer {
 
 /** Pairs in order of priority; the first line is a version. */
 function parseMerges(text: string): string[][] {
-  return text.split('\n').filter((line) => line.includes(' ') && !line.startsWith('#version')).map((line) => line.trim().split(' '));
+  return text
+    .split('\n')
+    .filter((line) => line.includes(' ') && !line.startsWith('#version'))
+    .map((line) => line.trim().split(' '));
 }
 
 /** A token as files write it: plain, or an object with `content`. */
@@ -102,6 +130,8 @@ async function readJson(path: string, fallback?: Json): Promise<Json> {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Json;
-  } catch { /* the same message as for a wrong value */ }
+  } catch {
+    /* the same message as for a wrong value */
+  }
   throw new UserError(`${path}: not a JSON object; copy the file again`);
 }

@@ -5,14 +5,59 @@ import { writeFileAtomic } from '../../base/atomic-file.js';
 
 /** Words of our own prompts. */
 const WORDS = [
-  'a', 'an', 'the', 'photo', 'of', 'sks', 'dog', 'cat', 'person', 'in', 'on', 'at', 'with', 'and', 'bucket', 'beach', 'snow', 'grass', 'night', 'car', 'cup',
-  'house', 'robot', 'fish', 'tree', 'ball', 'hat', 'red', 'green', 'blue', 'yellow', 'orange', 'purple', 'black', 'white', 'pink', 'brown', 'suits', 'face',
-  'picture', 'drawing', 'small', 'big', 'swimming', 'pool', 'highly', 'detailed',
+  'a',
+  'an',
+  'the',
+  'photo',
+  'of',
+  'sks',
+  'dog',
+  'cat',
+  'person',
+  'in',
+  'on',
+  'at',
+  'with',
+  'and',
+  'bucket',
+  'beach',
+  'snow',
+  'grass',
+  'night',
+  'car',
+  'cup',
+  'house',
+  'robot',
+  'fish',
+  'tree',
+  'ball',
+  'hat',
+  'red',
+  'green',
+  'blue',
+  'yellow',
+  'orange',
+  'purple',
+  'black',
+  'white',
+  'pink',
+  'brown',
+  'suits',
+  'face',
+  'picture',
+  'drawing',
+  'small',
+  'big',
+  'swimming',
+  'pool',
+  'highly',
+  'detailed',
 ];
 
 /** Printable stand-ins for the 256 bytes, as GPT-2's byte-level BPE numbers them: printable Latin-1 as itself, the rest from U+0100. */
 function byteCharacters(): string[] {
-  const printable = (b: number): boolean => (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b <= 0xac) || (b >= 0xae && b <= 0xff);
+  const printable = (b: number): boolean =>
+    (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b <= 0xac) || (b >= 0xae && b <= 0xff);
   const own = Array.from({ length: 256 }, (_, b) => b).filter(printable);
   const rest = Array.from({ length: 256 }, (_, b) => b).filter((b) => !printable(b));
   return [...own.map((b) => String.fromCharCode(b)), ...rest.map((_, i) => String.fromCharCode(256 + i))];
@@ -41,7 +86,13 @@ export function smallTokenizer(words: readonly string[] = WORDS): SmallTokenizer
     }
   }
   const merges = [...ranks.keys()];
-  const tokens = [...bytes, ...bytes.map((c) => `${c}</w>`), ...merges.map((m) => m.replace(' ', '')), '<|startoftext|>', '<|endoftext|>'];
+  const tokens = [
+    ...bytes,
+    ...bytes.map((c) => `${c}</w>`),
+    ...merges.map((m) => m.replace(' ', '')),
+    '<|startoftext|>',
+    '<|endoftext|>',
+  ];
   const unique = [...new Set(tokens)];
   return { vocab: Object.fromEntries(unique.map((token, id) => [token, id])), merges, endId: unique.length - 1 };
 }
@@ -51,8 +102,18 @@ export function smallTokenizer(words: readonly string[] = WORDS): SmallTokenizer
  * @param maxLength tokens that a prompt is padded or cut to
  * @param report is told each file
  */
-export async function writeTokenizer(folder: string, { vocab, merges }: SmallTokenizer, maxLength: number, report: (file: string) => void = () => {}): Promise<void> {
-  const special = { bos_token: '<|startoftext|>', eos_token: '<|endoftext|>', pad_token: '<|endoftext|>', unk_token: '<|endoftext|>' };
+export async function writeTokenizer(
+  folder: string,
+  { vocab, merges }: SmallTokenizer,
+  maxLength: number,
+  report: (file: string) => void = () => {},
+): Promise<void> {
+  const special = {
+    bos_token: '<|startoftext|>',
+    eos_token: '<|endoftext|>',
+    pad_token: '<|endoftext|>',
+    unk_token: '<|endoftext|>',
+  };
   const write = (name: string, text: string): Promise<void> => {
     report(name);
     return writeFileAtomic(join(folder, name), `${text}\n`);
@@ -65,7 +126,12 @@ export async function writeTokenizer(folder: string, { vocab, merges }: SmallTok
 }
 
 /** What ClipTokenizer reads, and whether it needs it. */
-const FILES = { 'vocab.json': true, 'merges.txt': true, 'tokenizer_config.json': false, 'special_tokens_map.json': false } as const;
+const FILES = {
+  'vocab.json': true,
+  'merges.txt': true,
+  'tokenizer_config.json': false,
+  'special_tokens_map.json': false,
+} as const;
 
 /** Copies a CLIPTokenizer from one folder to another; files that it can do without may be missing. */
 export async function copyTokenizer(from: string, to: string): Promise<void> {

@@ -6,11 +6,18 @@
 
 /** What a pickle can make here; `T` are the values that the caller's table makes. */
 export type PickleValue<T> = null | boolean | number | string | T | PyTuple<T> | PyDict<T> | PickleValue<T>[];
-export class PyTuple<T> { constructor(readonly items: readonly PickleValue<T>[]) {} }
-export class PyDict<T> { readonly map = new Map<string | number | boolean | null, PickleValue<T>>(); }
+export class PyTuple<T> {
+  constructor(readonly items: readonly PickleValue<T>[]) {}
+}
+export class PyDict<T> {
+  readonly map = new Map<string | number | boolean | null, PickleValue<T>>();
+}
 
 /** Names a pickle may use, as `module.name`: a value it may mention, or a function it may call on a tuple of arguments. */
-export type Globals<T> = ReadonlyMap<string, { readonly value: T } | { readonly call: (args: readonly PickleValue<T>[]) => PickleValue<T> }>;
+export type Globals<T> = ReadonlyMap<
+  string,
+  { readonly value: T } | { readonly call: (args: readonly PickleValue<T>[]) => PickleValue<T> }
+>;
 
 export interface PickleRules<T> {
   readonly globals: Globals<T>;
@@ -36,14 +43,21 @@ class Machine<T extends object> {
   /** Names waiting for a call, kept apart from values by identity. */
   private readonly globals = new Map<object, GlobalRef<T>>();
 
-  constructor(private readonly bytes: Buffer, private readonly rules: PickleRules<T>) {}
+  constructor(
+    private readonly bytes: Buffer,
+    private readonly rules: PickleRules<T>,
+  ) {}
 
   run(): PickleValue<T> {
     for (;;) {
-      const start = this.at, code = this.byte();
+      const start = this.at,
+        code = this.byte();
       if (code === STOP) break;
       const step = STEPS[code];
-      if (!step) throw new PickleError(`opcode ${OPCODE_NAMES[code] ?? `0x${code.toString(16)}`} at byte ${start} is not one that tensors need`);
+      if (!step)
+        throw new PickleError(
+          `opcode ${OPCODE_NAMES[code] ?? `0x${code.toString(16)}`} at byte ${start} is not one that tensors need`,
+        );
       step(this);
     }
     const result = this.pop();
@@ -52,7 +66,8 @@ class Machine<T extends object> {
   }
 
   take(count: number): Buffer {
-    if (this.at + count > this.bytes.length) throw new PickleError(`ends at byte ${this.bytes.length} in the middle of a value`);
+    if (this.at + count > this.bytes.length)
+      throw new PickleError(`ends at byte ${this.bytes.length} in the middle of a value`);
     return this.bytes.subarray(this.at, (this.at += count));
   }
 
@@ -67,7 +82,9 @@ class Machine<T extends object> {
     return text;
   }
 
-  push(value: PickleValue<T>): void { this.stack.push(value); }
+  push(value: PickleValue<T>): void {
+    this.stack.push(value);
+  }
 
   pop(): PickleValue<T> {
     if (this.stack.length === 0) throw new PickleError(`takes a value that is not there, before byte ${this.at}`);
@@ -85,7 +102,8 @@ class Machine<T extends object> {
 
   /** The values since the last mark. */
   popMark(): PickleValue<T>[] {
-    const values = this.stack, below = this.marks.pop();
+    const values = this.stack,
+      below = this.marks.pop();
     if (!below) throw new PickleError(`takes a mark that is not there, before byte ${this.at}`);
     this.stack = below;
     return values;
@@ -97,15 +115,19 @@ class Machine<T extends object> {
     return value;
   }
 
-  store(key: number): void { this.memo.set(key, this.top()); }
+  store(key: number): void {
+    this.memo.set(key, this.top());
+  }
 
   recall(key: number): void {
-    if (!this.memo.has(key)) throw new PickleError(`recalls value ${key}, which was never stored, before byte ${this.at}`);
+    if (!this.memo.has(key))
+      throw new PickleError(`recalls value ${key}, which was never stored, before byte ${this.at}`);
     this.push(this.memo.get(key)!);
   }
 
   global(): void {
-    const name = `${this.line()}.${this.line()}`, spec = this.rules.globals.get(name);
+    const name = `${this.line()}.${this.line()}`,
+      spec = this.rules.globals.get(name);
     if (!spec) throw new PickleError(`global ${JSON.stringify(name)} is not one that tensors need`);
     if ('value' in spec) return this.push(spec.value);
     const ref = {} as T;
@@ -114,13 +136,17 @@ class Machine<T extends object> {
   }
 
   reduce(): void {
-    const args = this.pop(), callee = this.pop();
+    const args = this.pop(),
+      callee = this.pop();
     const ref = typeof callee === 'object' && callee !== null ? this.globals.get(callee) : undefined;
-    if (!ref || !('call' in ref.spec) || !(args instanceof PyTuple)) throw new PickleError(`calls something that is not a function, before byte ${this.at}`);
+    if (!ref || !('call' in ref.spec) || !(args instanceof PyTuple))
+      throw new PickleError(`calls something that is not a function, before byte ${this.at}`);
     this.push(ref.spec.call(args.items.map((item) => this.plain(item))));
   }
 
-  persistent(): void { this.push(this.rules.persistent(this.plain(this.pop()))); }
+  persistent(): void {
+    this.push(this.rules.persistent(this.plain(this.pop())));
+  }
 
   /** A function is not data. */
   plain(value: PickleValue<T>): PickleValue<T> {
@@ -131,10 +157,12 @@ class Machine<T extends object> {
 
   setItems(pairs: readonly PickleValue<T>[]): void {
     const dict = this.top();
-    if (!(dict instanceof PyDict) || pairs.length % 2 !== 0) throw new PickleError(`sets items of something that is not a dict, before byte ${this.at}`);
+    if (!(dict instanceof PyDict) || pairs.length % 2 !== 0)
+      throw new PickleError(`sets items of something that is not a dict, before byte ${this.at}`);
     for (let i = 0; i < pairs.length; i += 2) {
       const key = pairs[i];
-      if (typeof key === 'object' && key !== null) throw new PickleError(`has a dict key that is not text or a number, before byte ${this.at}`);
+      if (typeof key === 'object' && key !== null)
+        throw new PickleError(`has a dict key that is not text or a number, before byte ${this.at}`);
       dict.map.set(key, this.plain(pairs[i + 1]));
     }
   }
@@ -147,9 +175,12 @@ class Machine<T extends object> {
 
   /** torch gives the OrderedDict of a state dict one attribute, `_metadata` (versions of modules): dropped. */
   build(): void {
-    const state = this.pop(), object = this.top();
-    const harmless = object instanceof PyDict && state instanceof PyDict && [...state.map.keys()].every((key) => key === '_metadata');
-    if (!harmless) throw new PickleError(`opcode BUILD at byte ${this.at - 1} sets attributes other than a state dict's _metadata`);
+    const state = this.pop(),
+      object = this.top();
+    const harmless =
+      object instanceof PyDict && state instanceof PyDict && [...state.map.keys()].every((key) => key === '_metadata');
+    if (!harmless)
+      throw new PickleError(`opcode BUILD at byte ${this.at - 1} sets attributes other than a state dict's _metadata`);
   }
 
   protocol(): void {
@@ -163,7 +194,8 @@ class Machine<T extends object> {
     let value = 0n;
     for (let i = digits.length - 1; i >= 0; i--) value = (value << 8n) | BigInt(digits[i]);
     const signed = Number(BigInt.asIntN(8 * digits.length, value));
-    if (!Number.isSafeInteger(signed)) throw new PickleError(`has a number of ${digits.length} bytes, before byte ${this.at}`);
+    if (!Number.isSafeInteger(signed))
+      throw new PickleError(`has a number of ${digits.length} bytes, before byte ${this.at}`);
     this.push(signed);
   }
 }
@@ -172,21 +204,75 @@ const STOP = 0x2e;
 type Step = <T extends object>(m: Machine<T>) => void;
 /** What is allowed, by opcode. */
 const STEPS: Readonly<Record<number, Step>> = {
-  0x80: (m) => m.protocol(), 0x28: (m) => m.mark(), 0x63: (m) => m.global(), 0x52: (m) => m.reduce(), 0x51: (m) => m.persistent(), 0x62: (m) => m.build(),
-  0x4e: (m) => m.push(null), 0x88: (m) => m.push(true), 0x89: (m) => m.push(false),
-  0x4b: (m) => m.push(m.byte()), 0x4d: (m) => m.push(m.take(2).readUInt16LE()), 0x4a: (m) => m.push(m.take(4).readInt32LE()), 0x8a: (m) => m.long(),
-  0x47: (m) => m.push(m.take(8).readDoubleBE()), 0x58: (m) => m.push(m.take(m.word()).toString('utf8')),
-  0x29: (m) => m.push(new PyTuple([])), 0x74: (m) => m.push(new PyTuple(m.popMark())),
-  0x85: (m) => m.push(new PyTuple(m.popMany(1))), 0x86: (m) => m.push(new PyTuple(m.popMany(2))), 0x87: (m) => m.push(new PyTuple(m.popMany(3))),
-  0x5d: (m) => m.push([]), 0x61: (m) => m.append([m.pop()]), 0x65: (m) => m.append(m.popMark()),
-  0x7d: (m) => m.push(new PyDict()), 0x73: (m) => m.setItems(m.popMany(2)), 0x75: (m) => m.setItems(m.popMark()),
-  0x71: (m) => m.store(m.byte()), 0x72: (m) => m.store(m.word()), 0x68: (m) => m.recall(m.byte()), 0x6a: (m) => m.recall(m.word()),
+  0x80: (m) => m.protocol(),
+  0x28: (m) => m.mark(),
+  0x63: (m) => m.global(),
+  0x52: (m) => m.reduce(),
+  0x51: (m) => m.persistent(),
+  0x62: (m) => m.build(),
+  0x4e: (m) => m.push(null),
+  0x88: (m) => m.push(true),
+  0x89: (m) => m.push(false),
+  0x4b: (m) => m.push(m.byte()),
+  0x4d: (m) => m.push(m.take(2).readUInt16LE()),
+  0x4a: (m) => m.push(m.take(4).readInt32LE()),
+  0x8a: (m) => m.long(),
+  0x47: (m) => m.push(m.take(8).readDoubleBE()),
+  0x58: (m) => m.push(m.take(m.word()).toString('utf8')),
+  0x29: (m) => m.push(new PyTuple([])),
+  0x74: (m) => m.push(new PyTuple(m.popMark())),
+  0x85: (m) => m.push(new PyTuple(m.popMany(1))),
+  0x86: (m) => m.push(new PyTuple(m.popMany(2))),
+  0x87: (m) => m.push(new PyTuple(m.popMany(3))),
+  0x5d: (m) => m.push([]),
+  0x61: (m) => m.append([m.pop()]),
+  0x65: (m) => m.append(m.popMark()),
+  0x7d: (m) => m.push(new PyDict()),
+  0x73: (m) => m.setItems(m.popMany(2)),
+  0x75: (m) => m.setItems(m.popMark()),
+  0x71: (m) => m.store(m.byte()),
+  0x72: (m) => m.store(m.word()),
+  0x68: (m) => m.recall(m.byte()),
+  0x6a: (m) => m.recall(m.word()),
 };
 
 /** Names of all other opcodes, for messages. */
 const OPCODE_NAMES: Readonly<Record<number, string>> = {
-  0x30: 'POP', 0x31: 'POP_MARK', 0x32: 'DUP', 0x46: 'FLOAT', 0x49: 'INT', 0x4c: 'LONG', 0x50: 'PERSID', 0x53: 'STRING', 0x54: 'BINSTRING', 0x55: 'SHORT_BINSTRING',
-  0x56: 'UNICODE', 0x67: 'GET', 0x69: 'INST', 0x64: 'DICT', 0x6c: 'LIST', 0x6f: 'OBJ', 0x70: 'PUT', 0x81: 'NEWOBJ', 0x82: 'EXT1', 0x83: 'EXT2', 0x84: 'EXT4',
-  0x8b: 'LONG4', 0x42: 'BINBYTES', 0x43: 'SHORT_BINBYTES', 0x8c: 'SHORT_BINUNICODE', 0x8d: 'BINUNICODE8', 0x8e: 'BINBYTES8', 0x8f: 'EMPTY_SET',
-  0x90: 'ADDITEMS', 0x91: 'FROZENSET', 0x92: 'NEWOBJ_EX', 0x93: 'STACK_GLOBAL', 0x94: 'MEMOIZE', 0x95: 'FRAME', 0x96: 'BYTEARRAY8', 0x97: 'NEXT_BUFFER', 0x98: 'READONLY_BUFFER',
+  0x30: 'POP',
+  0x31: 'POP_MARK',
+  0x32: 'DUP',
+  0x46: 'FLOAT',
+  0x49: 'INT',
+  0x4c: 'LONG',
+  0x50: 'PERSID',
+  0x53: 'STRING',
+  0x54: 'BINSTRING',
+  0x55: 'SHORT_BINSTRING',
+  0x56: 'UNICODE',
+  0x67: 'GET',
+  0x69: 'INST',
+  0x64: 'DICT',
+  0x6c: 'LIST',
+  0x6f: 'OBJ',
+  0x70: 'PUT',
+  0x81: 'NEWOBJ',
+  0x82: 'EXT1',
+  0x83: 'EXT2',
+  0x84: 'EXT4',
+  0x8b: 'LONG4',
+  0x42: 'BINBYTES',
+  0x43: 'SHORT_BINBYTES',
+  0x8c: 'SHORT_BINUNICODE',
+  0x8d: 'BINUNICODE8',
+  0x8e: 'BINBYTES8',
+  0x8f: 'EMPTY_SET',
+  0x90: 'ADDITEMS',
+  0x91: 'FROZENSET',
+  0x92: 'NEWOBJ_EX',
+  0x93: 'STACK_GLOBAL',
+  0x94: 'MEMOIZE',
+  0x95: 'FRAME',
+  0x96: 'BYTEARRAY8',
+  0x97: 'NEXT_BUFFER',
+  0x98: 'READONLY_BUFFER',
 };

@@ -16,19 +16,28 @@ const VERSION = 1;
  * times of change, so changed files are converted again.
  * @returns its path in the cache folder
  */
-export async function convertedBin(paths: readonly string[], { cacheDir = defaultCacheDir(), log }: { cacheDir?: string; log?: Logger } = {}): Promise<string> {
+export async function convertedBin(
+  paths: readonly string[],
+  { cacheDir = defaultCacheDir(), log }: { cacheDir?: string; log?: Logger } = {},
+): Promise<string> {
   const hash = createHash('sha256').update(`${VERSION}\n`);
   for (const path of paths) {
-    const real = await realpath(path), { size, mtimeMs } = await stat(real);
+    const real = await realpath(path),
+      { size, mtimeMs } = await stat(real);
     hash.update(`${real}\n${size}\n${mtimeMs}\n`);
   }
   const stem = basename(paths[0]).replace(/(-\d+-of-\d+)?\.bin$/, '');
   const out = join(cacheDir, 'weights', `${stem}-${hash.digest('hex').slice(0, 24)}.safetensors`);
   if (await stat(out).catch(() => undefined)) return out;
   log?.info(`${paths[0]}: converting to safetensors, once, into ${out}`);
-  await openTorchBins(paths).then((bins) => writeAs(out, bins)).catch((error: unknown) => {
-    if (!(error instanceof UserError) || !error.message.startsWith(out)) throw error;
-    throw new UserError(`${error.message} Set DIFFENGINE_CACHE to another folder, or run "diffengine convert" on the model`, { cause: error });
-  });
+  await openTorchBins(paths)
+    .then((bins) => writeAs(out, bins))
+    .catch((error: unknown) => {
+      if (!(error instanceof UserError) || !error.message.startsWith(out)) throw error;
+      throw new UserError(
+        `${error.message} Set DIFFENGINE_CACHE to another folder, or run "diffengine convert" on the model`,
+        { cause: error },
+      );
+    });
   return out;
 }

@@ -15,7 +15,8 @@ import { readZipDirectory, zipDataOffset, type ZipEntry } from './zip-directory.
 /** The pickle of a large model has about half a megabyte. */
 const MAX_PICKLE = 64 * 2 ** 20;
 /** Tensors may share storage, so together they may be larger than the file; not without limit. */
-const MAX_GROWTH = 4, GROWTH_FLOOR = 64 * 2 ** 20;
+const MAX_GROWTH = 4,
+  GROWTH_FLOOR = 64 * 2 ** 20;
 
 /** The tensors of one or several files. Reading one costs the read of its storage; the last storage is kept. */
 export interface TorchBins {
@@ -45,27 +46,45 @@ export async function openTorchBins(paths: readonly string[]): Promise<TorchBins
 class TorchBin {
   private last: { key: string; data: ArrayBuffer } | undefined;
 
-  private constructor(readonly file: string, private readonly prefix: string, private readonly entries: ReadonlyMap<string, ZipEntry>, readonly tensors: ReadonlyMap<string, StoredTensor>) {}
+  private constructor(
+    readonly file: string,
+    private readonly prefix: string,
+    private readonly entries: ReadonlyMap<string, ZipEntry>,
+    readonly tensors: ReadonlyMap<string, StoredTensor>,
+  ) {}
 
   static async open(file: string): Promise<TorchBin> {
     return withFile(file, async (handle, size) => {
       await checkMagic(handle, file, size);
       const entries = await readZipDirectory(handle, file, size);
       const pickles = [...entries.values()].filter(({ name }) => /^(?:[^/]+\/)?data\.pkl$/.test(name));
-      if (pickles.length !== 1) throw new UserError(`${file}: a zip file with ${pickles.length} entries data.pkl, torch.save writes one; is it a PyTorch file?`);
+      if (pickles.length !== 1)
+        throw new UserError(
+          `${file}: a zip file with ${pickles.length} entries data.pkl, torch.save writes one; is it a PyTorch file?`,
+        );
       const prefix = pickles[0].name.slice(0, -'data.pkl'.length);
       await checkByteOrder(handle, file, entries.get(`${prefix}byteorder`));
-      if (pickles[0].bytes > MAX_PICKLE) throw new UserError(`${file}: its data.pkl has ${pickles[0].bytes} bytes, at most ${MAX_PICKLE} are read; is it a state dict?`);
-      const tensors = readPickle(file, Buffer.from(await readEntryData(handle, file, pickles[0])), (key) => entries.get(`${prefix}data/${key}`)?.bytes);
+      if (pickles[0].bytes > MAX_PICKLE)
+        throw new UserError(
+          `${file}: its data.pkl has ${pickles[0].bytes} bytes, at most ${MAX_PICKLE} are read; is it a state dict?`,
+        );
+      const tensors = readPickle(
+        file,
+        Buffer.from(await readEntryData(handle, file, pickles[0])),
+        (key) => entries.get(`${prefix}data/${key}`)?.bytes,
+      );
       checkTotal(file, size, tensors);
       return new TorchBin(file, prefix, entries, tensors);
     });
   }
 
   async read(name: string): Promise<HostTensor> {
-    const tensor = this.tensors.get(name)!, { key } = tensor.storage;
+    const tensor = this.tensors.get(name)!,
+      { key } = tensor.storage;
     if (this.last?.key !== key) {
-      const data = await withFile(this.file, (handle) => readEntryData(handle, this.file, this.entries.get(`${this.prefix}data/${key}`)!));
+      const data = await withFile(this.file, (handle) =>
+        readEntryData(handle, this.file, this.entries.get(`${this.prefix}data/${key}`)!),
+      );
       this.last = { key, data };
     }
     return materialise(tensor, this.last.data);
@@ -87,16 +106,28 @@ async function checkMagic(handle: FileHandle, file: string, size: number): Promi
   const magic = Buffer.alloc(Math.min(size, 32));
   await readFully(handle, file, magic, 0);
   if (magic.toString('latin1').startsWith('PK\x03\x04')) return;
-  if (magic.toString('latin1').startsWith('version https://git-lfs')) throw new UserError(`${file}: a Git LFS pointer, not the weights (${size} bytes); run "git lfs pull" in that folder`);
+  if (magic.toString('latin1').startsWith('version https://git-lfs'))
+    throw new UserError(
+      `${file}: a Git LFS pointer, not the weights (${size} bytes); run "git lfs pull" in that folder`,
+    );
   // A pickle of protocol 2 that starts with torch's old magic number (torch/serialization.py, MAGIC_NUMBER).
-  if (magic.toString('hex').startsWith('80028a0a')) throw new UserError(`${file}: in the format of PyTorch before 1.6, which is not read; save it again with a current torch.save, or as safetensors`);
-  throw new UserError(`${file}: not a PyTorch file (it starts with ${magic.toString('hex', 0, 4) || 'nothing'}, a zip with 504b0304); download it again`);
+  if (magic.toString('hex').startsWith('80028a0a'))
+    throw new UserError(
+      `${file}: in the format of PyTorch before 1.6, which is not read; save it again with a current torch.save, or as safetensors`,
+    );
+  throw new UserError(
+    `${file}: not a PyTorch file (it starts with ${magic.toString('hex', 0, 4) || 'nothing'}, a zip with 504b0304); download it again`,
+  );
 }
 
 async function checkByteOrder(handle: FileHandle, file: string, entry: ZipEntry | undefined): Promise<void> {
   if (!entry) return; // files from before PyTorch 2.1 are little-endian
-  const order = entry.bytes <= 16 ? Buffer.from(await readEntryData(handle, file, entry)).toString() : `${entry.bytes} bytes`;
-  if (order !== 'little') throw new UserError(`${file}: its byte order is ${JSON.stringify(order)}, only "little" is read; save it again on a little-endian machine`);
+  const order =
+    entry.bytes <= 16 ? Buffer.from(await readEntryData(handle, file, entry)).toString() : `${entry.bytes} bytes`;
+  if (order !== 'little')
+    throw new UserError(
+      `${file}: its byte order is ${JSON.stringify(order)}, only "little" is read; save it again on a little-endian machine`,
+    );
 }
 
 /** All bytes of an entry, checked against its checksum. */
@@ -104,23 +135,36 @@ async function readEntryData(handle: FileHandle, file: string, entry: ZipEntry):
   const data = new Uint8Array(entry.bytes);
   await readFully(handle, file, data, await zipDataOffset(handle, file, entry));
   const actual = crc32(data);
-  if (actual !== entry.crc32) throw new UserError(`${file}: entry "${entry.name}" is damaged (its checksum is ${hex(actual)}, stored is ${hex(entry.crc32)}); download or save it again`);
+  if (actual !== entry.crc32)
+    throw new UserError(
+      `${file}: entry "${entry.name}" is damaged (its checksum is ${hex(actual)}, stored is ${hex(entry.crc32)}); download or save it again`,
+    );
   return data.buffer;
 }
 
 const hex = (n: number): string => n.toString(16).padStart(8, '0');
 
-function readPickle(file: string, pickle: Buffer, storageBytes: (key: string) => number | undefined): Map<string, StoredTensor> {
+function readPickle(
+  file: string,
+  pickle: Buffer,
+  storageBytes: (key: string) => number | undefined,
+): Map<string, StoredTensor> {
   try {
     return stateDictOf(unpickle(pickle, torchRules(storageBytes)));
   } catch (error) {
     if (!(error instanceof PickleError)) throw error;
-    throw new UserError(`${file}: refused, its data.pkl: ${error.message}; only state dicts are read and nothing was executed, use a file you trust or one saved as safetensors`, { cause: error });
+    throw new UserError(
+      `${file}: refused, its data.pkl: ${error.message}; only state dicts are read and nothing was executed, use a file you trust or one saved as safetensors`,
+      { cause: error },
+    );
   }
 }
 
 function checkTotal(file: string, size: number, tensors: ReadonlyMap<string, StoredTensor>): void {
   let total = 0;
   for (const { storage, shape } of tensors.values()) total += sizeOf(shape) * bytesPerElement[dtypeOf(storage)];
-  if (total > MAX_GROWTH * size + GROWTH_FLOOR) throw new UserError(`${file}: its tensors would have ${total} bytes, the file has ${size}; expanded tensors must be saved contiguous`);
+  if (total > MAX_GROWTH * size + GROWTH_FLOOR)
+    throw new UserError(
+      `${file}: its tensors would have ${total} bytes, the file has ${size}; expanded tensors must be saved contiguous`,
+    );
 }

@@ -4,21 +4,48 @@ import { PickleError, PyDict, PyTuple, type Globals, type PickleRules, type Pick
 import { viewAs } from '../safetensors/safetensors.js';
 
 type Elements = TypedArray | Float64Array | Int8Array | Int16Array;
-interface StorageClass { readonly kind: 'class'; readonly name: string; readonly bytes: number; readonly dtype: DType; readonly view: (data: ArrayBuffer) => Elements }
-interface Storage { readonly kind: 'storage'; readonly key: string; readonly type: StorageClass; readonly elements: number }
+interface StorageClass {
+  readonly kind: 'class';
+  readonly name: string;
+  readonly bytes: number;
+  readonly dtype: DType;
+  readonly view: (data: ArrayBuffer) => Elements;
+}
+interface Storage {
+  readonly kind: 'storage';
+  readonly key: string;
+  readonly type: StorageClass;
+  readonly elements: number;
+}
 /** A view of a storage: element i, j, .. lies at `offset + i stride[0] + j stride[1] + ..` */
-export interface StoredTensor { readonly kind: 'tensor'; readonly storage: Storage; readonly offset: number; readonly shape: Shape; readonly stride: readonly number[] }
+export interface StoredTensor {
+  readonly kind: 'tensor';
+  readonly storage: Storage;
+  readonly offset: number;
+  readonly shape: Shape;
+  readonly stride: readonly number[];
+}
 export type TorchValue = StorageClass | Storage | StoredTensor;
 type Value = PickleValue<TorchValue>;
 
-const storageClass = (name: string, bytes: number, dtype: DType, view = (data: ArrayBuffer): Elements => viewAs(dtype, data)): StorageClass => ({ kind: 'class', name, bytes, dtype, view });
+const storageClass = (
+  name: string,
+  bytes: number,
+  dtype: DType,
+  view = (data: ArrayBuffer): Elements => viewAs(dtype, data),
+): StorageClass => ({ kind: 'class', name, bytes, dtype, view });
 /** Types of torch that have no host type are widened or, for float64, rounded to float32. */
 const STORAGES: readonly StorageClass[] = [
-  storageClass('FloatStorage', 4, 'float32'), storageClass('HalfStorage', 2, 'float16'), storageClass('BFloat16Storage', 2, 'bfloat16'),
+  storageClass('FloatStorage', 4, 'float32'),
+  storageClass('HalfStorage', 2, 'float16'),
+  storageClass('BFloat16Storage', 2, 'bfloat16'),
   storageClass('DoubleStorage', 8, 'float32', (data) => new Float64Array(data)),
-  storageClass('LongStorage', 8, 'int64'), storageClass('IntStorage', 4, 'int32'),
-  storageClass('ShortStorage', 2, 'int32', (data) => new Int16Array(data)), storageClass('CharStorage', 1, 'int32', (data) => new Int8Array(data)),
-  storageClass('ByteStorage', 1, 'uint8'), storageClass('BoolStorage', 1, 'bool'),
+  storageClass('LongStorage', 8, 'int64'),
+  storageClass('IntStorage', 4, 'int32'),
+  storageClass('ShortStorage', 2, 'int32', (data) => new Int16Array(data)),
+  storageClass('CharStorage', 1, 'int32', (data) => new Int8Array(data)),
+  storageClass('ByteStorage', 1, 'uint8'),
+  storageClass('BoolStorage', 1, 'bool'),
 ];
 
 export const dtypeOf = (storage: Storage): DType => storage.type.dtype;
@@ -50,23 +77,36 @@ function tensorOf(value: Value): StoredTensor {
 /** `('storage', torch.FloatStorage, '0', 'cpu', 320)` */
 function storageOf(id: Value, storageBytes: (key: string) => number | undefined): Storage {
   const [tag, type, key, , elements] = id instanceof PyTuple ? id.items : [];
-  if (tag !== 'storage' || !isKind(type, 'class') || typeof key !== 'string' || !isCount(elements)) throw new PickleError('refers to something that is not a storage');
+  if (tag !== 'storage' || !isKind(type, 'class') || typeof key !== 'string' || !isCount(elements))
+    throw new PickleError('refers to something that is not a storage');
   const bytes = storageBytes(key);
   if (bytes === undefined) throw new PickleError(`refers to storage "${key}", which the file does not have`);
-  if (bytes !== elements * type.bytes) throw new PickleError(`storage "${key}" should have ${elements} elements of torch.${type.name}, it has ${bytes} bytes`);
+  if (bytes !== elements * type.bytes)
+    throw new PickleError(
+      `storage "${key}" should have ${elements} elements of torch.${type.name}, it has ${bytes} bytes`,
+    );
   return { kind: 'storage', key, type, elements };
 }
 
 /** Arguments: storage, offset, size, stride, requires_grad, backward_hooks[, metadata] */
 function rebuildTensor([storage, offset, size, strides]: readonly Value[]): StoredTensor {
-  const shape = size instanceof PyTuple ? size.items : [null], stride = strides instanceof PyTuple ? strides.items : [];
-  if (!isKind(storage, 'storage') || !isCount(offset) || !shape.every(isCount) || !stride.every(isCount) || shape.length !== stride.length) {
+  const shape = size instanceof PyTuple ? size.items : [null],
+    stride = strides instanceof PyTuple ? strides.items : [];
+  if (
+    !isKind(storage, 'storage') ||
+    !isCount(offset) ||
+    !shape.every(isCount) ||
+    !stride.every(isCount) ||
+    shape.length !== stride.length
+  ) {
     throw new PickleError('makes a tensor without a valid storage, offset, size and stride');
   }
   const count = sizeOf(shape);
   const last = count === 0 ? offset - 1 : shape.reduce((at, d, axis) => at + (d - 1) * stride[axis], offset);
   if (last >= storage.elements || !Number.isSafeInteger(count)) {
-    throw new PickleError(`a tensor of shape [${shape}], stride [${stride}] and offset ${offset} reaches element ${last} of storage "${storage.key}", which has ${storage.elements}`);
+    throw new PickleError(
+      `a tensor of shape [${shape}], stride [${stride}] and offset ${offset} reaches element ${last} of storage "${storage.key}", which has ${storage.elements}`,
+    );
   }
   return { kind: 'tensor', storage, offset, shape, stride };
 }
@@ -78,7 +118,8 @@ export function stateDictOf(root: Value): Map<string, StoredTensor> {
   if (!(dict instanceof PyDict)) throw new PickleError('does not hold a dict of tensors');
   const tensors = new Map<string, StoredTensor>();
   for (const [name, value] of dict.map) {
-    if (typeof name !== 'string' || !isKind(value, 'tensor')) throw new PickleError(`entry ${JSON.stringify(name)} is not a tensor`);
+    if (typeof name !== 'string' || !isKind(value, 'tensor'))
+      throw new PickleError(`entry ${JSON.stringify(name)} is not a tensor`);
     tensors.set(name, value);
   }
   return tensors;
@@ -87,12 +128,16 @@ export function stateDictOf(root: Value): Map<string, StoredTensor> {
 /** The tensor's values in row-major order. @param data all bytes of its storage */
 export function materialise({ storage, offset, shape, stride }: StoredTensor, data: ArrayBuffer): HostTensor {
   const { dtype, view } = storage.type;
-  const from = view(data), into = viewAs(dtype, new ArrayBuffer(sizeOf(shape) * viewAs(dtype, new ArrayBuffer(0)).BYTES_PER_ELEMENT));
+  const from = view(data),
+    into = viewAs(dtype, new ArrayBuffer(sizeOf(shape) * viewAs(dtype, new ArrayBuffer(0)).BYTES_PER_ELEMENT));
   // Both hold numbers, or both bigints (int64).
-  const source = from as unknown as number[], out = into as unknown as number[];
-  const rank = shape.length, inner = rank === 0 ? 1 : shape[rank - 1], step = rank === 0 ? 1 : stride[rank - 1];
+  const source = from as unknown as number[],
+    out = into as unknown as number[];
+  const rank = shape.length,
+    inner = rank === 0 ? 1 : shape[rank - 1],
+    step = rank === 0 ? 1 : stride[rank - 1];
   const index = new Array<number>(rank).fill(0);
-  for (let at = 0, row = offset; at < out.length; ) {
+  for (let at = 0, row = offset; at < out.length;) {
     for (let i = 0; i < inner; i++) out[at++] = source[row + i * step];
     // The next row: count up the outer indices like an odometer.
     for (let axis = rank - 2; axis >= 0; axis--) {

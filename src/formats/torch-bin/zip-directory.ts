@@ -14,25 +14,41 @@ export interface ZipEntry {
   readonly crc32: number;
 }
 
-const END = 0x06054b50, END64_LOCATOR = 0x07064b50, END64 = 0x06064b50, CENTRAL = 0x02014b50, LOCAL = 0x04034b50;
-const END_BYTES = 22, LOCATOR_BYTES = 20, END64_BYTES = 56, CENTRAL_BYTES = 46, LOCAL_BYTES = 30;
+const END = 0x06054b50,
+  END64_LOCATOR = 0x07064b50,
+  END64 = 0x06064b50,
+  CENTRAL = 0x02014b50,
+  LOCAL = 0x04034b50;
+const END_BYTES = 22,
+  LOCATOR_BYTES = 20,
+  END64_BYTES = 56,
+  CENTRAL_BYTES = 46,
+  LOCAL_BYTES = 30;
 /** The end record may be followed by a comment of up to 64 kB. */
 const MAX_TAIL = END_BYTES + 0xffff;
 /** A directory entry takes about 100 bytes; a model has a few thousand. */
 const MAX_DIRECTORY = 64 * 2 ** 20;
 /** These 16- and 32-bit values say that the real one is in a zip64 record. */
-const IN_ZIP64 = 0xffffffff, IN_ZIP64_SHORT = 0xffff;
+const IN_ZIP64 = 0xffffffff,
+  IN_ZIP64_SHORT = 0xffff;
 
 /** @throws UserError when the directory is damaged, or an entry is compressed or encrypted */
 export async function readZipDirectory(handle: FileHandle, file: string, size: number): Promise<Map<string, ZipEntry>> {
   const { offset, bytes, count } = await findDirectory(handle, file, size);
-  if (offset + bytes > size || bytes > MAX_DIRECTORY) throw damaged(file, `its directory has ${bytes} bytes at ${offset}, the file ${size}`);
+  if (offset + bytes > size || bytes > MAX_DIRECTORY)
+    throw damaged(file, `its directory has ${bytes} bytes at ${offset}, the file ${size}`);
   const directory = Buffer.alloc(bytes);
   await readFully(handle, file, directory, offset);
   const entries = new Map<string, ZipEntry>();
-  for (let at = 0; at < bytes; ) {
-    if (at + CENTRAL_BYTES > bytes || directory.readUInt32LE(at) !== CENTRAL) throw damaged(file, `its directory breaks off at entry ${entries.size}`);
-    const next = at + CENTRAL_BYTES + directory.readUInt16LE(at + 28) + directory.readUInt16LE(at + 30) + directory.readUInt16LE(at + 32);
+  for (let at = 0; at < bytes;) {
+    if (at + CENTRAL_BYTES > bytes || directory.readUInt32LE(at) !== CENTRAL)
+      throw damaged(file, `its directory breaks off at entry ${entries.size}`);
+    const next =
+      at +
+      CENTRAL_BYTES +
+      directory.readUInt16LE(at + 28) +
+      directory.readUInt16LE(at + 30) +
+      directory.readUInt16LE(at + 32);
     if (next > bytes) throw damaged(file, `its directory breaks off at entry ${entries.size}`);
     const entry = parseEntry(directory.subarray(at, next), file, size);
     if (entries.has(entry.name)) throw damaged(file, `it has two entries "${entry.name}"`);
@@ -43,20 +59,30 @@ export async function readZipDirectory(handle: FileHandle, file: string, size: n
   return entries;
 }
 
-const damaged = (file: string, what: string): UserError => new UserError(`${file}: damaged zip file: ${what}; download or save it again`);
+const damaged = (file: string, what: string): UserError =>
+  new UserError(`${file}: damaged zip file: ${what}; download or save it again`);
 const number = (bytes: Buffer, at: number): number => Number(bytes.readBigUInt64LE(at));
 
-async function findDirectory(handle: FileHandle, file: string, size: number): Promise<{ offset: number; bytes: number; count: number }> {
+async function findDirectory(
+  handle: FileHandle,
+  file: string,
+  size: number,
+): Promise<{ offset: number; bytes: number; count: number }> {
   const tail = Buffer.alloc(Math.min(size, MAX_TAIL));
   await readFully(handle, file, tail, size - tail.length);
   let at = tail.length - END_BYTES;
   while (at >= 0 && tail.readUInt32LE(at) !== END) at--;
   if (at < 0) throw damaged(file, `it has no directory at its end (${size} bytes, cut off?)`);
-  const plain = { offset: tail.readUInt32LE(at + 16), bytes: tail.readUInt32LE(at + 12), count: tail.readUInt16LE(at + 10) };
+  const plain = {
+    offset: tail.readUInt32LE(at + 16),
+    bytes: tail.readUInt32LE(at + 12),
+    count: tail.readUInt16LE(at + 10),
+  };
   const locator = at - LOCATOR_BYTES;
   if (locator < 0 || tail.readUInt32LE(locator) !== END64_LOCATOR) return plain;
 
-  const record = Buffer.alloc(END64_BYTES), position = number(tail, locator + 8);
+  const record = Buffer.alloc(END64_BYTES),
+    position = number(tail, locator + 8);
   if (position + END64_BYTES > size) throw damaged(file, `its zip64 record should be at byte ${position} of ${size}`);
   await readFully(handle, file, record, position);
   if (record.readUInt32LE(0) !== END64) throw damaged(file, `it has no zip64 record at byte ${position}`);
@@ -70,7 +96,8 @@ async function findDirectory(handle: FileHandle, file: string, size: number): Pr
 function parseEntry(central: Buffer, file: string, size: number): ZipEntry {
   const nameEnd = CENTRAL_BYTES + central.readUInt16LE(28);
   const name = central.toString('utf8', CENTRAL_BYTES, nameEnd);
-  const refuse = (what: string): UserError => new UserError(`${file}: zip entry "${name}" ${what}, which torch.save never writes; save it again with torch.save`);
+  const refuse = (what: string): UserError =>
+    new UserError(`${file}: zip entry "${name}" ${what}, which torch.save never writes; save it again with torch.save`);
   if (central.readUInt16LE(8) & 1) throw refuse('is encrypted');
   if (central.readUInt16LE(10) !== 0) throw refuse(`is compressed (method ${central.readUInt16LE(10)})`);
   // A zip64 field holds, in this order, those of the three values that did not fit.
@@ -82,9 +109,12 @@ function parseEntry(central: Buffer, file: string, size: number): ZipEntry {
     if (used + 8 > long.length) throw damaged(file, `entry "${name}" lacks its zip64 sizes`);
     return number(long, (used += 8) - 8);
   };
-  const bytes = value(24), stored = value(20), headerOffset = value(42);
+  const bytes = value(24),
+    stored = value(20),
+    headerOffset = value(42);
   if (stored !== bytes) throw refuse(`has ${stored} bytes for ${bytes}`);
-  if (headerOffset + LOCAL_BYTES + bytes > size) throw damaged(file, `entry "${name}" ends at byte ${headerOffset + LOCAL_BYTES + bytes}, the file at ${size}`);
+  if (headerOffset + LOCAL_BYTES + bytes > size)
+    throw damaged(file, `entry "${name}" ends at byte ${headerOffset + LOCAL_BYTES + bytes}, the file at ${size}`);
   return { name, headerOffset, bytes, crc32: central.readUInt32LE(16) };
 }
 
@@ -100,6 +130,7 @@ function zip64Field(extra: Buffer): Buffer {
 export async function zipDataOffset(handle: FileHandle, file: string, entry: ZipEntry): Promise<number> {
   const local = Buffer.alloc(LOCAL_BYTES);
   await readFully(handle, file, local, entry.headerOffset);
-  if (local.readUInt32LE(0) !== LOCAL) throw damaged(file, `entry "${entry.name}" has no header at byte ${entry.headerOffset}`);
+  if (local.readUInt32LE(0) !== LOCAL)
+    throw damaged(file, `entry "${entry.name}" has no header at byte ${entry.headerOffset}`);
   return entry.headerOffset + LOCAL_BYTES + local.readUInt16LE(26) + local.readUInt16LE(28);
 }

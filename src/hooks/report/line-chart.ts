@@ -1,7 +1,14 @@
 /** A curve as SVG text, readable without scripts. */
-export interface Point { readonly x: number; readonly y: number }
+export interface Point {
+  readonly x: number;
+  readonly y: number;
+}
 
-const WIDTH = 900, HEIGHT = 300, LEFT = 60, BOTTOM = 30, TOP = 10;
+const WIDTH = 900,
+  HEIGHT = 300,
+  LEFT = 60,
+  BOTTOM = 30,
+  TOP = 10;
 /** More points than this are averaged in groups: a loss per iteration is mostly noise. */
 const MAX_POINTS = 300;
 
@@ -9,12 +16,15 @@ const MAX_POINTS = 300;
 export function lineChart(points: readonly Point[]): string {
   if (points.length === 0) return '<p>No values yet.</p>';
   const drawn = averaged(points);
-  const low = Math.min(...drawn.map((p) => p.y)), high = Math.max(...drawn.map((p) => p.y));
-  const first = points[0].x, last = points[points.length - 1].x;
+  const low = Math.min(...drawn.map((p) => p.y)),
+    high = Math.max(...drawn.map((p) => p.y));
+  const first = points[0].x,
+    last = points[points.length - 1].x;
   const px = (x: number): number => LEFT + ((x - first) / Math.max(last - first, 1)) * (WIDTH - LEFT - 10);
   const py = (y: number): number => TOP + (1 - (y - low) / (high - low || 1)) * (HEIGHT - TOP - BOTTOM);
   const path = drawn.map((p) => `${px(p.x).toFixed(1)},${py(p.y).toFixed(1)}`).join(' ');
-  const label = (x: number, y: number, anchor: string, text: string): string => `<text x="${x}" y="${y}" text-anchor="${anchor}" font-size="12" fill="#666">${text}</text>`;
+  const label = (x: number, y: number, anchor: string, text: string): string =>
+    `<text x="${x}" y="${y}" text-anchor="${anchor}" font-size="12" fill="#666">${text}</text>`;
   return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" role="img" aria-label="loss over iterations">
 <path d="M${LEFT} ${TOP}V${HEIGHT - BOTTOM}H${WIDTH - 10}" fill="none" stroke="#999"/>
 <polyline points="${path}" fill="none" stroke="#1668b8" stroke-width="1.5"/>

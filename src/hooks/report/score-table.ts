@@ -28,7 +28,8 @@ export function scoreTable({ settings, before, after }: RunEvaluation): string {
     const later = after?.find(({ name }) => name === score.name);
     return `<tr><td>${escapeHtml(score.name)} ${score.better === 'higher' ? '↑' : '↓'}</td><td>${valueText(score)}</td><td>${later ? valueText(later) : 'not yet'}</td></tr>`;
   });
-  const drawn = [settings['prompts'] ?? []].flat().length, seeds = [settings['seeds'] ?? []].flat().length;
+  const drawn = [settings['prompts'] ?? []].flat().length,
+    seeds = [settings['seeds'] ?? []].flat().length;
   return `<table>
 <tr><th></th><th>before training</th><th>after training</th></tr>
 ${rows.join('\n')}

@@ -30,5 +30,7 @@ export class DeBiasEstimationLoss extends Loss {
 }
 
 declare module '../../registry/kinds.js' {
-  interface LossMap { DeBiasEstimationLoss: typeof DeBiasEstimationLoss }
+  interface LossMap {
+    DeBiasEstimationLoss: typeof DeBiasEstimationLoss;
+  }
 }

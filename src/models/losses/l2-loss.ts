@@ -30,5 +30,7 @@ export class L2Loss extends Loss {
 }
 
 declare module '../../registry/kinds.js' {
-  interface LossMap { L2Loss: typeof L2Loss }
+  interface LossMap {
+    L2Loss: typeof L2Loss;
+  }
 }

@@ -15,8 +15,19 @@ export class SNRL2Loss extends Loss {
     additionalProperties: false,
     properties: {
       loss_weight: { type: 'number', default: 1, description: 'factor of the whole loss' },
-      snr_gamma: { type: 'number', exclusiveMinimum: 0, default: 5, description: 'upper limit of the signal-to-noise ratio' },
-      v_prediction_weight: { type: 'string', enum: ['diffusers', 'diffengine'], default: 'diffusers', description: 'with v prediction: min(snr, g) / (snr + 1) as diffusers, or min(snr + 1, g) / (snr + 1) as DiffEngine' },
+      snr_gamma: {
+        type: 'number',
+        exclusiveMinimum: 0,
+        default: 5,
+        description: 'upper limit of the signal-to-noise ratio',
+      },
+      v_prediction_weight: {
+        type: 'string',
+        enum: ['diffusers', 'diffengine'],
+        default: 'diffusers',
+        description:
+          'with v prediction: min(snr, g) / (snr + 1) as diffusers, or min(snr + 1, g) / (snr + 1) as DiffEngine',
+      },
     },
   } as const satisfies OptionsSchema;
 
@@ -29,10 +40,16 @@ export class SNRL2Loss extends Loss {
   }
 
   override sampleWeight(timestep: number, { snr, predictionType }: LossContext): number {
-    return minSnrWeight(snr[timestep], this.opts.snr_gamma, predictionType === 'v_prediction' ? this.opts.v_prediction_weight : 'epsilon');
+    return minSnrWeight(
+      snr[timestep],
+      this.opts.snr_gamma,
+      predictionType === 'v_prediction' ? this.opts.v_prediction_weight : 'epsilon',
+    );
   }
 }
 
 declare module '../../registry/kinds.js' {
-  interface LossMap { SNRL2Loss: typeof SNRL2Loss }
+  interface LossMap {
+    SNRL2Loss: typeof SNRL2Loss;
+  }
 }

@@ -28,5 +28,7 @@ export class OffsetNoise extends Noise {
 }
 
 declare module '../../registry/kinds.js' {
-  interface NoiseMap { OffsetNoise: typeof OffsetNoise }
+  interface NoiseMap {
+    OffsetNoise: typeof OffsetNoise;
+  }
 }

@@ -16,7 +16,11 @@ export class PyramidNoise extends Noise {
     additionalProperties: false,
     properties: {
       discount: { type: 'number', exclusiveMinimum: 0, default: 0.9, description: 'weight of level i is discount^i' },
-      random_multiplier: { type: 'boolean', default: true, description: 'draw the shrinking factor of each level from 2 to 4; false: always 2' },
+      random_multiplier: {
+        type: 'boolean',
+        default: true,
+        description: 'draw the shrinking factor of each level from 2 to 4; false: always 2',
+      },
     },
   } as const satisfies OptionsSchema;
 
@@ -33,9 +37,16 @@ export class PyramidNoise extends Noise {
       const factor = (this.opts.random_multiplier ? 2 + 2 * stream.uniform() : 2) ** level;
       h = Math.max(1, Math.floor(h / factor));
       w = Math.max(1, Math.floor(w / factor));
-      const coarse = stream.normals(channels * h * w), weight = this.opts.discount ** level;
+      const coarse = stream.normals(channels * h * w),
+        weight = this.opts.discount ** level;
       for (let c = 0; c < channels; c++) {
-        addUpsampled(noise.subarray(c * height * width, (c + 1) * height * width), [height, width], coarse.subarray(c * h * w, (c + 1) * h * w), [h, w], weight);
+        addUpsampled(
+          noise.subarray(c * height * width, (c + 1) * height * width),
+          [height, width],
+          coarse.subarray(c * h * w, (c + 1) * h * w),
+          [h, w],
+          weight,
+        );
       }
       if (h === 1 || w === 1) break;
     }
@@ -45,8 +56,15 @@ export class PyramidNoise extends Noise {
 }
 
 /** target += weight * bilinear(source), pixel centres at half positions as torch's Upsample with align_corners off. */
-function addUpsampled(target: Float32Array, [H, W]: readonly [number, number], source: Float32Array, [h, w]: readonly [number, number], weight: number): void {
-  const rows = taps(H, h), columns = taps(W, w);
+function addUpsampled(
+  target: Float32Array,
+  [H, W]: readonly [number, number],
+  source: Float32Array,
+  [h, w]: readonly [number, number],
+  weight: number,
+): void {
+  const rows = taps(H, h),
+    columns = taps(W, w);
   for (let y = 0; y < H; y++) {
     const [top, bottom, fy] = rows[y];
     for (let x = 0; x < W; x++) {
@@ -61,7 +79,8 @@ function addUpsampled(target: Float32Array, [H, W]: readonly [number, number], s
 /** For each output position its two source positions and the share of the second. */
 function taps(size: number, source: number): [first: number, second: number, share: number][] {
   return Array.from({ length: size }, (_, i) => {
-    const at = Math.max(0, ((i + 0.5) * source) / size - 0.5), first = Math.floor(at);
+    const at = Math.max(0, ((i + 0.5) * source) / size - 0.5),
+      first = Math.floor(at);
     return [first, Math.min(first + 1, source - 1), at - first];
   });
 }
@@ -73,5 +92,7 @@ function standardDeviation(values: Float32Array): number {
 }
 
 declare module '../../registry/kinds.js' {
-  interface NoiseMap { PyramidNoise: typeof PyramidNoise }
+  interface NoiseMap {
+    PyramidNoise: typeof PyramidNoise;
+  }
 }

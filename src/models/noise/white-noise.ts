@@ -18,5 +18,7 @@ export class WhiteNoise extends Noise {
 }
 
 declare module '../../registry/kinds.js' {
-  interface NoiseMap { WhiteNoise: typeof WhiteNoise }
+  interface NoiseMap {
+    WhiteNoise: typeof WhiteNoise;
+  }
 }

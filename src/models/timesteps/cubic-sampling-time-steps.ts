@@ -18,5 +18,7 @@ export class CubicSamplingTimeSteps extends Timesteps {
 }
 
 declare module '../../registry/kinds.js' {
-  interface TimestepsMap { CubicSamplingTimeSteps: typeof CubicSamplingTimeSteps }
+  interface TimestepsMap {
+    CubicSamplingTimeSteps: typeof CubicSamplingTimeSteps;
+  }
 }

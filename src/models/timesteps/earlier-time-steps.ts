@@ -25,5 +25,7 @@ export class EarlierTimeSteps extends Timesteps {
 }
 
 declare module '../../registry/kinds.js' {
-  interface TimestepsMap { EarlierTimeSteps: typeof EarlierTimeSteps }
+  interface TimestepsMap {
+    EarlierTimeSteps: typeof EarlierTimeSteps;
+  }
 }

@@ -25,5 +25,7 @@ export class LaterTimeSteps extends Timesteps {
 }
 
 declare module '../../registry/kinds.js' {
-  interface TimestepsMap { LaterTimeSteps: typeof LaterTimeSteps }
+  interface TimestepsMap {
+    LaterTimeSteps: typeof LaterTimeSteps;
+  }
 }

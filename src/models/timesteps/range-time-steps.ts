@@ -14,8 +14,20 @@ export class RangeTimeSteps extends Timesteps {
     additionalProperties: false,
     properties: {
       bias_multiplier: biasProperties.bias_multiplier,
-      bias_begin: { type: 'number', minimum: 0, maximum: 1, default: 0.25, description: 'where the range begins, as a share of the timesteps' },
-      bias_end: { type: 'number', minimum: 0, maximum: 1, default: 0.75, description: 'where the range ends, as a share of the timesteps' },
+      bias_begin: {
+        type: 'number',
+        minimum: 0,
+        maximum: 1,
+        default: 0.25,
+        description: 'where the range begins, as a share of the timesteps',
+      },
+      bias_end: {
+        type: 'number',
+        minimum: 0,
+        maximum: 1,
+        default: 0.75,
+        description: 'where the range ends, as a share of the timesteps',
+      },
     },
   } as const satisfies OptionsSchema;
 
@@ -23,7 +35,9 @@ export class RangeTimeSteps extends Timesteps {
   constructor(@inject(OPTIONS) private readonly opts: Output<typeof RangeTimeSteps.options>) {
     super();
     if (opts.bias_begin >= opts.bias_end) {
-      throw new UserError(`timesteps_generator: bias_begin ${opts.bias_begin} is not below bias_end ${opts.bias_end}; swap or widen them`);
+      throw new UserError(
+        `timesteps_generator: bias_begin ${opts.bias_begin} is not below bias_end ${opts.bias_end}; swap or widen them`,
+      );
     }
   }
 
@@ -34,5 +48,7 @@ export class RangeTimeSteps extends Timesteps {
 }
 
 declare module '../../registry/kinds.js' {
-  interface TimestepsMap { RangeTimeSteps: typeof RangeTimeSteps }
+  interface TimestepsMap {
+    RangeTimeSteps: typeof RangeTimeSteps;
+  }
 }

@@ -17,5 +17,7 @@ export class TimeSteps extends Timesteps {
 }
 
 declare module '../../registry/kinds.js' {
-  interface TimestepsMap { TimeSteps: typeof TimeSteps }
+  interface TimestepsMap {
+    TimeSteps: typeof TimeSteps;
+  }
 }

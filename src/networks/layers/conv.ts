@@ -10,7 +10,12 @@ export interface ConvOptions {
 }
 
 /** x [B, C, H, W] -> [B, out, H', W'], plus the module's low-rank adapter (A is a convolution, B a 1x1 one, as in PEFT). */
-export function conv2d(scope: Scope, x: Tensor, out: number, { kernel = 3, stride = 1, padding = (kernel - 1) / 2 }: ConvOptions = {}): Tensor {
+export function conv2d(
+  scope: Scope,
+  x: Tensor,
+  out: number,
+  { kernel = 3, stride = 1, padding = (kernel - 1) / 2 }: ConvOptions = {},
+): Tensor {
   const shape = [out, x.shape[1], kernel, kernel];
   const y = convolve(x, unpackedAfter(scope.param('weight', shape), [x]), scope.param('bias', [out]), stride, padding);
   const adapter = scope.adapter(shape);

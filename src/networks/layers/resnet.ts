@@ -6,7 +6,14 @@ import { groupNorm } from './norm.js';
 import type { Scope } from './scope.js';
 
 /** x [B, C, h, w], temb [B, E] already through SiLU (absent in the VAE) -> [B, out, h, w] */
-export function resnet(scope: Scope, x: Tensor, temb: Tensor | undefined, out: number, groups: number, eps: number): Tensor {
+export function resnet(
+  scope: Scope,
+  x: Tensor,
+  temb: Tensor | undefined,
+  out: number,
+  groups: number,
+  eps: number,
+): Tensor {
   const [B, C] = x.shape;
   const first = conv2d(scope.child('conv1'), silu(groupNorm(scope.child('norm1'), x, groups, eps)), out);
   const shifted = temb ? add(first, reshape(linear(scope.child('time_emb_proj'), temb, out), [B, out, 1, 1])) : first;

@@ -22,7 +22,10 @@ export interface Adapter {
 }
 
 export class Scope {
-  constructor(private readonly source: ParamSource, readonly path = '') {}
+  constructor(
+    private readonly source: ParamSource,
+    readonly path = '',
+  ) {}
 
   /** The scope of a submodule: `scope.child('down_blocks', 0)`. */
   child(...names: readonly (string | number)[]): Scope {

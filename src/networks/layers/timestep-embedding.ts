@@ -10,7 +10,9 @@ export function timestepSinusoid(timesteps: Tensor, dim: number, flipSinToCos: b
   const half = dim / 2;
   // Rounded where diffusers rounds: at timestep 999 one unit in the last place of a rate is 6e-5 of the sine.
   const f32 = Math.fround;
-  const rates = Array.from({ length: half }, (_, i) => f32(Math.exp(f32(f32(f32(-Math.log(MAX_PERIOD)) * i) / (half - freqShift)))));
+  const rates = Array.from({ length: half }, (_, i) =>
+    f32(Math.exp(f32(f32(f32(-Math.log(MAX_PERIOD)) * i) / (half - freqShift)))),
+  );
   const angles = mul(reshape(timesteps, [timesteps.shape[0], 1]), vector(rates));
   return concat(flipSinToCos ? [cos(angles), sin(angles)] : [sin(angles), cos(angles)], 1);
 }

@@ -17,8 +17,14 @@ export interface TransformerOptions {
 
 /** x [B, C, h, w], context [B, T, D] -> [B, C, h, w] */
 export function transformer2d(scope: Scope, x: Tensor, context: Tensor, options: TransformerOptions): Tensor {
-  const [, C, h, w] = x.shape, { useLinearProjection } = options;
-  let y = pixelsToTokens(scope.child('proj_in'), groupNorm(scope.child('norm'), x, options.normGroups, NORM_EPS), C, useLinearProjection);
+  const [, C, h, w] = x.shape,
+    { useLinearProjection } = options;
+  let y = pixelsToTokens(
+    scope.child('proj_in'),
+    groupNorm(scope.child('norm'), x, options.normGroups, NORM_EPS),
+    C,
+    useLinearProjection,
+  );
   for (let i = 0; i < options.layers; i++) y = block(scope.child('transformer_blocks', i), y, context, options.heads);
   return add(tokensToPixels(scope.child('proj_out'), y, C, [h, w], useLinearProjection), x);
 }
@@ -35,13 +41,20 @@ function block(scope: Scope, x: Tensor, context: Tensor, heads: number): Tensor 
 export function crossAttention(scope: Scope, x: Tensor, context: Tensor, heads: number): Tensor {
   const C = x.shape[2];
   const project = (name: string, from: Tensor): Tensor => linear(scope.child(name), from, C, { bias: false });
-  const out = attend(project('to_q', x), project('to_k', context), project('to_v', context), heads, (C / heads) ** -0.5);
+  const out = attend(
+    project('to_q', x),
+    project('to_k', context),
+    project('to_v', context),
+    heads,
+    (C / heads) ** -0.5,
+  );
   return linear(scope.child('to_out', 0), out, C);
 }
 
 /** Shazeer, arXiv 2002.05202: value * gelu(gate), width 4 C. */
 function feedForward(scope: Scope, x: Tensor): Tensor {
-  const C = x.shape[2], last = x.shape.length - 1;
+  const C = x.shape[2],
+    last = x.shape.length - 1;
   const both = linear(scope.child('net', 0, 'proj'), x, 8 * C);
   const hidden = mul(narrow(both, last, 0, 4 * C), gelu(narrow(both, last, 4 * C, 8 * C)));
   return linear(scope.child('net', 2), hidden, C);

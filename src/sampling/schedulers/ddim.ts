@@ -1,5 +1,15 @@
 import { inject } from 'inversify';
-import { SCHEDULERS, clipper, clipping, commonProperties, Scheduler, scheduleOf, spacedTimesteps, spacing, splitPrediction } from './scheduler.js';
+import {
+  SCHEDULERS,
+  clipper,
+  clipping,
+  commonProperties,
+  Scheduler,
+  scheduleOf,
+  spacedTimesteps,
+  spacing,
+  splitPrediction,
+} from './scheduler.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import type { NoiseSchedule } from './noise-schedule.js';
@@ -15,8 +25,17 @@ export class DDIMScheduler extends Scheduler {
       ...commonProperties,
       ...spacing('leading'),
       ...clipping,
-      set_alpha_to_one: { type: 'boolean', default: true, description: 'the step below timestep 0 is noise-free; false: it has the noise of timestep 0' },
-      eta: { type: 'number', minimum: 0, default: 0, description: 'share of fresh noise; 0 is deterministic, 1 like DDPM' },
+      set_alpha_to_one: {
+        type: 'boolean',
+        default: true,
+        description: 'the step below timestep 0 is noise-free; false: it has the noise of timestep 0',
+      },
+      eta: {
+        type: 'number',
+        minimum: 0,
+        default: 0,
+        description: 'share of fresh noise; 0 is deterministic, 1 like DDPM',
+      },
     },
   } as const satisfies OptionsSchema;
   private readonly schedule: NoiseSchedule;
@@ -33,8 +52,11 @@ export class DDIMScheduler extends Scheduler {
   }
 
   step(output: Float32Array, index: number, sample: Float32Array, noise: () => Float32Array): Float32Array {
-    const t = this.timesteps[index], { alphasCumprod: alphas } = this.schedule, { eta } = this.opts;
-    const a = alphas[t], previous = alphas[t - this.ratio] ?? (this.opts.set_alpha_to_one ? 1 : alphas[0]);
+    const t = this.timesteps[index],
+      { alphasCumprod: alphas } = this.schedule,
+      { eta } = this.opts;
+    const a = alphas[t],
+      previous = alphas[t - this.ratio] ?? (this.opts.set_alpha_to_one ? 1 : alphas[0]);
     const sigma = eta * Math.sqrt(((1 - previous) / (1 - a)) * (1 - a / previous));
     const fresh = eta > 0 ? noise() : undefined;
     const [forX0, forNoise] = [Math.sqrt(previous), Math.sqrt(1 - previous - sigma * sigma)];
@@ -47,5 +69,7 @@ export class DDIMScheduler extends Scheduler {
 }
 
 declare module '../../registry/kinds.js' {
-  interface SchedulerMap { DDIMScheduler: typeof DDIMScheduler }
+  interface SchedulerMap {
+    DDIMScheduler: typeof DDIMScheduler;
+  }
 }

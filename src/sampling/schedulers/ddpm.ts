@@ -1,5 +1,15 @@
 import { inject } from 'inversify';
-import { SCHEDULERS, clipper, clipping, commonProperties, Scheduler, scheduleOf, spacedTimesteps, spacing, splitPrediction } from './scheduler.js';
+import {
+  SCHEDULERS,
+  clipper,
+  clipping,
+  commonProperties,
+  Scheduler,
+  scheduleOf,
+  spacedTimesteps,
+  spacing,
+  splitPrediction,
+} from './scheduler.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import type { NoiseSchedule } from './noise-schedule.js';
@@ -15,7 +25,12 @@ export class DDPMScheduler extends Scheduler {
       ...commonProperties,
       ...spacing('leading'),
       ...clipping,
-      variance_type: { type: 'string', enum: ['fixed_small'], default: 'fixed_small', description: 'variance of the fresh noise' },
+      variance_type: {
+        type: 'string',
+        enum: ['fixed_small'],
+        default: 'fixed_small',
+        description: 'variance of the fresh noise',
+      },
     },
   } as const satisfies OptionsSchema;
   private readonly schedule: NoiseSchedule;
@@ -32,9 +47,13 @@ export class DDPMScheduler extends Scheduler {
   }
 
   step(output: Float32Array, index: number, sample: Float32Array, noise: () => Float32Array): Float32Array {
-    const t = this.timesteps[index], { alphasCumprod: alphas } = this.schedule;
-    const a = alphas[t], previous = alphas[t - this.ratio] ?? 1, current = a / previous;
-    const forX0 = (Math.sqrt(previous) * (1 - current)) / (1 - a), forX = (Math.sqrt(current) * (1 - previous)) / (1 - a);
+    const t = this.timesteps[index],
+      { alphasCumprod: alphas } = this.schedule;
+    const a = alphas[t],
+      previous = alphas[t - this.ratio] ?? 1,
+      current = a / previous;
+    const forX0 = (Math.sqrt(previous) * (1 - current)) / (1 - a),
+      forX = (Math.sqrt(current) * (1 - previous)) / (1 - a);
     const deviation = Math.sqrt(Math.max(((1 - previous) / (1 - a)) * (1 - current), 1e-20)); // the clamp is diffusers'
     const fresh = t > 0 ? noise() : undefined;
     const clip = clipper(this.opts);
@@ -46,5 +65,7 @@ export class DDPMScheduler extends Scheduler {
 }
 
 declare module '../../registry/kinds.js' {
-  interface SchedulerMap { DDPMScheduler: typeof DDPMScheduler }
+  interface SchedulerMap {
+    DDPMScheduler: typeof DDPMScheduler;
+  }
 }

@@ -1,5 +1,14 @@
 import { inject } from 'inversify';
-import { SCHEDULERS, checkSteps, commonProperties, roundHalfEven, Scheduler, scheduleOf, spacedTimesteps, spacing } from './scheduler.js';
+import {
+  SCHEDULERS,
+  checkSteps,
+  commonProperties,
+  roundHalfEven,
+  Scheduler,
+  scheduleOf,
+  spacedTimesteps,
+  spacing,
+} from './scheduler.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import { karrasPlan, sigmaPlan, trainedSigmas } from './sigmas.js';
@@ -14,12 +23,33 @@ export class DPMSolverMultistepScheduler extends Scheduler {
     properties: {
       ...commonProperties,
       ...spacing('linspace'),
-      solver_order: { type: 'integer', minimum: 1, maximum: 2, default: 2, description: 'order of the multistep method' },
-      algorithm_type: { type: 'string', enum: ['dpmsolver++'], default: 'dpmsolver++', description: 'predicts the picture, not the noise' },
-      solver_type: { type: 'string', enum: ['midpoint'], default: 'midpoint', description: 'form of the second-order term' },
+      solver_order: {
+        type: 'integer',
+        minimum: 1,
+        maximum: 2,
+        default: 2,
+        description: 'order of the multistep method',
+      },
+      algorithm_type: {
+        type: 'string',
+        enum: ['dpmsolver++'],
+        default: 'dpmsolver++',
+        description: 'predicts the picture, not the noise',
+      },
+      solver_type: {
+        type: 'string',
+        enum: ['midpoint'],
+        default: 'midpoint',
+        description: 'form of the second-order term',
+      },
       lower_order_final: { type: 'boolean', default: true, description: 'last of fewer than 15 steps at first order' },
       euler_at_final: { type: 'boolean', default: false, description: 'last step always at first order' },
-      final_sigmas_type: { type: 'string', enum: ['zero', 'sigma_min'], default: 'zero', description: 'noise level after the last step' },
+      final_sigmas_type: {
+        type: 'string',
+        enum: ['zero', 'sigma_min'],
+        default: 'zero',
+        description: 'noise level after the last step',
+      },
       use_karras_sigmas: { type: 'boolean', default: false, description: 'noise levels of Karras et al., equation 5' },
     },
   } as const satisfies OptionsSchema;
@@ -39,7 +69,9 @@ export class DPMSolverMultistepScheduler extends Scheduler {
     checkSteps(steps, this.opts.num_train_timesteps - more);
     const spread = spacedTimesteps(steps + more, this.opts).slice(0, steps);
     // diffusers spans Karras' levels over all of training here, over the chosen timesteps in its Euler sampler.
-    const plan = karras ? karrasPlan(steps, this.trained[this.trained.length - 1], this.trained[0], this.trained) : sigmaPlan(spread, this.trained);
+    const plan = karras
+      ? karrasPlan(steps, this.trained[this.trained.length - 1], this.trained[0], this.trained)
+      : sigmaPlan(spread, this.trained);
     this.timesteps = plan.timesteps.map(roundHalfEven);
     this.sigmas = [...plan.sigmas, final === 'zero' ? 0 : this.trained[0]];
     this.before = undefined;
@@ -48,11 +80,16 @@ export class DPMSolverMultistepScheduler extends Scheduler {
   step(output: Float32Array, index: number, sample: Float32Array, _noise: () => Float32Array): Float32Array {
     const [here, next] = [this.level(index), this.level(index + 1)];
     const isVelocity = this.opts.prediction_type === 'v_prediction';
-    const x0 = sample.map((x, i) => (isVelocity ? here.alpha * x - here.sigma * output[i] : (x - here.sigma * output[i]) / here.alpha));
-    const h = next.lambda - here.lambda, decay = Math.exp(-h) - 1;
-    const keep = next.sigma / here.sigma, last = this.before;
+    const x0 = sample.map((x, i) =>
+      isVelocity ? here.alpha * x - here.sigma * output[i] : (x - here.sigma * output[i]) / here.alpha,
+    );
+    const h = next.lambda - here.lambda,
+      decay = Math.exp(-h) - 1;
+    const keep = next.sigma / here.sigma,
+      last = this.before;
     this.before = x0;
-    if (!last || this.opts.solver_order === 1 || this.endsAtFirstOrder(index)) return sample.map((x, i) => keep * x - next.alpha * decay * x0[i]);
+    if (!last || this.opts.solver_order === 1 || this.endsAtFirstOrder(index))
+      return sample.map((x, i) => keep * x - next.alpha * decay * x0[i]);
     const r = (here.lambda - this.level(index - 1).lambda) / h;
     return sample.map((x, i) => keep * x - next.alpha * decay * (x0[i] + (0.5 * (x0[i] - last[i])) / r));
   }
@@ -64,11 +101,14 @@ export class DPMSolverMultistepScheduler extends Scheduler {
 
   /** alpha and sigma with alpha^2 + sigma^2 = 1, lambda = log(alpha / sigma). */
   private level(index: number): { alpha: number; sigma: number; lambda: number } {
-    const alpha = 1 / Math.sqrt(this.sigmas[index] ** 2 + 1), sigma = this.sigmas[index] * alpha;
+    const alpha = 1 / Math.sqrt(this.sigmas[index] ** 2 + 1),
+      sigma = this.sigmas[index] * alpha;
     return { alpha, sigma, lambda: Math.log(alpha) - Math.log(sigma) };
   }
 }
 
 declare module '../../registry/kinds.js' {
-  interface SchedulerMap { DPMSolverMultistepScheduler: typeof DPMSolverMultistepScheduler }
+  interface SchedulerMap {
+    DPMSolverMultistepScheduler: typeof DPMSolverMultistepScheduler;
+  }
 }

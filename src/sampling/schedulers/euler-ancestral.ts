@@ -37,12 +37,16 @@ export class EulerAncestralDiscreteScheduler extends Scheduler {
 
   step(output: Float32Array, index: number, sample: Float32Array, noise: () => Float32Array): Float32Array {
     const [sigma, next] = [this.sigmas[index], this.sigmas[index + 1]];
-    const up = Math.sqrt((next ** 2 * (sigma ** 2 - next ** 2)) / sigma ** 2), down = Math.sqrt(next ** 2 - up ** 2);
-    const isVelocity = this.opts.prediction_type === 'v_prediction', fresh = noise();
+    const up = Math.sqrt((next ** 2 * (sigma ** 2 - next ** 2)) / sigma ** 2),
+      down = Math.sqrt(next ** 2 - up ** 2);
+    const isVelocity = this.opts.prediction_type === 'v_prediction',
+      fresh = noise();
     return sample.map((x, i) => x + slope(output[i], x, sigma, isVelocity) * (down - sigma) + fresh[i] * up);
   }
 }
 
 declare module '../../registry/kinds.js' {
-  interface SchedulerMap { EulerAncestralDiscreteScheduler: typeof EulerAncestralDiscreteScheduler }
+  interface SchedulerMap {
+    EulerAncestralDiscreteScheduler: typeof EulerAncestralDiscreteScheduler;
+  }
 }

@@ -14,7 +14,12 @@ export class EulerDiscreteScheduler extends Scheduler {
     properties: {
       ...commonProperties,
       ...spacing('linspace'),
-      interpolation_type: { type: 'string', enum: ['linear'], default: 'linear', description: 'how noise levels between whole timesteps are found' },
+      interpolation_type: {
+        type: 'string',
+        enum: ['linear'],
+        default: 'linear',
+        description: 'how noise levels between whole timesteps are found',
+      },
       timestep_type: { type: 'string', enum: ['discrete'], default: 'discrete', description: 'what the U-Net is told' },
       use_karras_sigmas: { type: 'boolean', default: false, description: 'noise levels of Karras et al., equation 5' },
     },
@@ -29,7 +34,9 @@ export class EulerDiscreteScheduler extends Scheduler {
 
   setTimesteps(steps: number): void {
     const spaced = sigmaPlan(spacedTimesteps(steps, this.opts, true), this.trained);
-    const plan = this.opts.use_karras_sigmas ? karrasPlan(steps, spaced.sigmas[0], spaced.sigmas[steps - 1], this.trained) : spaced;
+    const plan = this.opts.use_karras_sigmas
+      ? karrasPlan(steps, spaced.sigmas[0], spaced.sigmas[steps - 1], this.trained)
+      : spaced;
     this.timesteps = plan.timesteps;
     this.sigmas = [...plan.sigmas, 0];
     this.initNoiseSigma = startSigma(this.sigmas, this.opts.timestep_spacing);
@@ -47,5 +54,7 @@ export class EulerDiscreteScheduler extends Scheduler {
 }
 
 declare module '../../registry/kinds.js' {
-  interface SchedulerMap { EulerDiscreteScheduler: typeof EulerDiscreteScheduler }
+  interface SchedulerMap {
+    EulerDiscreteScheduler: typeof EulerDiscreteScheduler;
+  }
 }

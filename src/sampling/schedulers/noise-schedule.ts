@@ -1,6 +1,13 @@
 /** How much noise each training timestep carries. Rounded to float32 at the same places as diffusers. */
 import { UserError } from '../../base/errors.js';
-import { PREDICTION_TYPES, choiceOption, numberOption, refuse, type PredictionType, type SchedulerConfig } from './scheduler-options.js';
+import {
+  PREDICTION_TYPES,
+  choiceOption,
+  numberOption,
+  refuse,
+  type PredictionType,
+  type SchedulerConfig,
+} from './scheduler-options.js';
 
 const f32 = Math.fround;
 
@@ -51,18 +58,25 @@ export class NoiseSchedule {
 
 function betasOf(config: SchedulerConfig): Float32Array {
   const n = numberOption(config, 'num_train_timesteps', 1000);
-  if (!Number.isInteger(n) || n < 1) throw new UserError(`scheduler_config.json: num_train_timesteps is ${n}; it must be a whole number from 1`);
-  const start = numberOption(config, 'beta_start', 1e-4), end = numberOption(config, 'beta_end', 0.02);
+  if (!Number.isInteger(n) || n < 1)
+    throw new UserError(`scheduler_config.json: num_train_timesteps is ${n}; it must be a whole number from 1`);
+  const start = numberOption(config, 'beta_start', 1e-4),
+    end = numberOption(config, 'beta_end', 0.02);
   switch (choiceOption(config, 'beta_schedule', ['linear', 'scaled_linear', 'squaredcos_cap_v2'], 'linear')) {
-    case 'linear': return linspaceFloat32(start, end, n);
-    case 'scaled_linear': return linspaceFloat32(Math.sqrt(start), Math.sqrt(end), n).map((root) => root * root);
-    case 'squaredcos_cap_v2': return cosineBetas(n);
+    case 'linear':
+      return linspaceFloat32(start, end, n);
+    case 'scaled_linear':
+      return linspaceFloat32(Math.sqrt(start), Math.sqrt(end), n).map((root) => root * root);
+    case 'squaredcos_cap_v2':
+      return cosineBetas(n);
   }
 }
 
 /** torch.linspace in float32: from the nearer end, so that both ends are exact. */
 export function linspaceFloat32(start: number, end: number, n: number): Float32Array {
-  const first = f32(start), last = f32(end), step = n > 1 ? f32(f32(last - first) / f32(n - 1)) : 0;
+  const first = f32(start),
+    last = f32(end),
+    step = n > 1 ? f32(f32(last - first) / f32(n - 1)) : 0;
   return Float32Array.from({ length: n }, (_, i) => (i < n / 2 ? first + step * i : last - step * (n - 1 - i)));
 }
 

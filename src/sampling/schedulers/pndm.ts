@@ -1,5 +1,13 @@
 import { inject } from 'inversify';
-import { SCHEDULERS, commonProperties, Scheduler, scheduleOf, spacedTimesteps, spacing, splitPrediction } from './scheduler.js';
+import {
+  SCHEDULERS,
+  commonProperties,
+  Scheduler,
+  scheduleOf,
+  spacedTimesteps,
+  spacing,
+  splitPrediction,
+} from './scheduler.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import type { NoiseSchedule } from './noise-schedule.js';
@@ -17,8 +25,17 @@ export class PNDMScheduler extends Scheduler {
     properties: {
       ...commonProperties,
       ...spacing('leading'),
-      set_alpha_to_one: { type: 'boolean', default: false, description: 'the step below timestep 0 is noise-free; false: it has the noise of timestep 0' },
-      skip_prk_steps: { type: 'boolean', const: true, default: true, description: 'start with the multistep method; the Runge-Kutta start is not supported' },
+      set_alpha_to_one: {
+        type: 'boolean',
+        default: false,
+        description: 'the step below timestep 0 is noise-free; false: it has the noise of timestep 0',
+      },
+      skip_prk_steps: {
+        type: 'boolean',
+        const: true,
+        default: true,
+        description: 'start with the multistep method; the Runge-Kutta start is not supported',
+      },
     },
   } as const satisfies OptionsSchema;
   private readonly schedule: NoiseSchedule;
@@ -41,11 +58,17 @@ export class PNDMScheduler extends Scheduler {
   }
 
   step(output: Float32Array, index: number, sample: Float32Array, _noise: () => Float32Array): Float32Array {
-    const t = this.timesteps[index], history = this.history;
+    const t = this.timesteps[index],
+      history = this.history;
     if (index === 1) {
       // Heun's correction: from the first sample again, with the mean of both predictions.
       const before = history[history.length - 1];
-      return this.transfer(this.first as Float32Array, output.map((e, i) => (e + before[i]) / 2), t + this.ratio, t);
+      return this.transfer(
+        this.first as Float32Array,
+        output.map((e, i) => (e + before[i]) / 2),
+        t + this.ratio,
+        t,
+      );
     }
     history.push(output);
     if (history.length > 4) history.shift();
@@ -57,13 +80,17 @@ export class PNDMScheduler extends Scheduler {
 
   private transfer(sample: Float32Array, output: Float32Array, from: number, to: number): Float32Array {
     const { alphasCumprod: alphas } = this.schedule;
-    const a = alphas[from], b = alphas[to] ?? (this.opts.set_alpha_to_one ? 1 : alphas[0]);
-    const forX = Math.sqrt(b / a), forNoise = (b - a) / (a * Math.sqrt(1 - b) + Math.sqrt(a * (1 - a) * b));
+    const a = alphas[from],
+      b = alphas[to] ?? (this.opts.set_alpha_to_one ? 1 : alphas[0]);
+    const forX = Math.sqrt(b / a),
+      forNoise = (b - a) / (a * Math.sqrt(1 - b) + Math.sqrt(a * (1 - a) * b));
     const isVelocity = this.opts.prediction_type === 'v_prediction';
     return sample.map((x, i) => forX * x - forNoise * splitPrediction(output[i], x, a, isVelocity)[1]);
   }
 }
 
 declare module '../../registry/kinds.js' {
-  interface SchedulerMap { PNDMScheduler: typeof PNDMScheduler }
+  interface SchedulerMap {
+    PNDMScheduler: typeof PNDMScheduler;
+  }
 }

@@ -4,9 +4,13 @@ import type { NoiseSchedule } from './noise-schedule.js';
 const RHO = 7; // Karras et al., equation 5
 
 /** Of every training timestep, rising. */
-export const trainedSigmas = ({ alphasCumprod }: NoiseSchedule): number[] => Array.from(alphasCumprod, (a) => Math.sqrt((1 - a) / a));
+export const trainedSigmas = ({ alphasCumprod }: NoiseSchedule): number[] =>
+  Array.from(alphasCumprod, (a) => Math.sqrt((1 - a) / a));
 
-export interface SigmaPlan { readonly timesteps: number[]; readonly sigmas: number[] }
+export interface SigmaPlan {
+  readonly timesteps: number[];
+  readonly sigmas: number[];
+}
 
 /** Noise levels of the timesteps, which may lie between whole ones. */
 export function sigmaPlan(timesteps: readonly number[], trained: readonly number[]): SigmaPlan {
@@ -16,7 +20,9 @@ export function sigmaPlan(timesteps: readonly number[], trained: readonly number
 /** n levels from `top` to `bottom` by Karras' rule, and the timesteps nearest to them. */
 export function karrasPlan(n: number, top: number, bottom: number, trained: readonly number[]): SigmaPlan {
   const [high, low] = [top ** (1 / RHO), bottom ** (1 / RHO)];
-  const spread = Array.from({ length: n }, (_, i) => Math.fround((high + (n === 1 ? 0 : i / (n - 1)) * (low - high)) ** RHO));
+  const spread = Array.from({ length: n }, (_, i) =>
+    Math.fround((high + (n === 1 ? 0 : i / (n - 1)) * (low - high)) ** RHO),
+  );
   return { timesteps: spread.map((s) => timestepOf(s, trained)), sigmas: spread };
 }
 
@@ -40,7 +46,8 @@ export function startSigma(sigmas: readonly number[], timestepSpacing: string): 
   return timestepSpacing === 'leading' ? Math.sqrt(top ** 2 + 1) : top;
 }
 
-export const scaleBySigma = (sample: Float32Array, sigma: number): Float32Array => sample.map((x) => x / Math.sqrt(sigma ** 2 + 1));
+export const scaleBySigma = (sample: Float32Array, sigma: number): Float32Array =>
+  sample.map((x) => x / Math.sqrt(sigma ** 2 + 1));
 
 /** dx / dsigma = (x - x0) / sigma. */
 export function slope(output: number, x: number, sigma: number, isVelocity: boolean): number {

@@ -16,11 +16,17 @@ export const ZERO_POINT = 128;
 const apply = definePrimitive<None, 2>({
   name: 'dequantize',
   infer: ([q, scale]) => {
-    check(q.shape.length > 0 && scale.shape.length === 1 && scale.shape[0] === q.shape[0], 'dequantize', () => `${shapeText(q.shape)} with scales ${shapeText(scale.shape)}; need one scale for each index of the first axis`);
+    check(
+      q.shape.length > 0 && scale.shape.length === 1 && scale.shape[0] === q.shape[0],
+      'dequantize',
+      () =>
+        `${shapeText(q.shape)} with scales ${shapeText(scale.shape)}; need one scale for each index of the first axis`,
+    );
     return { dtype: 'float32', shape: q.shape };
   },
   vjp: ([ct], [q]) => {
-    const axes = q.shape.map((_, i) => i).slice(1), products = mul(ct as Tensor, sub(cast(q, 'float32'), ZERO_POINT));
+    const axes = q.shape.map((_, i) => i).slice(1),
+      products = mul(ct as Tensor, sub(cast(q, 'float32'), ZERO_POINT));
     return [undefined, axes.length > 0 ? sum(products, axes) : products];
   },
   onnx: (emit, { inputs: [q, scale], outputs, inTypes: [{ dtype, shape }] }) => {
@@ -29,13 +35,17 @@ const apply = definePrimitive<None, 2>({
     const [zero] = emit.node('Cast', [emit.floats(Array<number>(shape[0]).fill(ZERO_POINT))], 1, UINT8);
     emit.node('DequantizeLinear', [bytes, scale, zero], outputs, { axis: { i: 0 } });
   },
-  tfjs: (tf, [q, scale]) => tf.mul(tf.sub(tf.cast(q, 'float32'), ZERO_POINT), tf.reshape(scale, [-1, ...q.shape.slice(1).map(() => 1)])),
+  tfjs: (tf, [q, scale]) =>
+    tf.mul(tf.sub(tf.cast(q, 'float32'), ZERO_POINT), tf.reshape(scale, [-1, ...q.shape.slice(1).map(() => 1)])),
   reference: ([q, scale]) => {
     const width = sizeOf(q.shape) / q.shape[0];
     return { shape: q.shape, data: q.data.map((v, i) => (v - ZERO_POINT) * scale.data[Math.floor(i / width)]) };
   },
   cost: ([q]) => multiplyAdds(0, 2 * sizeOf(q.shape)),
-  samples: [{ shapes: [[3, 4], [3]], attrs: {}, indices: { 0: 256 } }, { shapes: [[2, 3, 1, 2], [2]], attrs: {}, indices: { 0: 256 } }],
+  samples: [
+    { shapes: [[3, 4], [3]], attrs: {}, indices: { 0: 256 } },
+    { shapes: [[2, 3, 1, 2], [2]], attrs: {}, indices: { 0: 256 } },
+  ],
 });
 
 /** (q - 128) * scale by rows: q whole numbers 0 to 255 [O, ...], scale [O] -> float32 [O, ...] */

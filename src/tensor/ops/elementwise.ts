@@ -20,8 +20,25 @@ function unbroadcast(ct: Tensor, shape: Shape): Tensor {
 type TfjsBinary = 'add' | 'sub' | 'mul' | 'div' | 'minimum' | 'maximum';
 type TfjsUnary = 'neg' | 'exp' | 'log' | 'sqrt' | 'abs' | 'sign' | 'sin' | 'cos' | 'tanh' | 'sigmoid' | 'erf';
 
-function binary(name: TfjsBinary, onnx: string, f: (a: number, b: number) => number, rule: BinaryRule, range?: readonly [number, number]) {
-  const shapes = [[[2, 3], [2, 3]], [[2, 3], []], [[2, 1, 3], [4, 1]], [[3], [2, 3]]];
+function binary(
+  name: TfjsBinary,
+  onnx: string,
+  f: (a: number, b: number) => number,
+  rule: BinaryRule,
+  range?: readonly [number, number],
+) {
+  const shapes = [
+    [
+      [2, 3],
+      [2, 3],
+    ],
+    [[2, 3], []],
+    [
+      [2, 1, 3],
+      [4, 1],
+    ],
+    [[3], [2, 3]],
+  ];
   const apply = definePrimitive<None, 2>({
     name,
     infer: ([a, b]) => {
@@ -48,10 +65,31 @@ function binary(name: TfjsBinary, onnx: string, f: (a: number, b: number) => num
 
 const lift = (x: Tensor | number): Tensor => (typeof x === 'number' ? fill(x) : x);
 
-export const add = binary('add', 'Add', (a, b) => a + b, (ct) => [ct, ct]);
-export const sub = binary('sub', 'Sub', (a, b) => a - b, (ct) => [ct, neg(ct)]);
-export const mul = binary('mul', 'Mul', (a, b) => a * b, (ct, a, b) => [mul(ct, b), mul(ct, a)]);
-export const div = binary('div', 'Div', (a, b) => a / b, (ct, _a, b, out) => [div(ct, b), neg(div(mul(ct, out), b))], [0.5, 2]);
+export const add = binary(
+  'add',
+  'Add',
+  (a, b) => a + b,
+  (ct) => [ct, ct],
+);
+export const sub = binary(
+  'sub',
+  'Sub',
+  (a, b) => a - b,
+  (ct) => [ct, neg(ct)],
+);
+export const mul = binary(
+  'mul',
+  'Mul',
+  (a, b) => a * b,
+  (ct, a, b) => [mul(ct, b), mul(ct, a)],
+);
+export const div = binary(
+  'div',
+  'Div',
+  (a, b) => a / b,
+  (ct, _a, b, out) => [div(ct, b), neg(div(mul(ct, out), b))],
+  [0.5, 2],
+);
 export const minimum = binary('minimum', 'Min', Math.min, (ct, a, b) => split(ct, lessOrEqual(a, b)));
 export const maximum = binary('maximum', 'Max', Math.max, (ct, a, b) => split(ct, lessOrEqual(b, a)));
 
@@ -78,11 +116,18 @@ const applyLessOrEqual = definePrimitive<None, 2>({
 });
 
 /** 1 where a <= b, else 0; float32. */
-export const lessOrEqual = (a: Tensor | number, b: Tensor | number): Tensor => applyLessOrEqual([lift(a), lift(b)], {})[0];
+export const lessOrEqual = (a: Tensor | number, b: Tensor | number): Tensor =>
+  applyLessOrEqual([lift(a), lift(b)], {})[0];
 
 type UnaryRule = (ct: Tensor, x: Tensor, y: Tensor) => Tensor | undefined;
 
-function unary(name: TfjsUnary, onnx: string, f: (x: number) => number, rule: UnaryRule, range?: readonly [number, number]) {
+function unary(
+  name: TfjsUnary,
+  onnx: string,
+  f: (x: number) => number,
+  rule: UnaryRule,
+  range?: readonly [number, number],
+) {
   return unaryOf({ name, onnx, tfjs: { order: 'any', run: (tf, [x]) => tf[name](x) } }, f, rule, range);
 }
 
@@ -94,12 +139,20 @@ function unaryOf(forms: UnaryForms, f: (x: number) => number, rule: UnaryRule, r
     infer: ([x]) => x,
     vjp: ([ct], [x], { outs }) => [rule(ct as Tensor, x, outs[0])],
     reference: ([x]): RefArray => ({ shape: x.shape, data: x.data.map(f) }),
-    samples: [{ shapes: [[2, 3]], attrs: {}, ...(range ? { range } : {}) }, { shapes: [[]], attrs: {}, ...(range ? { range } : {}) }],
+    samples: [
+      { shapes: [[2, 3]], attrs: {}, ...(range ? { range } : {}) },
+      { shapes: [[]], attrs: {}, ...(range ? { range } : {}) },
+    ],
   });
   return (x: Tensor): Tensor => apply([x], {})[0];
 }
 
-export const neg = unary('neg', 'Neg', (x) => -x, (ct) => neg(ct));
+export const neg = unary(
+  'neg',
+  'Neg',
+  (x) => -x,
+  (ct) => neg(ct),
+);
 export const exp = unary('exp', 'Exp', Math.exp, (ct, _x, y) => mul(ct, y));
 export const log = unary('log', 'Log', Math.log, (ct, x) => div(ct, x), [0.2, 2]);
 export const sqrt = unary('sqrt', 'Sqrt', Math.sqrt, (ct, _x, y) => div(mul(ct, 0.5), y), [0.2, 2]);
@@ -108,8 +161,20 @@ export const sign = unary('sign', 'Sign', Math.sign, () => undefined, [0.1, 1]);
 export const sin = unary('sin', 'Sin', Math.sin, (ct, x) => mul(ct, cos(x)));
 export const cos = unary('cos', 'Cos', Math.cos, (ct, x) => neg(mul(ct, sin(x))));
 export const tanh = unary('tanh', 'Tanh', Math.tanh, (ct, _x, y) => mul(ct, sub(1, mul(y, y))));
-export const sigmoid = unary('sigmoid', 'Sigmoid', (x) => 1 / (1 + Math.exp(-x)), (ct, _x, y) => mul(ct, mul(y, sub(1, y))), [-4, 4]);
-export const erf = unary('erf', 'Erf', erfValue, (ct, x) => mul(mul(ct, 2 / Math.sqrt(Math.PI)), exp(neg(mul(x, x)))), [-2, 2]);
+export const sigmoid = unary(
+  'sigmoid',
+  'Sigmoid',
+  (x) => 1 / (1 + Math.exp(-x)),
+  (ct, _x, y) => mul(ct, mul(y, sub(1, y))),
+  [-4, 4],
+);
+export const erf = unary(
+  'erf',
+  'Erf',
+  erfValue,
+  (ct, x) => mul(mul(ct, 2 / Math.sqrt(Math.PI)), exp(neg(mul(x, x)))),
+  [-2, 2],
+);
 
 const GELU: UnaryForms = {
   name: 'gelu',
@@ -117,18 +182,24 @@ const GELU: UnaryForms = {
   tfjs: { order: 'any', run: (tf, [x]) => tf.mul(tf.mul(x, 0.5), tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1)) },
 };
 /** Exact GELU, 0.5 x (1 + erf(x / sqrt 2)); Hendrycks and Gimpel, arXiv 1606.08415. */
-export const gelu = unaryOf(GELU, (x) => 0.5 * x * (1 + erfValue(x * Math.SQRT1_2)), (ct, x) => {
-  const cdf = mul(add(erf(mul(x, Math.SQRT1_2)), 1), 0.5);
-  const pdf = mul(exp(mul(mul(x, x), -0.5)), 1 / Math.sqrt(2 * Math.PI));
-  return mul(ct, add(cdf, mul(x, pdf)));
-}, [-3, 3]);
+export const gelu = unaryOf(
+  GELU,
+  (x) => 0.5 * x * (1 + erfValue(x * Math.SQRT1_2)),
+  (ct, x) => {
+    const cdf = mul(add(erf(mul(x, Math.SQRT1_2)), 1), 0.5);
+    const pdf = mul(exp(mul(mul(x, x), -0.5)), 1 / Math.sqrt(2 * Math.PI));
+    return mul(ct, add(cdf, mul(x, pdf)));
+  },
+  [-3, 3],
+);
 
 /** erf by its Maclaurin series below 3 and a continued fraction of erfc above; about 1e-15. */
 function erfValue(x: number): number {
   const a = Math.abs(x);
   if (a > 6) return Math.sign(x);
   if (a < 3) {
-    let term = a, total = a;
+    let term = a,
+      total = a;
     for (let n = 1; Math.abs(term) > 1e-17 * Math.abs(total) && n < 200; n++) {
       term *= (-a * a) / n;
       total += term / (2 * n + 1);
@@ -148,4 +219,5 @@ export const silu = (x: Tensor): Tensor => mul(x, sigmoid(x));
 export const quickGelu = (x: Tensor): Tensor => mul(x, sigmoid(mul(x, 1.702)));
 
 /** A float32 vector literal. */
-export const vector = (values: readonly number[]): Tensor => constant({ dtype: 'float32', shape: [values.length], data: Float32Array.from(values) });
+export const vector = (values: readonly number[]): Tensor =>
+  constant({ dtype: 'float32', shape: [values.length], data: Float32Array.from(values) });

@@ -12,13 +12,18 @@ const apply = definePrimitive<{ eps: number }, number>({
   name: 'layerNorm',
   infer: ([x, scale, bias]) => {
     const width = x.shape[x.shape.length - 1];
-    check(scale.shape.length === 1 && scale.shape[0] === width && (!bias || bias.shape[0] === width), 'layerNorm', () => `scale ${shapeText(scale.shape)} does not fit ${shapeText(x.shape)}`);
+    check(
+      scale.shape.length === 1 && scale.shape[0] === width && (!bias || bias.shape[0] === width),
+      'layerNorm',
+      () => `scale ${shapeText(scale.shape)} does not fit ${shapeText(x.shape)}`,
+    );
     const rows = { dtype: x.dtype, shape: [...x.shape.slice(0, -1), 1] };
     return [{ dtype: x.dtype, shape: x.shape }, rows, rows];
   },
   vjp: ([ct, ctMean, ctScale], [x, scale, bias], { outs: [, mu, inv], needs }) => {
     check(!ctMean && !ctScale, 'layerNorm', () => 'its statistics have no gradient rule; differentiate y only');
-    const g = ct as Tensor, width = x.shape[x.shape.length - 1];
+    const g = ct as Tensor,
+      width = x.shape[x.shape.length - 1];
     const rows = x.shape.slice(0, -1).map((_, i) => i);
     const normal = mul(sub(x, mu), inv);
     const scaled = mul(g, scale);
@@ -27,7 +32,8 @@ const apply = definePrimitive<{ eps: number }, number>({
     const grads = [dx, needs[1] ? sum(mul(g, normal), rows) : undefined];
     return bias ? [...grads, needs[2] ? sum(g, rows) : undefined] : grads;
   },
-  onnx: (emit, { inputs, outputs, attrs }) => void emit.node('LayerNormalization', inputs, outputs, { axis: { i: -1 }, epsilon: { f: attrs.eps } }),
+  onnx: (emit, { inputs, outputs, attrs }) =>
+    void emit.node('LayerNormalization', inputs, outputs, { axis: { i: -1 }, epsilon: { f: attrs.eps } }),
   tfjs: {
     order: 'along',
     axes: (_attrs, x) => [x.shape.length - 1],
@@ -39,15 +45,22 @@ const apply = definePrimitive<{ eps: number }, number>({
     },
   },
   reference: ([x, scale, bias], { eps }, [, rows]): RefArray[] => {
-    const width = scale.data.length, count = x.data.length / width;
-    const y = new Float64Array(x.data.length), mu = new Float64Array(count), inv = new Float64Array(count);
+    const width = scale.data.length,
+      count = x.data.length / width;
+    const y = new Float64Array(x.data.length),
+      mu = new Float64Array(count),
+      inv = new Float64Array(count);
     for (let r = 0; r < count; r++) {
       const values = x.data.subarray(r * width, (r + 1) * width);
       mu[r] = values.reduce((a, b) => a + b, 0) / width;
       inv[r] = 1 / Math.sqrt(values.reduce((a, b) => a + (b - mu[r]) ** 2, 0) / width + eps);
       values.forEach((v, i) => (y[r * width + i] = (v - mu[r]) * inv[r] * scale.data[i] + (bias?.data[i] ?? 0)));
     }
-    return [{ shape: x.shape, data: y }, { shape: rows.shape, data: mu }, { shape: rows.shape, data: inv }];
+    return [
+      { shape: x.shape, data: y },
+      { shape: rows.shape, data: mu },
+      { shape: rows.shape, data: inv },
+    ];
   },
   cost: ([x]) => operations(8 * sizeOf(x.shape)), // mean 1, variance 3, normalise 2, scale and shift 2
   samples: [
@@ -57,5 +70,5 @@ const apply = definePrimitive<{ eps: number }, number>({
 });
 
 /** (x - mean) / sqrt(var + eps) * scale + bias over the last axis; scale and bias [width]. */
-export const layerNorm = (x: Tensor, scale: Tensor, bias: Tensor | undefined, eps: number): Tensor => apply(bias ? [x, scale, bias] : [x, scale], { eps })[0];
-
+export const layerNorm = (x: Tensor, scale: Tensor, bias: Tensor | undefined, eps: number): Tensor =>
+  apply(bias ? [x, scale, bias] : [x, scale], { eps })[0];

@@ -18,7 +18,10 @@ const applyRecompute = definePrimitive<None, number>({
   tfjs: (tf, [y]) => tf.clone(y),
   reference: ([y]) => y,
   cost: moves,
-  samples: [{ shapes: [[2, 3], [4]], attrs: {} }, { shapes: [[2], [3], [1, 2]], attrs: {} }],
+  samples: [
+    { shapes: [[2, 3], [4]], attrs: {} },
+    { shapes: [[2], [3], [1, 2]], attrs: {} },
+  ],
 });
 
 /**
@@ -30,7 +33,11 @@ export const recompute = (y: Tensor, from: readonly Tensor[]): Tensor => applyRe
 const applyAfter = definePrimitive<None, number>({
   name: 'after',
   infer: ([x, ...scalars]) => {
-    check(scalars.every((s) => s.shape.length === 0 && s.dtype === 'float32'), 'after', () => `waits for ${scalars.map((s) => `${s.dtype}${shapeText(s.shape)}`).join(', ')}; give float32 scalars`);
+    check(
+      scalars.every((s) => s.shape.length === 0 && s.dtype === 'float32'),
+      'after',
+      () => `waits for ${scalars.map((s) => `${s.dtype}${shapeText(s.shape)}`).join(', ')}; give float32 scalars`,
+    );
     return x;
   },
   vjp: ([ct], inputs) => inputs.map((_, i) => (i === 0 ? ct : undefined)),
@@ -45,7 +52,10 @@ const applyAfter = definePrimitive<None, number>({
   tfjs: { order: 'any', run: (tf, [x]) => tf.clone(x) },
   reference: ([x]) => x,
   cost: moves,
-  samples: [{ shapes: [[2, 3], []], attrs: {} }, { shapes: [[4], [], []], attrs: {} }],
+  samples: [
+    { shapes: [[2, 3], []], attrs: {} },
+    { shapes: [[4], [], []], attrs: {} },
+  ],
 });
 
 /** `x` itself, but not before every one of `others` is computed. */
@@ -58,4 +68,5 @@ export function after(x: Tensor, others: readonly Tensor[]): Tensor {
 export const VIEWS: ReadonlySet<string> = new Set(['reshape', 'after']);
 
 /** One value of a tensor. */
-const first = (t: Tensor): Tensor => (t.shape.length === 0 ? t : reshape(slice(reshape(t, [sizeOf(t.shape)]), [0], [1]), []));
+const first = (t: Tensor): Tensor =>
+  t.shape.length === 0 ? t : reshape(slice(reshape(t, [sizeOf(t.shape)]), [0], [1]), []);

@@ -28,7 +28,10 @@ const applySoftmax = definePrimitive<Record<never, never>, 1>({
       const top = values.reduce((a, b) => Math.max(a, b), -Infinity);
       const weights = values.map((v) => Math.exp(v - top));
       const total = weights.reduce((a, b) => a + b, 0);
-      data.set(weights.map((w) => w / total), row);
+      data.set(
+        weights.map((w) => w / total),
+        row,
+      );
     }
     return { shape: x.shape, data };
   },

@@ -11,16 +11,25 @@ const keepDims = (shape: Shape, axes: readonly number[]): number[] => shape.map(
 const applySum = definePrimitive<{ axes: readonly number[] }, 1>({
   name: 'sum',
   infer: ([x], { axes }) => {
-    check(axes.every((a) => a >= 0 && a < x.shape.length), 'sum', () => `axes [${axes}] outside shape ${shapeText(x.shape)}`);
+    check(
+      axes.every((a) => a >= 0 && a < x.shape.length),
+      'sum',
+      () => `axes [${axes}] outside shape ${shapeText(x.shape)}`,
+    );
     return { dtype: x.dtype, shape: x.shape.filter((_, i) => !axes.includes(i)) };
   },
   vjp: ([ct], [x], { attrs }) => [expand(reshape(ct as Tensor, keepDims(x.shape, attrs.axes)), x.shape)],
-  onnx: (emit, { inputs, outputs, attrs }) => void emit.node('ReduceSum', [inputs[0], emit.ints(attrs.axes)], outputs, { keepdims: { i: 0 } }),
+  onnx: (emit, { inputs, outputs, attrs }) =>
+    void emit.node('ReduceSum', [inputs[0], emit.ints(attrs.axes)], outputs, { keepdims: { i: 0 } }),
   tfjs: { order: 'along', axes: ({ axes }) => axes, run: (tf, [x], _attrs, _outTypes, axes) => tf.sum(x, axes) },
   reference: ([x], { axes }, [out]): RefArray => {
     const data = new Float64Array(sizeOf(out.shape));
     const steps = new Array<number>(x.shape.length).fill(0);
-    for (let d = x.shape.length - 1, step = 1; d >= 0; d--) if (!axes.includes(d)) { steps[d] = step; step *= x.shape[d]; }
+    for (let d = x.shape.length - 1, step = 1; d >= 0; d--)
+      if (!axes.includes(d)) {
+        steps[d] = step;
+        step *= x.shape[d];
+      }
     walk(x.shape, steps, (i, at) => (data[at] += x.data[i]));
     return { shape: out.shape, data };
   },
@@ -40,7 +49,11 @@ export function sum(x: Tensor, axes: readonly number[] = x.shape.map((_, i) => i
 const applyExpand = definePrimitive<{ shape: Shape }, 1>({
   name: 'expand',
   infer: ([x], { shape }) => {
-    check(sameShape(broadcastShapes(x.shape, shape, 'expand'), shape), 'expand', () => `${shapeText(x.shape)} does not stretch to ${shapeText(shape)}`);
+    check(
+      sameShape(broadcastShapes(x.shape, shape, 'expand'), shape),
+      'expand',
+      () => `${shapeText(x.shape)} does not stretch to ${shapeText(shape)}`,
+    );
     return { dtype: x.dtype, shape };
   },
   vjp: ([ct], [x], { attrs: { shape } }) => {
@@ -60,4 +73,5 @@ const applyExpand = definePrimitive<{ shape: Shape }, 1>({
 });
 
 /** Repeats size-1 and missing leading axes up to `shape`. */
-export const expand = (x: Tensor, shape: Shape): Tensor => (sameShape(x.shape, shape) ? x : applyExpand([x], { shape: [...shape] })[0]);
+export const expand = (x: Tensor, shape: Shape): Tensor =>
+  sameShape(x.shape, shape) ? x : applyExpand([x], { shape: [...shape] })[0];

@@ -16,7 +16,13 @@ export function shareCommon(outputs: readonly Tensor[]): Tensor[] {
     return id;
   };
   return rewrite(outputs, (node, inputs) => {
-    const key = [node.op, ...inputs.map((t) => `${t.node.id}.${t.index}`), JSON.stringify(node.attrs), typesOf(node), payloadKey(node, identity)].join('|');
+    const key = [
+      node.op,
+      ...inputs.map((t) => `${t.node.id}.${t.index}`),
+      JSON.stringify(node.attrs),
+      typesOf(node),
+      payloadKey(node, identity),
+    ].join('|');
     const results = known.get(key) ?? rebuild(node, inputs).outs;
     known.set(key, results);
     return results;
@@ -30,7 +36,9 @@ function payloadKey({ op, payload }: Node, identity: (thing: object) => number):
   if (op === 'constant') {
     const { data } = payload as HostTensor;
     // Object.is keeps 0 and -0 apart.
-    return data.length <= COMPARED ? Array.from(data as ArrayLike<number>, (v) => (Object.is(v, -0) ? '-0' : String(v))).join(',') : `#${identity(data)}`;
+    return data.length <= COMPARED
+      ? Array.from(data as ArrayLike<number>, (v) => (Object.is(v, -0) ? '-0' : String(v))).join(',')
+      : `#${identity(data)}`;
   }
   const source = payload as WeightSource;
   return 'file' in source ? `${source.file}:${source.offset}` : `#${identity(source.value.data)}`;

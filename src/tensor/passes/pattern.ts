@@ -35,7 +35,9 @@ export function matches(pattern: Pattern, tensor: Tensor, bound: Bound = {}): Bo
   }
   if (pattern.kind === 'literal') {
     const value = uniformValue(tensor);
-    return value !== undefined && (pattern.value === undefined || pattern.value === value) ? { ...bound, [pattern.name]: tensor } : undefined;
+    return value !== undefined && (pattern.value === undefined || pattern.value === value)
+      ? { ...bound, [pattern.name]: tensor }
+      : undefined;
   }
   const { op: name, inputs } = tensor.node;
   if (name !== pattern.op || inputs.length !== pattern.inputs.length) return undefined;

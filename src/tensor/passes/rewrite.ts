@@ -11,7 +11,10 @@ export function rebuild(node: Node, inputs: readonly Tensor[]): Node {
  * Walks inputs before readers. `visit` sees a node with its inputs already rewritten and may give results to use instead
  * (same number, shapes and dtypes); undefined keeps the node. Unchanged parts are shared with the old graph.
  */
-export function rewrite(outputs: readonly Tensor[], visit: (node: Node, inputs: readonly Tensor[]) => readonly Tensor[] | undefined): Tensor[] {
+export function rewrite(
+  outputs: readonly Tensor[],
+  visit: (node: Node, inputs: readonly Tensor[]) => readonly Tensor[] | undefined,
+): Tensor[] {
   const replaced = new Map<Tensor, Tensor>();
   const now = (t: Tensor): Tensor => replaced.get(t) ?? t;
   for (const node of topo(outputs)) {

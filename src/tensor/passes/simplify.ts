@@ -10,7 +10,8 @@ const MAX_WALKS = 4;
 
 export function simplify(outputs: readonly Tensor[], rules: readonly Rule[] = RULES): Tensor[] {
   const byOp = new Map<string, Rule[]>();
-  for (const rule of rules) if (rule.match.kind === 'op') byOp.set(rule.match.op, [...(byOp.get(rule.match.op) ?? []), rule]);
+  for (const rule of rules)
+    if (rule.match.kind === 'op') byOp.set(rule.match.op, [...(byOp.get(rule.match.op) ?? []), rule]);
   let current = [...outputs];
   for (let walk = 0; walk < MAX_WALKS; walk++) {
     const next = rewrite(current, (node, inputs) => {
@@ -28,8 +29,8 @@ function rewritten(tensor: Tensor, byOp: ReadonlyMap<string, readonly Rule[]>): 
   for (const { match, to } of byOp.get(tensor.node.op) ?? []) {
     const bound = matches(match, tensor);
     const result = bound && to(bound, tensor);
-    if (result && result.dtype === tensor.dtype && sameShape(result.shape, tensor.shape)) return rewritten(result, byOp);
+    if (result && result.dtype === tensor.dtype && sameShape(result.shape, tensor.shape))
+      return rewritten(result, byOp);
   }
   return tensor;
 }
-

@@ -9,36 +9,47 @@ import { UserError } from '../../../src/base/errors.js';
 const FIXTURES = 'test/fixtures/datasets';
 const fixture = async <T>(name: string): Promise<T> => JSON.parse(await readFile(join(FIXTURES, name), 'utf8')) as T;
 
-void t.test('decoding equals PIL for grey, alpha, palette, bilevel, jpeg, webp, and turns a rotated photo upright', async (t) => {
-  const { files } = await fixture<{ files: Record<string, { shape: number[]; base64: string }> }>('pil-decode.json');
-  const names = Object.keys(files).filter((name) => name !== 'cmyk.jpg');
-  t.equal(names.length, 10);
-  for (const name of names) {
-    const got = await readImage(join(FIXTURES, name));
-    t.strictSame([got.dtype, got.shape], ['uint8', files[name].shape], `${name}: dtype and shape`);
-    t.equal(Buffer.from(got.data).toString('base64'), files[name].base64, `${name}: every byte`);
-  }
-});
+void t.test(
+  'decoding equals PIL for grey, alpha, palette, bilevel, jpeg, webp, and turns a rotated photo upright',
+  async (t) => {
+    const { files } = await fixture<{ files: Record<string, { shape: number[]; base64: string }> }>('pil-decode.json');
+    const names = Object.keys(files).filter((name) => name !== 'cmyk.jpg');
+    t.equal(names.length, 10);
+    for (const name of names) {
+      const got = await readImage(join(FIXTURES, name));
+      t.strictSame([got.dtype, got.shape], ['uint8', files[name].shape], `${name}: dtype and shape`);
+      t.equal(Buffer.from(got.data).toString('base64'), files[name].base64, `${name}: every byte`);
+    }
+  },
+);
 
 void t.test('a CMYK jpeg becomes RGB: its dark corner stays dark, its bright corner bright', async (t) => {
   const { data, shape } = await readImage(join(FIXTURES, 'cmyk.jpg'));
   t.strictSame(shape, [16, 24, 3]);
-  const brightness = (y: number, x: number) => data[(y * 24 + x) * 3] + data[(y * 24 + x) * 3 + 1] + data[(y * 24 + x) * 3 + 2];
+  const brightness = (y: number, x: number) =>
+    data[(y * 24 + x) * 3] + data[(y * 24 + x) * 3 + 1] + data[(y * 24 + x) * 3 + 2];
   t.ok(brightness(0, 0) < 150, `top left ${brightness(0, 0)}`);
   t.ok(brightness(15, 23) > 450, `bottom right ${brightness(15, 23)}`);
 });
 
-void t.test('an unreadable picture is the user\'s to fix, and is named', async (t) => {
+void t.test("an unreadable picture is the user's to fix, and is named", async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'image-'));
-  const text = join(dir, 'text.png'), cut = join(dir, 'cut.jpg');
+  const text = join(dir, 'text.png'),
+    cut = join(dir, 'cut.jpg');
   await writeFile(text, 'not a picture');
   const photo = await readFile(join(FIXTURES, 'photo.jpg'));
   await writeFile(cut, photo.subarray(0, photo.length - 60));
   for (const path of [text, cut, join(dir, 'absent.png')]) {
-    const error = await readImage(path).then(() => undefined, (error: unknown) => error);
+    const error = await readImage(path).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
     t.ok(error instanceof UserError && error.message.startsWith(`${path}: `), String(error));
   }
-  await t.rejects(decodeImage(new Uint8Array(0), 'a.parquet row 3'), /^a\.parquet row 3: not a readable picture \(0 bytes/);
+  await t.rejects(
+    decodeImage(new Uint8Array(0), 'a.parquet row 3'),
+    /^a\.parquet row 3: not a readable picture \(0 bytes/,
+  );
 });
 
 void t.test('a written png reads back the same, with nothing else left in the folder', async (t) => {
@@ -52,9 +63,14 @@ void t.test('a written png reads back the same, with nothing else left in the fo
 void t.test('a failed write leaves nothing behind and says where and why', async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'image-'));
   await writePng(join(dir, 'taken/inside.png'), image(new Uint8Array(3), 1, 1));
-  await t.rejects(writePng(join(dir, 'taken'), image(new Uint8Array(3), 1, 1)),
-    new UserError(`${join(dir, 'taken')}: cannot be written (EISDIR); is there space, and may you write there?`));
-  await t.rejects(writePng(join(dir, 'taken/inside.png/x.png'), image(new Uint8Array(3), 1, 1)), /x\.png: cannot be written/);
+  await t.rejects(
+    writePng(join(dir, 'taken'), image(new Uint8Array(3), 1, 1)),
+    new UserError(`${join(dir, 'taken')}: cannot be written (EISDIR); is there space, and may you write there?`),
+  );
+  await t.rejects(
+    writePng(join(dir, 'taken/inside.png/x.png'), image(new Uint8Array(3), 1, 1)),
+    /x\.png: cannot be written/,
+  );
   t.strictSame(await readdir(dir), ['taken']);
 });
 
@@ -68,12 +84,26 @@ void t.test('a contact sheet puts pictures in rows on white, 4 pixels apart', as
 });
 
 void t.test('resizing equals PIL bit for bit with every filter, up and down', async (t) => {
-  interface Case { interpolation: Interpolation; from: [number, number]; to: [number, number]; expected: string }
+  interface Case {
+    interpolation: Interpolation;
+    from: [number, number];
+    to: [number, number];
+    expected: string;
+  }
   const { cases } = await fixture<{ cases: Case[] }>('pil-resize.json');
   t.equal(cases.length, 24);
-  for (const { interpolation, from: [height, width], to, expected } of cases) {
+  for (const {
+    interpolation,
+    from: [height, width],
+    to,
+    expected,
+  } of cases) {
     const got = resample(image(noise(height * width * 3), height, width), ...to, interpolation);
-    t.equal(Buffer.from(got.data).toString('base64'), expected, `${interpolation} ${width}x${height} to ${to[1]}x${to[0]}`);
+    t.equal(
+      Buffer.from(got.data).toString('base64'),
+      expected,
+      `${interpolation} ${width}x${height} to ${to[1]}x${to[0]}`,
+    );
   }
 });
 
