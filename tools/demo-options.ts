@@ -39,13 +39,20 @@ export async function demo(
   trained: Trained | undefined,
   options: DemoOptions,
 ): Promise<void> {
+  const { isStdout, outputPlace } = await import('../src/base/output-place.js');
+  const { UserError } = await import('../src/base/errors.js');
   const { contactSheet, writePng } = await import('../src/datasets/image/picture-file.js');
   const { Renderer } = await import('../src/sampling/renderer.js');
   const { ConsoleLogger } = await import('../src/loggers/console-logger.js');
   const { buildBackend } = await import('../src/engine/build-backend.js');
   const { loadComponents } = await import('../src/components.js');
   await loadComponents();
-  const log = new ConsoleLogger();
+  const places = await Promise.all(outputs(options).map(outputPlace)); // before hours of work
+  if (places.length > 1 && places[0].kind === 'stream')
+    throw new UserError(
+      `--out ${options.out}: not a file, so that the ${options.n} pictures have no place beside it; leave --n out, or give a file name`,
+    );
+  const log = new ConsoleLogger((await isStdout(places[0])) ? { out: process.stderr } : {});
   const backend = buildBackend(options.backend, log);
   try {
     const renderer = await Renderer.open(model, trained, backend, log);
@@ -68,14 +75,21 @@ export async function demo(
     } finally {
       bar?.stop();
     }
-    if (n > 1) for (const [k, picture] of pictures.entries()) await writePng(numbered(options.out, k), picture);
-    await writePng(options.out, n > 1 ? contactSheet(pictures) : pictures[0]);
+    const [sheet, ...each] = outputs(options);
+    for (const [k, path] of each.entries()) await writePng(path, pictures[k]);
+    await writePng(sheet, n > 1 ? contactSheet(pictures) : pictures[0]);
     log.info(`wrote ${options.out}`);
     await renderer.dispose();
   } finally {
     await backend.dispose();
   }
 }
+
+/** The sheet or the only picture, then each of several. */
+const outputs = ({ out, n }: DemoOptions): [string, ...string[]] => [
+  out,
+  ...(n > 1 ? Array.from({ length: n }, (_, k) => numbered(out, k)) : []),
+];
 
 /** a/demo.png, 2 -> a/demo-2.png */
 const numbered = (path: string, k: number): string =>

@@ -3,6 +3,8 @@
  * So a resumed run equals an uninterrupted one, and any sample can be made again alone.
  * Philox4x32-10: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
  */
+import { UserError } from './errors.js';
+
 const MUL0 = 0xd2511f53,
   MUL1 = 0xcd9e8d57; // round multipliers, Salmon et al. table 2
 const WEYL0 = 0x9e3779b9,
@@ -51,7 +53,7 @@ export class Rng {
   /** @param seed an integer, 0 <= seed <= 2^53 - 1 */
   constructor(readonly seed: number) {
     if (!Number.isSafeInteger(seed) || seed < 0)
-      throw new RangeError(`seed: ${seed} is not a whole number from 0 to 2^53 - 1`);
+      throw new UserError(`seed: ${seed} is not a whole number from 0 to 2^53 - 1; choose a smaller one`);
   }
 
   /** @param counters up to two whole numbers below 2^32, e.g. iteration and sample */

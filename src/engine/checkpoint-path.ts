@@ -1,8 +1,9 @@
 /** What a path on the command line means: a checkpoint, an adapter, a work dir. */
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { UserError } from '../base/errors.js';
+import { readJson } from '../formats/read-json.js';
+import type { RawConfig } from '../networks/component-config.js';
 import { lastCheckpoint } from './checkpoint.js';
 
 /** A checkpoint or adapter; of a work dir, its last checkpoint. @throws UserError when there is nothing at that path */
@@ -20,8 +21,8 @@ export async function checkpointPath(path: string): Promise<string> {
  * @throws UserError when it does not say
  */
 export async function recordedBase(path: string): Promise<string> {
-  const read = async (file: string): Promise<Record<string, unknown>> =>
-    JSON.parse(await readFile(join(path, file), 'utf8').catch(() => '{}')) as Record<string, unknown>;
+  const read = async (file: string): Promise<RawConfig> =>
+    existsSync(join(path, file)) ? readJson(join(path, file), 'a checkpoint has one') : {};
   for (const file of ['adapter_config.json', 'unet/adapter_config.json', 'text_encoder/adapter_config.json']) {
     const base = (await read(file))['base_model_name_or_path'];
     if (typeof base === 'string' && base !== '') return base;

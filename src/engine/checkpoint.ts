@@ -4,7 +4,7 @@
  * one that `--resume` continues from, and changes only after the new one is safe.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { StateStore } from '../backends/backend.js';
 import { UserError } from '../base/errors.js';
@@ -53,6 +53,7 @@ export async function saveCheckpoint({
   const aside = workDir.file(TMP + name),
     old = workDir.file(OLD + name);
   try {
+    await requireOwnFolder(folder);
     await rm(aside, { recursive: true, force: true });
     await mkdir(aside);
     const specs = await Promise.all(stateNames.map(async (name) => ({ name, ...(await states.type(name)) })));
@@ -75,6 +76,23 @@ export async function saveCheckpoint({
   }
 }
 
+/**
+ * Checkpoints are renamed into place, so that nothing else may have the name of one.
+ * @throws UserError for a file, a link, a device, ... in the place of a checkpoint
+ */
+async function requireOwnFolder(folder: string): Promise<void> {
+  const info = await lstat(folder).catch(() => undefined);
+  if (info && !info.isDirectory())
+    throw new UserError(
+      `${folder}: is there and is ${info.isSymbolicLink() ? 'a symbolic link' : 'no folder'}, where a checkpoint goes; move it away`,
+    );
+}
+
+/** As `requireOwnFolder` for all that look like checkpoints, before a run begins. */
+export async function requireOwnFolders(workDir: WorkDir): Promise<void> {
+  for (const step of await checkpointsIn(workDir.path)) await requireOwnFolder(workDir.step(step));
+}
+
 /** The checkpoint that this work dir continues from; undefined before the first one. */
 export async function lastCheckpoint(workDir: string): Promise<string | undefined> {
   const name = await readFile(join(workDir, POINTER), 'utf8').catch(() => undefined);
@@ -83,7 +101,8 @@ export async function lastCheckpoint(workDir: string): Promise<string | undefine
 
 /** Forgets which checkpoint is the last: a new run starts in this work dir. The checkpoints stay. */
 export async function forgetLast(workDir: WorkDir): Promise<void> {
-  await rm(workDir.file(POINTER), { force: true });
+  if ((await lstat(workDir.file(POINTER)).catch(() => undefined))?.isFile())
+    await rm(workDir.file(POINTER), { force: true });
 }
 
 /** Iterations of the checkpoints in a work dir, ascending. */

@@ -15,6 +15,7 @@ import {
   forgetLast,
   lastCheckpoint,
   openCheckpoint,
+  requireOwnFolders,
   saveCheckpoint,
   type Checkpoint,
   type RunRecord,
@@ -86,6 +87,7 @@ export class Runner {
    */
   async train(resume?: Resume): Promise<TrainResult> {
     const { model, backend, log, maxIters } = this.parts;
+    await requireOwnFolders(this.parts.workDir);
     const checkpoint = await this.checkpointToResume(resume);
     if (checkpoint && checkpoint.record.iteration + 1 >= maxIters) {
       log.info(

@@ -1,5 +1,5 @@
 /** A lock file that names its process, so that the lock of a killed run is recognised and taken over. */
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, lstat, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
@@ -42,6 +42,9 @@ export async function acquireLock(path: string): Promise<Lock> {
 }
 
 async function evictStale(path: string): Promise<void> {
+  const info = await lstat(path).catch(() => undefined);
+  if (info && !info.isFile())
+    throw new UserError(`${path}: is there and is no regular file, so it is no lock of a run; move it away`);
   const text = await readFile(path, 'utf8').catch(() => undefined);
   if (text === undefined) return; // released meanwhile
   const owner = parse(text);

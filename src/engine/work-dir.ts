@@ -1,9 +1,10 @@
 /** The folder of one run: log, merged config, checkpoints, pictures. One process at a time writes to it. */
 import { token } from '../registry/tokens.js';
-import { access, constants, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { access, constants, readdir, rename, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { writeFileAtomic } from '../base/atomic-file.js';
 import { UserError } from '../base/errors.js';
+import { makeFolder } from '../base/output-place.js';
 import { acquireLock, type Lock } from './work-dir-lock.js';
 
 export class WorkDir {
@@ -25,6 +26,11 @@ export class WorkDir {
       await dir.removeLeftovers();
       return dir;
     } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+        throw new UserError(
+          `${folder}: cannot be written: no folder can be made there; choose another place with --work-dir`,
+          { cause: error },
+        );
       throw readable(error, folder);
     }
   }
@@ -56,28 +62,6 @@ export class WorkDir {
       else if (replaced !== undefined || isLeftover(name)) await rm(this.file(name), { recursive: true, force: true });
     }
   }
-}
-
-/** As `mkdir -p`. Node's own recursion never returns where a parent refuses with ENOENT, as /proc does. */
-async function makeFolder(folder: string): Promise<void> {
-  if (
-    await access(folder).then(
-      () => true,
-      () => false,
-    )
-  ) {
-    if (!(await stat(folder)).isDirectory()) throw Object.assign(new Error('a file'), { code: 'EEXIST' });
-    return;
-  }
-  await makeFolder(dirname(folder));
-  await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT')
-      throw new UserError(
-        `${folder}: cannot be written: no folder can be made there; choose another place with --work-dir`,
-        { cause: error },
-      );
-    if (error.code !== 'EEXIST') throw error; // EEXIST: somebody else was faster
-  });
 }
 
 /** Folders being written, and folders moved out of the way of their successor. */

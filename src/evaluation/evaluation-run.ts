@@ -1,10 +1,10 @@
 /** A whole evaluation from validated settings: opens what is needed, draws, measures, writes the results. */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../base/atomic-file.js';
 import { contactSheet, writePng } from '../datasets/image/picture-file.js';
 import type { DatasetServices } from '../datasets/dataset.js';
 import { Interrupted, UserError } from '../base/errors.js';
+import { outputPlace } from '../base/output-place.js';
 import type { RunLogger } from '../base/logger.js';
 import { type FeatureExtractor, type Metric, type Rows, METRICS } from './metrics/metric.js';
 import { ClipFeatures } from '../sampling/clip-features.js';
@@ -165,7 +165,7 @@ class EvaluationRun {
       { val_cfg: cfg } = config,
       open: { dispose(): Promise<void> }[] = [];
     const opened = <T extends { dispose(): Promise<void> }>(what: T): T => (open.push(what), what);
-    await mkdir(out, { recursive: true });
+    await outputPlace(join(out, 'eval.json')); // before hours of work
     try {
       const pictures = await this.open(this.options.pictures, '--pictures');
       const metrics = this.metrics({

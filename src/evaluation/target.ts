@@ -1,11 +1,11 @@
 /** What is evaluated: a pipeline, what a run trained, or what a config trains. */
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { UserError } from '../base/errors.js';
 import { applyCfgOptions } from '../registry/cfg-options.js';
 import { loadConfig } from '../registry/load-config.js';
 import { isTree, type Tree } from '../registry/merge.js';
+import { readJson } from '../formats/read-json.js';
 import { resolvePackagePath } from '../base/package-path.js';
 import { lastCheckpoint } from '../engine/checkpoint.js';
 import { checkpointPath, recordedBase } from '../engine/checkpoint-path.js';
@@ -111,7 +111,7 @@ async function fromConfig(given: string, { base, sdmodel, cfgOptions }: TargetOp
 
 /** Of the run that made a checkpoint; adapters from elsewhere have none. */
 async function recordedConfig(folder: string): Promise<Tree> {
-  const text = await readFile(join(folder, 'run.json'), 'utf8').catch(() => '{}');
-  const { config } = JSON.parse(text) as { config?: unknown };
+  const file = join(folder, 'run.json');
+  const { config } = existsSync(file) ? await readJson(file, 'a checkpoint has one') : {};
   return isTree(config) ? config : {};
 }

@@ -1,6 +1,7 @@
 import { open, readFile, type FileHandle } from 'node:fs/promises';
 import { inject } from 'inversify';
 import type { RunState } from '../engine/run-state.js';
+import { openStream, outputPlace } from '../base/output-place.js';
 import { startProgress, type Progress, type Logger } from '../base/logger.js';
 import { HOOKS, Hook } from '../engine/hook.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
@@ -25,6 +26,8 @@ export class LoggerHook extends Hook {
   } as const satisfies OptionsSchema;
   override readonly priority = 'BELOW_NORMAL';
   private file: FileHandle | undefined;
+  /** a pipe has no disk to wait for */
+  private synced = true;
   private bar: Progress | undefined;
   private stepStart = 0;
   private pace = new Pace(0);
@@ -38,10 +41,14 @@ export class LoggerHook extends Hook {
   }
 
   override async beforeTrain(run: RunState): Promise<void> {
-    // What came after the checkpoint that is resumed from will be written again.
-    const text = await readFile(run.workDir.file(this.opts.jsonl), 'utf8').catch(() => '');
-    await run.workDir.write(this.opts.jsonl, linesBefore(text, run.iter));
-    this.file = await open(run.workDir.file(this.opts.jsonl), 'a');
+    const { kind, path } = await outputPlace(run.workDir.file(this.opts.jsonl));
+    if (kind === 'file') {
+      // What came after the checkpoint that is resumed from will be written again.
+      const text = await readFile(path, 'utf8').catch(() => '');
+      await run.workDir.write(this.opts.jsonl, linesBefore(text, run.iter));
+    }
+    this.file = await (kind === 'file' ? open(path, 'a') : openStream(path));
+    this.synced = kind === 'file';
     this.pace = new Pace(run.maxIters - run.iter);
   }
 
@@ -64,7 +71,7 @@ export class LoggerHook extends Hook {
   }
 
   override async beforeSaveCheckpoint(): Promise<void> {
-    await this.file?.sync(); // a checkpoint never outlives the lines before it
+    if (this.synced) await this.file?.sync(); // a checkpoint never outlives the lines before it
   }
 
   override async afterTrain(): Promise<void> {

@@ -78,7 +78,7 @@ void t.test('a path that leads through a file is an error the user can read', as
   const path = join(t.testdir({ file: '' }), 'file', 'run');
   await t.rejects(WorkDir.open(path), {
     name: 'UserError',
-    message: `${path}: cannot be written: it is a file, not a folder; choose another place with --work-dir`,
+    message: `${path}: cannot be written: a part of the path is a file; choose another place with --work-dir`,
   });
 });
 

@@ -31,7 +31,9 @@ async function compress(model: string, { preset, out }: { preset: BlockRemoval; 
   const { resolveModel } = await import('../../src/formats/hub/hub.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
   const { sizeOf } = await import('../../src/tensor/host.js');
+  const { requireNewFolder } = await import('../../src/base/atomic-folder.js');
   const log = new ConsoleLogger();
+  await requireNewFolder(out); // before long work
   const count = (folder: Awaited<ReturnType<typeof openPipeline>>): number =>
     [...recorded((s) => recordUnet(s, folder.unetConfig)).values()].reduce((n, shape) => n + sizeOf(shape), 0);
   const teacher = await openPipeline(await resolveModel(model, { log }), log);

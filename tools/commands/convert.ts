@@ -32,6 +32,9 @@ async function convert(model: string, { out, dtype }: { out?: string; dtype?: Fl
   const log = new ConsoleLogger();
   if (!existsSync(model) && out === undefined)
     throw new UserError(`${model}: no such folder; to convert a model of the hub, say where to with --out`);
+  const { resolve } = await import('node:path');
+  const { requireNewFolder } = await import('../../src/base/atomic-folder.js');
+  if (out !== undefined && resolve(out) !== resolve(model)) await requireNewFolder(out); // before long work
   const written = await convertFolder(await resolveModel(model, { log }), { out, dtype, log });
   log.info(
     written.length > 0

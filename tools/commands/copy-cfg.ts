@@ -15,11 +15,12 @@ export function register(program: Command): void {
 }
 
 async function copy(name: string, dest: string, { force }: { force?: boolean }): Promise<void> {
-  const { constants, copyFile, stat } = await import('node:fs/promises');
+  const { lstat, readFile, stat } = await import('node:fs/promises');
   const { basename, join } = await import('node:path');
   const { builtInConfigs, displayName } = await import('../../src/registry/load-config.js');
   const { packageRoot } = await import('../../src/base/package-path.js');
   const { suggestion } = await import('../../src/registry/validate.js');
+  const { writeFileAtomic } = await import('../../src/base/atomic-file.js');
   const { UserError } = await import('../../src/base/errors.js');
   const configs = await builtInConfigs();
   const found = configs.get(name);
@@ -30,10 +31,11 @@ async function copy(name: string, dest: string, { force }: { force?: boolean }):
     () => false,
   );
   const target = isFolder ? join(dest, basename(source)) : dest;
-  await copyFile(source, target, force ? 0 : constants.COPYFILE_EXCL).catch((error: NodeJS.ErrnoException) => {
-    throw error.code === 'EEXIST'
-      ? new UserError(`${target}: is there already; choose another name, or add --force`)
-      : new UserError(`${target}: cannot be written (${error.code}); check the folder`, { cause: error });
-  });
+  const isThere = await lstat(target).then(
+    () => true,
+    () => false,
+  );
+  if (isThere && !force) throw new UserError(`${target}: is there already; choose another name, or add --force`);
+  await writeFileAtomic(target, await readFile(source));
   console.log(`${target}\nnext: diffengine train ${target}`);
 }

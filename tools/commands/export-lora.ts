@@ -36,7 +36,9 @@ async function exportLora(
   const { openPipeline } = await import('../../src/formats/pipeline/pipeline-folder.js');
   const { resolveModel } = await import('../../src/formats/hub/hub.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
-  const log = new ConsoleLogger();
+  const { isStdout, outputPlace } = await import('../../src/base/output-place.js');
+  const isFolder = format === 'peft';
+  const log = new ConsoleLogger(!isFolder && (await isStdout(await outputPlace(out))) ? { out: process.stderr } : {});
   const path = await checkpointPath(adapter);
   await refuseWholeNetworks(path);
   const base = await openPipeline(await resolveModel(model, { log }), log);

@@ -39,7 +39,9 @@ async function exportCheckpoint(
   const { openPipeline } = await import('../../src/formats/pipeline/pipeline-folder.js');
   const { resolveModel } = await import('../../src/formats/hub/hub.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
+  const { requireNewFolder } = await import('../../src/base/atomic-folder.js');
   const log = new ConsoleLogger();
+  await requireNewFolder(out); // before long work
   const checkpoint = await checkpointPath(path);
   const base = await resolveModel(sdmodel ?? (await recordedBase(checkpoint)), { log });
   const parts = await exportPipeline(checkpoint, base, out, dtype);

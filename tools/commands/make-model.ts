@@ -44,7 +44,8 @@ async function makeModel(layout: string, { out, dtype, seed, vae, clip }: MakeMo
   const { CLIP_LAYOUTS, writeRandomClip } = await import('../../src/models/random-clip.js');
   const known = [...Object.keys(LAYOUTS), ...Object.keys(CLIP_LAYOUTS)];
   if (!known.includes(layout)) throw new UserError(`${layout}: no such layout${suggestion(layout, known)}`);
-  if (!/^\d+$/.test(seed)) throw new UserError(`--seed ${seed}: not a whole number from 0; leave it out for 0`);
+  if (!/^\d+$/.test(seed) || !Number.isSafeInteger(Number(seed)))
+    throw new UserError(`--seed ${seed}: not a whole number from 0 to 2^53 - 1; leave it out for 0`);
   if (Object.hasOwn(CLIP_LAYOUTS, layout)) {
     await writeRandomClip(out, CLIP_LAYOUTS[layout], VOCABULARY, Number(seed));
     console.log(out);

@@ -29,7 +29,9 @@ async function mergeLora(
   const { openPipeline } = await import('../../src/formats/pipeline/pipeline-folder.js');
   const { resolveModel } = await import('../../src/formats/hub/hub.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
+  const { requireNewFolder } = await import('../../src/base/atomic-folder.js');
   const log = new ConsoleLogger();
+  await requireNewFolder(out); // before long work
   const path = await checkpointPath(adapter);
   await refuseWholeNetworks(path);
   const base = await openPipeline(await resolveModel(model, { log }), log);

@@ -84,7 +84,7 @@ function checkEntry(file: string, size: number, dataStart: number, name: string,
   const entry = (raw ?? {}) as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
   const broken = (what: string): UserError =>
     new UserError(`${file}: tensor "${name}": ${what}; download or write the file again`);
-  const dtype = Object.hasOwn(DTYPES, String(entry.dtype)) ? DTYPES[String(entry.dtype)] : undefined;
+  const dtype = typeof entry.dtype === 'string' && Object.hasOwn(DTYPES, entry.dtype) ? DTYPES[entry.dtype] : undefined;
   if (!dtype)
     throw new UserError(
       `${file}: tensor "${name}": dtype ${JSON.stringify(entry.dtype)} is not supported; store it as one of ${Object.keys(DTYPES).join(', ')}`,
