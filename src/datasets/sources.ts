@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparquet';
 import { UserError } from '../base/errors.js';
-import { decodeImage, isImageName, readImage } from './image/picture-file.js';
+import { decodeImage, readImage } from './image/picture-file.js';
+import { isImageName } from './image/picture-format.js';
 import type { Source } from './pipeline.js';
 
 /**

@@ -1,15 +1,13 @@
-/** Images on disk ↔ uint8 tensors. sharp (libvips) decodes and encodes in its own threads. */
+/** Pictures on disk: read, written, laid out on sheets. sharp (libvips) encodes in its own threads. */
 import { readFile } from 'node:fs/promises';
 import sharp from 'sharp';
 import { UserError } from '../../base/errors.js';
 import type { HostTensor } from '../../tensor/host.js';
 import { writeFileAtomic } from '../../base/atomic-file.js';
+import { decodeImage } from './decode.js';
 import { asImage, image, type Image } from './picture.js';
 
-export { asImage, image, type Image };
-
-/** The file names that count as pictures in a folder. */
-export const isImageName = (name: string): boolean => /\.(png|jpe?g|webp)$/i.test(name) && !name.startsWith('.');
+export { asImage, decodeImage, image, type Image };
 
 /** @throws UserError naming the file when it is missing or not a readable picture */
 export async function readImage(path: string): Promise<Image> {
@@ -22,30 +20,6 @@ export async function readImage(path: string): Promise<Image> {
     });
   }
   return decodeImage(bytes, path);
-}
-
-/**
- * Decodes jpg, png or webp bytes to RGB. Grey becomes three equal channels, CMYK is converted, alpha is dropped and
- * colour profiles are ignored, all as PIL's `convert('RGB')`. Unlike PIL, and so unlike DiffEngine, the EXIF
- * orientation is applied: a phone's portrait photo comes out upright.
- * @param where named in the error: the file, or the row of a table
- * @throws UserError when the bytes are no picture, or a truncated one
- */
-export async function decodeImage(bytes: Uint8Array, where: string): Promise<Image> {
-  try {
-    const { data, info } = await sharp(bytes, { failOn: 'error', ignoreIcc: true })
-      .autoOrient()
-      .toColourspace('srgb')
-      .removeAlpha()
-      .raw({ depth: 'uchar' })
-      .toBuffer({ resolveWithObject: true });
-    return image(new Uint8Array(data.buffer, data.byteOffset, data.length), info.height, info.width);
-  } catch (error) {
-    const why = (error as Error).message.split('\n', 1)[0];
-    throw new UserError(`${where}: not a readable picture (${bytes.length} bytes: ${why}); replace or remove it`, {
-      cause: error,
-    });
-  }
 }
 
 /** Writes a PNG, whole or not at all. @param picture uint8 [H, W, 3] */

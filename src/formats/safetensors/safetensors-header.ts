@@ -4,6 +4,7 @@
  */
 import type { FileHandle } from 'node:fs/promises';
 import { UserError } from '../../base/errors.js';
+import { refuseLfsPointer } from '../../base/lfs-pointer.js';
 import { bytesPerElement, sizeOf, type DType, type Shape } from '../../tensor/host.js';
 import type { TensorEntry } from '../weight-file.js';
 
@@ -41,11 +42,7 @@ export async function readHeader(handle: FileHandle, file: string, size: number)
     new UserError(`${file}: not a complete safetensors file: ${what}; download or write it again`);
   const lead = Buffer.alloc(Math.min(size, 32));
   await handle.read(lead, 0, lead.length, 0);
-  if (lead.toString('latin1').startsWith('version https://git-lfs')) {
-    throw new UserError(
-      `${file}: a Git LFS pointer, not the weights (${size} bytes); run "git lfs pull" in that folder`,
-    );
-  }
+  refuseLfsPointer(lead, file, 'the weights', size);
   if (size < 8) throw broken(`it has ${size} bytes`);
   const length = Number(lead.readBigUInt64LE());
   if (length > MAX_HEADER || 8 + length > size)

@@ -5,6 +5,7 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { UserError } from '../../base/errors.js';
+import { refuseLfsPointer } from '../../base/lfs-pointer.js';
 import { bytesPerElement, sizeOf, type HostTensor } from '../../tensor/host.js';
 import { PickleError, unpickle } from './pickle.js';
 import { readFully } from '../safetensors/safetensors.js';
@@ -106,10 +107,7 @@ async function checkMagic(handle: FileHandle, file: string, size: number): Promi
   const magic = Buffer.alloc(Math.min(size, 32));
   await readFully(handle, file, magic, 0);
   if (magic.toString('latin1').startsWith('PK\x03\x04')) return;
-  if (magic.toString('latin1').startsWith('version https://git-lfs'))
-    throw new UserError(
-      `${file}: a Git LFS pointer, not the weights (${size} bytes); run "git lfs pull" in that folder`,
-    );
+  refuseLfsPointer(magic, file, 'the weights', size);
   // A pickle of protocol 2 that starts with torch's old magic number (torch/serialization.py, MAGIC_NUMBER).
   if (magic.toString('hex').startsWith('80028a0a'))
     throw new UserError(

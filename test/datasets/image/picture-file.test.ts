@@ -10,11 +10,11 @@ const FIXTURES = 'test/fixtures/datasets';
 const fixture = async <T>(name: string): Promise<T> => JSON.parse(await readFile(join(FIXTURES, name), 'utf8')) as T;
 
 void t.test(
-  'decoding equals PIL for grey, alpha, palette, bilevel, jpeg, webp, and turns a rotated photo upright',
+  'decoding equals PIL for grey, alpha, palette, bilevel, CMYK, jpeg, webp, and turns a rotated photo upright',
   async (t) => {
     const { files } = await fixture<{ files: Record<string, { shape: number[]; base64: string }> }>('pil-decode.json');
-    const names = Object.keys(files).filter((name) => name !== 'cmyk.jpg');
-    t.equal(names.length, 10);
+    const names = Object.keys(files);
+    t.equal(names.length, 11);
     for (const name of names) {
       const got = await readImage(join(FIXTURES, name));
       t.strictSame([got.dtype, got.shape], ['uint8', files[name].shape], `${name}: dtype and shape`);
@@ -22,15 +22,6 @@ void t.test(
     }
   },
 );
-
-void t.test('a CMYK jpeg becomes RGB: its dark corner stays dark, its bright corner bright', async (t) => {
-  const { data, shape } = await readImage(join(FIXTURES, 'cmyk.jpg'));
-  t.strictSame(shape, [16, 24, 3]);
-  const brightness = (y: number, x: number) =>
-    data[(y * 24 + x) * 3] + data[(y * 24 + x) * 3 + 1] + data[(y * 24 + x) * 3 + 2];
-  t.ok(brightness(0, 0) < 150, `top left ${brightness(0, 0)}`);
-  t.ok(brightness(15, 23) > 450, `bottom right ${brightness(15, 23)}`);
-});
 
 void t.test("an unreadable picture is the user's to fix, and is named", async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'image-'));
