@@ -56,7 +56,7 @@ void t.test('a failed write leaves nothing behind and says where and why', async
   await writePng(join(dir, 'taken/inside.png'), image(new Uint8Array(3), 1, 1));
   await t.rejects(
     writePng(join(dir, 'taken'), image(new Uint8Array(3), 1, 1)),
-    new UserError(`${join(dir, 'taken')}: cannot be written (EISDIR); is there space, and may you write there?`),
+    new UserError(`${join(dir, 'taken')}: a folder, not a file; choose another name for the output`),
   );
   await t.rejects(
     writePng(join(dir, 'taken/inside.png/x.png'), image(new Uint8Array(3), 1, 1)),
