@@ -443,7 +443,7 @@ void t.test('mistakes are told in words, before anything is drawn', async (t) =>
     runEvaluation({ config: validateEvaluation({ val_cfg: cfg }) as unknown as Settings, ...REST, out: prompts }),
     {
       name: 'UserError',
-      message: `${prompts}: cannot be written (EEXIST); free some space, or choose another place with --out`,
+      message: `${prompts}/eval.json: cannot be written (ENOTDIR); choose another name for the output`,
     },
   );
   const seeds = await project.run(['eval', MODEL, ...DRAW, '--seeds', '1,1']);
