@@ -2,7 +2,7 @@
 /** The command line. One file per command in `commands/`; each loads what it needs only when it runs. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { Command } from 'commander';
+import { Command, CommanderError } from 'commander';
 
 // A closed pipe (`| head`) ends the output, not the work.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -18,6 +18,7 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 const program = new Command('diffengine')
   .description('Train and personalise small, distilled Stable Diffusion models. No Python.')
   .version(version)
+  .exitOverride() // commander would end the process itself
   .showHelpAfterError('(add --help for the options and examples)')
   .addHelpText(
     'after',
@@ -40,9 +41,24 @@ for (const command of program.commands) {
   if (!command.options.some(({ long }) => long === '--debug')) command.option('--debug', 'stack traces of errors');
 }
 
+/** What a component does behind our back, Node would report with a code alone: 0, or 13 for what waits in vain. */
+let atWork = true;
+let waitsInVain = false;
+process.once('beforeExit', () => (waitsInVain = true)); // nothing is left that could wake it
+process.once('exit', (code) => {
+  if (!atWork || (code !== 0 && code !== 13)) return;
+  const what = waitsInVain ? 'it waits for something that never comes' : 'something called process.exit()';
+  process.stderr.write(`diffengine: ended before its work was done: ${what}; look at your own components\n`);
+  process.exitCode = 1;
+});
+
 try {
   await program.parseAsync();
 } catch (error) {
+  if (error instanceof CommanderError) {
+    atWork = false;
+    process.exit(error.exitCode); // commander has said what there is to say
+  }
   const { UserError } = await import('../src/base/errors.js');
   const { stackFiles } = await import('../src/registry/stack.js');
   const { message, stack = '' } = error instanceof Error ? error : new Error(String(error));
@@ -52,6 +68,7 @@ try {
     process.stderr.write(`${origin(stackFiles(stack))}; --debug shows where it happened.\n`);
   process.exitCode ||= 1;
 }
+atWork = false;
 
 /** Whose mistake an unexpected error is: a component of the user's may have thrown it. */
 function origin(files: readonly string[]): string {

@@ -9,6 +9,8 @@ import { basename, dirname, join, resolve } from 'node:path';
 import type { StateStore } from '../backends/backend.js';
 import { UserError } from '../base/errors.js';
 import { openSafetensors, writeSafetensorsStream } from '../formats/safetensors/safetensors.js';
+import type { Shape } from '../tensor/host.js';
+import { changedOptions } from './config-changes.js';
 import { OLD, readable, TMP, type WorkDir } from './work-dir.js';
 
 const STATE_FILE = 'training_state.safetensors';
@@ -136,8 +138,12 @@ export async function pruneCheckpoints(workDir: WorkDir, newest: string, keep: n
 export interface Checkpoint {
   readonly folder: string;
   readonly record: RunRecord;
-  /** Writes the stored states over those that there are. @throws UserError when the file is damaged, states are missing or of another shape */
-  restore(states: StateStore, names: readonly string[]): Promise<void>;
+  /**
+   * Writes the stored states over those that there are.
+   * @param config of the run that goes on from here
+   * @throws UserError when the file is damaged, or states are missing or of another shape: then it names the options that differ
+   */
+  restore(states: StateStore, names: readonly string[], config: RunRecord['config']): Promise<void>;
 }
 
 /**
@@ -153,26 +159,42 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
     });
   };
   const record = await readRecord(folder).catch(fail);
-  const restore = async (states: StateStore, names: readonly string[]): Promise<void> => {
+  const restore = async (states: StateStore, names: readonly string[], config: RunRecord['config']): Promise<void> => {
     const file = await openSafetensors(join(folder, STATE_FILE)).catch(fail);
-    const missing = names.filter((n) => !file.entries.has(n)),
-      extra = [...file.entries.keys()].filter((n) => !names.includes(n));
-    if (missing.length + extra.length > 0) {
-      await fail(
-        `it holds ${[...file.entries.keys()].join(', ')} but this run needs ${names.join(', ')}: another optimizer, accumulation or EMA setting`,
-      );
-    }
-    for (const name of names) {
-      const { shape } = await states.type(name),
-        stored = file.entries.get(name)?.shape;
-      if (String(stored) !== String(shape))
-        await fail(
-          `its "${name}" is [${stored}] but this run needs [${shape}]: other parameters were trained, or another version of diffengine wrote it`,
-        );
-    }
+    await requireSameStates(folder, file.entries, states, names, changedOptions(record.config, config));
     for (const name of names) await states.write(name, await file.read(name).catch(fail), true);
   };
   return { folder, record, restore };
+}
+
+/** @throws UserError naming the options that make this run another one; other checkpoints of the old one would not help */
+async function requireSameStates(
+  folder: string,
+  stored: ReadonlyMap<string, { readonly shape: Shape }>,
+  states: StateStore,
+  names: readonly string[],
+  changes: readonly string[],
+): Promise<void> {
+  const list = (of: readonly string[]): string =>
+    `${of.slice(0, 3).join(', ')}${of.length > 3 ? `, ... (${of.length})` : ''}`;
+  const missing = names.filter((n) => !stored.has(n)),
+    extra = [...stored.keys()].filter((n) => !names.includes(n));
+  const differ = [
+    ...(missing.length > 0 ? [`it lacks ${list(missing)}`] : []),
+    ...(extra.length > 0 ? [`it has ${list(extra)}, which this run does not use`] : []),
+  ];
+  for (const name of names) {
+    const { shape } = await states.type(name),
+      found = stored.get(name)?.shape;
+    if (found && String(found) !== String(shape))
+      differ.push(`its ${name} has shape [${found}], this run's has [${shape}]`);
+  }
+  if (differ.length === 0) return;
+  const advice =
+    changes.length > 0
+      ? `the options differ (${changes.slice(0, 6).join('; ')}${changes.length > 6 ? '; ...' : ''}); set them as they were, or start a new run with another --work-dir`
+      : 'the options are the same, so another version of diffengine wrote it; go on with that version, or start a new run with another --work-dir';
+  throw new UserError(`${folder}: cannot resume from this checkpoint (${differ[0]}): ${advice}`);
 }
 
 async function readRecord(folder: string): Promise<RunRecord> {

@@ -169,7 +169,7 @@ export class Runner {
 
   private async restore(run: RunState, { folder, record, restore }: Checkpoint): Promise<void> {
     const { backend, config, rng, log } = this.parts;
-    await restore(backend.states, run.stateNames);
+    await restore(backend.states, run.stateNames, config);
     this.runId = record.run_id;
     run.iter = record.iteration + 1;
     this.saved = { iter: record.iteration, folder };

@@ -1,33 +1,25 @@
 /** `--cfg-options a.b=c`: the last word on any value. */
-import { parse } from 'yaml';
 import { UserError } from '../base/errors.js';
-import { checkType, merge, type Origins, type Tree } from './merge.js';
+import { checkType, getPath, merge, type Origins, type Tree } from './merge.js';
+import { optionValue } from './option-value.js';
 
-/** @param options each `path.to.key=value`, the value in YAML @throws UserError for one without `=` or with broken YAML */
+/**
+ * @param options each `path.to.key=value`: text as it stands where the option takes text, else YAML. What options take is
+ * known when their components are loaded.
+ * @throws UserError for one without `=` or with broken YAML
+ */
 export function applyCfgOptions(config: Tree, options: readonly string[], origins: Origins): Tree {
   return options.reduce((tree, option) => {
     const at = option.indexOf('=');
     const where = `--cfg-options ${option}`;
     if (at < 1) throw new UserError(`${where}: no "="; write path.to.key=value`);
-    return set(
-      tree,
-      option.slice(0, at).split('.'),
-      parseValue(option.slice(at + 1), where),
-      where,
-      origins,
-      '',
-    ) as Tree;
+    const path = option.slice(0, at),
+      keys = path.split('.');
+    if (keys.includes('')) throw new UserError(`${where}: "${path}" has an empty part; write path.to.key=value`);
+    if (keys.includes('__proto__')) throw new UserError(`${where}: __proto__: not a name that an option can have`);
+    const value = optionValue(option.slice(at + 1), keys, tree, getPath(tree, path), where);
+    return set(tree, keys, value, where, origins, '') as Tree;
   }, config);
-}
-
-function parseValue(text: string, where: string): unknown {
-  try {
-    return parse(text) as unknown;
-  } catch (error) {
-    throw new UserError(`${where}: the value is not YAML (${(error as Error).message.split('\n')[0]}); quote it`, {
-      cause: error,
-    });
-  }
 }
 
 function set(

@@ -11,6 +11,7 @@ import { packageRoot } from '../base/package-path.js';
 import { requirePlain } from './plain.js';
 import { isRef, resolveRefs } from './ref.js';
 import { suggestion } from './validate.js';
+import { requireTree } from './yaml.js';
 
 export interface LoadedConfig {
   /** file name without ending; names the work dir */
@@ -90,6 +91,7 @@ async function loadFile(file: string): Promise<Tree> {
     throw new UserError(
       `${file}: does not give a config object; ${isYaml ? 'the top level must be a mapping' : 'write export default defineConfig({ ... })'}`,
     );
+  requireTree(content, (what) => new UserError(`${file}: ${what}; write each value once, where it belongs`));
   return content;
 }
 

@@ -3,11 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { register } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { parseDocument } from 'yaml';
 import { UserError } from '../base/errors.js';
 import { packageRoot } from '../base/package-path.js';
-import { ref } from './ref.js';
 import { stackFiles } from './stack.js';
+import { parseYaml } from './yaml.js';
 
 let loaderIsOn = false;
 /** A built-in config is compiled, and imports what Node finds itself. */
@@ -23,23 +22,46 @@ export async function loadModule(file: string): Promise<unknown> {
     loaderIsOn = true;
   }
   try {
-    const module = (await import(pathToFileURL(file).href)) as { default?: unknown };
+    const module = await settled(file, import(pathToFileURL(file).href) as Promise<{ default?: unknown }>);
     return module.default;
   } catch (error) {
     throw await readableImportError(error, file);
   }
 }
 
+/** Longer than any machine needs to compile a config. */
+const PATIENCE_MS = 60_000;
+
+/**
+ * A module may wait for what never comes, or end the process. @throws UserError then, where Node would end without a word
+ */
+async function settled<T>(file: string, work: Promise<T>): Promise<T> {
+  const { exit } = process;
+  let refuse: (error: UserError) => void = () => undefined;
+  const ended = new Promise<never>((_, reject) => (refuse = reject));
+  const stuck = (): void =>
+    refuse(new UserError(`${file}: never finishes: it awaits something that does not come; mend its top-level await`));
+  const timer = setTimeout(stuck, PATIENCE_MS).unref();
+  process.once('beforeExit', stuck); // nothing is left that could wake it
+  process.exit = (code) => {
+    if (!stackFiles(new Error().stack ?? '').includes(file)) return exit(code);
+    refuse(new UserError(`${file}: calls process.exit(${code ?? ''}); a config only says what to do, leave it out`));
+    return undefined as never; // what the file does then does not count any more
+  };
+  try {
+    return await Promise.race([work, ended]);
+  } finally {
+    clearTimeout(timer);
+    process.off('beforeExit', stuck);
+    process.exit = exit;
+  }
+}
+
 async function readableImportError(error: unknown, file: string): Promise<unknown> {
   if (error instanceof UserError) return error; // thrown by the file itself
-  const {
-    name,
-    message,
-    code,
-    stack = '',
-  } = error instanceof Error
-    ? (error as NodeJS.ErrnoException)
-    : { ...new Error(String(error)), name: 'Error', message: String(error) };
+  if (!(error instanceof Error))
+    return new UserError(`${file}: throws ${String(error).split('\n', 1)[0]}; mend it`, { cause: error });
+  const { name, message, code, stack = '' } = error as NodeJS.ErrnoException;
   const [first] = message.split('\n');
   // The code is lost when the error crosses from the loader's thread.
   if (code === 'ERR_PACKAGE_PATH_NOT_EXPORTED' || /^Cannot find (module|package) /.test(first))
@@ -70,15 +92,10 @@ async function syntaxErrorLine(file: string): Promise<string> {
   return at ? `:${at.file!.getLineAndCharacterOfPosition(at.start!).line + 1}` : '';
 }
 
-/** `!ref model.model` is `ref('model.model')`. @throws UserError naming file and line */
+/** @throws UserError naming file and line */
 export async function loadYaml(file: string): Promise<unknown> {
-  const document = parseDocument(await readFile(file, 'utf8'), {
-    customTags: [{ tag: '!ref', resolve: (path: string) => ref(path) }],
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new UserError(`${file}: cannot be read (${error.code}); is it a file?`, { cause: error });
   });
-  const [problem] = document.errors;
-  if (problem)
-    throw new UserError(
-      `${file}:${problem.linePos?.[0].line ?? 1}: ${problem.message.replace(/ at line[^]*$/, '')}; mend the YAML`,
-    );
-  return document.toJS() as unknown;
+  return parseYaml(text, (line) => (line === undefined ? file : `${file}:${line}`), 'mend the YAML').value;
 }

@@ -22,6 +22,7 @@ export function merge(parent: Tree, child: Tree, where = 'config', origins: Orig
     if (key === '_delete_' || key === '_base_') continue;
     const at = join(path, key),
       before = out[key];
+    if (key === '__proto__') throw new UserError(`${where}: ${at}: not a name that an option can have; leave it out`);
     if (value === undefined) continue;
     if (value === null) {
       delete out[key];

@@ -65,13 +65,23 @@ function fail(problems: readonly string[]): void {
 /** @throws UserError for a schema that is none: the component's author has to mend it */
 function compile(schema: object, path: string): ValidateFunction {
   try {
-    return ajv.compile(schema);
+    return ajv.compile(exactIntegers(schema) as object);
   } catch (error) {
     throw new UserError(
       `${path}: the options of this component are not a valid JSON schema (${(error as Error).message}); mend its static options`,
       { cause: error },
     );
   }
+}
+
+/** Above this, whole numbers of JavaScript are no longer exact: a seed or a count would not be the one that was given. */
+const LARGEST = Number.MAX_SAFE_INTEGER;
+
+function exactIntegers(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(exactIntegers);
+  if (typeof schema !== 'object' || schema === null) return schema;
+  const inner = Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, exactIntegers(value)]));
+  return inner['type'] === 'integer' ? { minimum: -LARGEST, maximum: LARGEST, ...inner } : inner;
 }
 
 /** Fills defaults in place; problems of this level and of the components below it. */
@@ -152,6 +162,9 @@ function explain(error: ErrorObject, root: Tree, path: string): string {
       return `${at}: expected ${[params['type']].flat().join(' or ')}, got ${shown(value)}`;
     case 'enum':
       return `${at}: ${shown(value)} is not one of ${(params['allowedValues'] as unknown[]).map(shown).join(', ')}`;
+    case 'maximum':
+      if (params['limit'] !== LARGEST) return `${at}: ${shown(value)} ${error.message}`;
+      return `${at}: ${shown(value)} is too large; at most 2^53 - 1 (${LARGEST})`;
     case 'const':
       return `${at}: ${shown(value)} must be ${shown(params['allowedValue'])}`;
     default:
@@ -161,7 +174,7 @@ function explain(error: ErrorObject, root: Tree, path: string): string {
 
 const MAX_SHOWN = 80;
 const shown = (value: unknown): string => {
-  const text = JSON.stringify(value) ?? String(value);
+  const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value)); // NaN is null in JSON
   return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}...` : text;
 };
 

@@ -234,14 +234,31 @@ void t.test('resume: a damaged checkpoint is refused, naming an earlier one', as
   t.equal(logOf(path).length, 20);
 });
 
-void t.test('resume: a checkpoint without the states of this run is refused', async (t) => {
-  const path = t.testdir();
-  await linearRun(path, { maxIters: 3 });
-  await t.rejects(linearRun(path, { maxIters: 6, resume: true, ema: true }), {
-    name: 'UserError',
-    message: /it holds .* but this run needs .*ema\/packed.*: another optimizer, accumulation or EMA setting/,
-  });
-});
+void t.test(
+  'resume: a checkpoint of other options is refused by the names of the options, in both directions',
+  async (t) => {
+    const path = t.testdir();
+    await linearRun(path, { maxIters: 3 });
+    const resumes = (options: Parameters<typeof linearRun>[1], message: string): Promise<unknown> =>
+      t.rejects(linearRun(path, { resume: true, ...options }), { name: 'UserError', message });
+    const where = `${join(path, 'step2')}: cannot resume from this checkpoint`,
+      advice = 'set them as they were, or start a new run with another --work-dir';
+    await resumes(
+      { maxIters: 6, ema: true },
+      `${where} (it lacks ema/packed): the options differ (custom_hooks: {} -> not set; custom_hooks.ema.momentum: not set -> 0.1; custom_hooks.ema.type: not set -> "EMAHook"); ${advice}`,
+    );
+    await resumes(
+      { maxIters: 6, accumulate: 2 },
+      `${where} (it lacks grads/packed): the options differ (optim_wrapper.accumulative_counts: 1 -> 2); ${advice}`,
+    );
+    await linearRun(path, { maxIters: 4, accumulate: 2 });
+    await t.rejects(linearRun(path, { maxIters: 6, resume: true }), {
+      name: 'UserError',
+      message:
+        /step3: cannot resume from this checkpoint \(it has grads\/packed, which this run does not use\): the options differ \(optim_wrapper\.accumulative_counts: 2 -> 1\); set them/,
+    });
+  },
+);
 
 void t.test('resume: a checkpoint whose states are of another shape is refused', async (t) => {
   const path = t.testdir();
@@ -255,7 +272,7 @@ void t.test('resume: a checkpoint whose states are of another shape is refused',
   await t.rejects(linearRun(path, { maxIters: 6, resume: true }), {
     name: 'UserError',
     message:
-      /its "params\/packed" is \[2\] but this run needs \[\d+\]: other parameters were trained, or another version of diffengine wrote it/,
+      /its params\/packed has shape \[2\], this run's has \[\d+\]\): the options are the same, so another version of diffengine wrote it/,
   });
 });
 

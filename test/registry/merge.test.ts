@@ -199,7 +199,7 @@ void t.test('--cfg-options: mistakes name the option', async (t) => {
   );
   t.throws(() => set(config, 'a=[1, 2'), {
     name: 'UserError',
-    message: /^--cfg-options a=\[1, 2: the value is not YAML \(.+\); quote it$/,
+    message: /^--cfg-options a=\[1, 2: the value is not YAML: .+; quote the text in it$/,
   });
   const change = /opt\.type changes from "AdamW" to "SGD", but the other options of "AdamW" would stay/;
   t.throws(

@@ -63,6 +63,8 @@ async function describeConfig(name: string, { explain, json, cfgOptions }: Descr
   const { loadConfig } = await import('../../src/registry/load-config.js');
   const { explainText } = await import('../../src/registry/describe.js');
   const { dumpConfig } = await import('../../src/registry/dump.js');
+  const { loadComponents } = await import('../../src/components.js');
+  await loadComponents(); // options say what they take
   const { config, origins } = await loadConfig(name, cfgOptions ?? []);
   console.log(
     explain ? explainText(config, origins) : json ? JSON.stringify(config, null, 2) : dumpConfig(config).trimEnd(),

@@ -77,7 +77,7 @@ export function register(program: Command): void {
     .option('--save-pictures', 'write every picture, beside a sheet of the first ones per seed')
     .option('--out <folder>', 'where eval.json and the sheets go (default: work_dirs/eval/<model>)')
     .option('--backend <name>', 'what computes: onnxruntime, tfjs, or another component of BACKENDS')
-    .option('--cfg-options <key=value...>', 'replace single values of the config; values are YAML')
+    .option('--cfg-options <key=value...>', 'replace single values of the config: text as it stands, the rest as YAML')
     .option('--debug', 'more log lines, and stack traces of errors')
     .addHelpText(
       'after',
@@ -106,7 +106,7 @@ async function evalCommand(model: string | undefined, options: EvalOptions): Pro
   const { evaluationText } = await import('../../src/evaluation/evaluation-text.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
   const { Interrupted, UserError } = await import('../../src/base/errors.js');
-  const { parse } = await import('yaml');
+  const { parseYaml } = await import('../../src/registry/yaml.js');
   type Settings = Parameters<typeof runEvaluation>[0]['config'];
 
   const { config: optionsFile, cfgOptions = [], ...rest } = options;
@@ -114,6 +114,7 @@ async function evalCommand(model: string | undefined, options: EvalOptions): Pro
     throw new UserError(
       `eval: ${model === undefined ? 'nothing to measure' : 'a model and --pictures'}; give one of them: a model, or --pictures (see --help)`,
     );
+  await loadComponents(); // first: options say what they take
   const target =
     model === undefined
       ? undefined
@@ -124,8 +125,10 @@ async function evalCommand(model: string | undefined, options: EvalOptions): Pro
           cfgOptions,
         });
   const settings = target ?? (await findSettings(optionsFile, cfgOptions)),
-    source = (text: string | undefined): unknown => (text?.startsWith('{') ? parse(text) : text);
-  await loadComponents();
+    source = (text: string | undefined): unknown =>
+      text?.startsWith('{')
+        ? parseYaml(text, () => `${text}: not YAML`, 'write a dataset as { type: ..., ... }, or a folder').value
+        : text;
   const imports = await loadCustomImports(settings.config, settings.configFile);
   const val_cfg = present({
     clip: rest.clip,

@@ -14,7 +14,7 @@ export function register(program: Command): void {
     .command('plan')
     .description('say what training a config would cost: parameters, arithmetic, memory, time')
     .argument('<config>', 'a config file (.ts, .js, .yaml), or the name of a built-in config (see list-cfg)')
-    .option('--cfg-options <key=value...>', 'replace single values of the config; values are YAML')
+    .option('--cfg-options <key=value...>', 'replace single values of the config: text as it stands, the rest as YAML')
     .option('--backend <name>', 'what computes: onnxruntime, tfjs, or another component of BACKENDS')
     .option('--memory <GiB>', 'for a machine with so much memory (default: this one)')
     .option('--no-measuring', 'no times: skip the second of measuring')
@@ -48,8 +48,8 @@ async function planCommand(nameOrPath: string, options: PlanCommandOptions): Pro
   const { limit, available } =
     options.memory === undefined ? machineMemory() : { limit: Number(options.memory) * 2 ** 30, available: undefined };
   if (!(limit > 0)) throw new UserError(`--memory: ${options.memory}: not a size; give GiB, such as 8`);
+  await loadComponents(); // first: options say what they take
   const { file, config: merged } = await loadConfig(nameOrPath, options.cfgOptions ?? []);
-  await loadComponents();
   const imports = await loadCustomImports(merged, file);
   const backend = options.backend === undefined ? {} : { backend: { type: backendType(options.backend) } };
   const config = validateConfig({ ...merged, ...backend, custom_imports: imports });

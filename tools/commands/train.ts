@@ -18,7 +18,7 @@ export function register(program: Command): void {
     .argument('<config>', 'a config file (.ts, .js, .yaml), or the name of a built-in config (see list-cfg)')
     .option('--work-dir <folder>', 'where log, checkpoints and pictures go (default: work_dirs/<config name>)')
     .option('--resume [checkpoint]', "continue from the work dir's last checkpoint, or from this one")
-    .option('--cfg-options <key=value...>', 'replace single values of the config; values are YAML')
+    .option('--cfg-options <key=value...>', 'replace single values of the config: text as it stands, the rest as YAML')
     .option('--backend <name>', 'what computes: onnxruntime, tfjs, or another component of BACKENDS')
     .option('--seed <n>', 'where chance starts; equal seeds give equal runs')
     .option('--debug', 'more log lines, and stack traces of errors')
@@ -44,6 +44,7 @@ async function trainCommand(nameOrPath: string, options: TrainCommandOptions): P
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
   const { Interrupted } = await import('../../src/base/errors.js');
 
+  await loadComponents(); // first: options say what they take
   const {
     name,
     file,
@@ -52,7 +53,6 @@ async function trainCommand(nameOrPath: string, options: TrainCommandOptions): P
     ...(options.cfgOptions ?? []),
     ...(options.seed === undefined ? [] : [`randomness.seed=${options.seed}`]),
   ]);
-  await loadComponents();
   const imports = await loadCustomImports(merged, file); // absolute, for the copy in the work dir
   const backend = options.backend === undefined ? {} : { backend: { type: backendType(options.backend) } };
   const config = validateConfig({ ...merged, ...backend, custom_imports: imports });
