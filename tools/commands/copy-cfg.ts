@@ -15,8 +15,8 @@ export function register(program: Command): void {
 }
 
 async function copy(name: string, dest: string, { force }: { force?: boolean }): Promise<void> {
-  const { lstat, readFile, stat } = await import('node:fs/promises');
-  const { basename, join } = await import('node:path');
+  const { access, lstat, readFile, stat } = await import('node:fs/promises');
+  const { basename, dirname, join } = await import('node:path');
   const { builtInConfigs, displayName } = await import('../../src/registry/load-config.js');
   const { packageRoot } = await import('../../src/base/package-path.js');
   const { suggestion } = await import('../../src/registry/validate.js');
@@ -36,6 +36,9 @@ async function copy(name: string, dest: string, { force }: { force?: boolean }):
     () => false,
   );
   if (isThere && !force) throw new UserError(`${target}: is there already; choose another name, or add --force`);
+  await access(dirname(target)).catch((error: NodeJS.ErrnoException) => {
+    throw new UserError(`${target}: cannot be written (${error.code}); check the folder`, { cause: error });
+  });
   await writeFileAtomic(target, await readFile(source));
   console.log(`${target}\nnext: diffengine train ${target}`);
 }
