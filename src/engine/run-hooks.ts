@@ -24,15 +24,29 @@ export class RunHooks {
     for (const hook of this.ordered) await hook.plan(run);
   }
 
-  async beforeSaveCheckpoint(run: RunState, folder: string): Promise<void> {
-    for (const hook of this.ordered) await this.timed(hook, () => hook.beforeSaveCheckpoint(run, folder));
+  /** @param without hooks that are left out; one that fails is added to them, and its error thrown */
+  async beforeSaveCheckpoint(run: RunState, folder: string, without = new Set<Hook>()): Promise<void> {
+    for (const hook of this.ordered.filter((h) => !without.has(h)))
+      await this.timed(hook, () => hook.beforeSaveCheckpoint(run, folder)).catch((error: unknown) => {
+        without.add(hook);
+        throw error;
+      });
+  }
+
+  /** Every hook gets its turn, even when another fails: their states belong to one iteration. The first failure is thrown at the end. */
+  afterTrainIter(run: RunState): Promise<void> {
+    return this.all('afterTrainIter', run);
   }
 
   /** Every hook gets its turn to clean up, even when another fails; the first failure is thrown at the end. */
-  async afterRun(run: RunState): Promise<void> {
+  afterRun(run: RunState): Promise<void> {
+    return this.all('afterRun', run);
+  }
+
+  private async all(point: Point, run: RunState): Promise<void> {
     const failures: unknown[] = [];
     for (const hook of this.ordered)
-      await this.timed(hook, () => hook.afterRun(run)).catch((error: unknown) => failures.push(error));
+      await this.timed(hook, () => hook[point](run)).catch((error: unknown) => failures.push(error));
     if (failures.length > 0) throw failures[0];
   }
 

@@ -29,7 +29,7 @@ import { Parameters, purposeOf } from './parameters.js';
 import { Phases, timed } from './phases.js';
 import { RunHooks } from './run-hooks.js';
 import type { RunState } from './run-state.js';
-import { trainLoop } from './train-loop.js';
+import { trainLoop, type Trained } from './train-loop.js';
 import { TrainStep } from './train-step.js';
 import { packageVersion } from '../base/version.js';
 import type { WorkDir } from './work-dir.js';
@@ -74,6 +74,7 @@ export class Runner {
   private readonly hooks: RunHooks;
   private stopReason: string | undefined;
   private saved: { iter: number; folder: string } | undefined;
+  private readonly trained: Trained = { iter: -1 };
   private runId: string = randomUUID();
 
   constructor(parts: RunParts) {
@@ -121,9 +122,11 @@ export class Runner {
         phases: this.phases,
         lr: (i) => this.lr(i),
         stopped: () => this.stopReason !== undefined,
+        trained: this.trained,
       });
       if (this.stopReason !== undefined) log.info(`stopped after iteration ${run.iter}: ${this.stopReason}`);
     } catch (error) {
+      await this.rescue(run);
       await cleanUp().catch((second: Error) => log.debug(`while cleaning up after an error: ${second.stack}`));
       throw error;
     }
@@ -172,6 +175,7 @@ export class Runner {
     await restore(backend.states, run.stateNames, config);
     this.runId = record.run_id;
     run.iter = record.iteration + 1;
+    this.trained.iter = record.iteration;
     this.saved = { iter: record.iteration, folder };
     const changes = [
       ...(record.seed === rng.seed ? [] : [`randomness.seed: ${record.seed} -> ${rng.seed}`]),
@@ -243,7 +247,32 @@ export class Runner {
     return run;
   }
 
-  private async save(run: RunState): Promise<string> {
+  /** An error of data, disk or hook ends the run, but not what it has learnt: that is saved first. */
+  private async rescue(run: RunState): Promise<void> {
+    const { log } = this.parts,
+      { iter } = this.trained;
+    if (iter === undefined || iter < 0 || this.saved?.iter === iter) return;
+    run.iter = iter;
+    const without = new Set<Hook>(),
+      told = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+    for (;;) {
+      const [tried, refused] = [without.size, [...without].map((hook) => hook.constructor.name).join(', ')];
+      try {
+        const folder = await this.save(run, without);
+        log.info(
+          `an error ends the run after iteration ${iter}; saved ${folder}${refused && ` without the files of ${refused}`}. When the cause is mended, add --resume to the same command`,
+        );
+        return;
+      } catch (error) {
+        if (without.size > tried) continue; // a hook's: without its files, then
+        log.warn(`an error ends the run after iteration ${iter}, which could not be saved: ${told(error)}`);
+        return;
+      }
+    }
+  }
+
+  /** @param without hooks whose files are left out; one that fails is added to them */
+  private async save(run: RunState, without?: Set<Hook>): Promise<string> {
     if (this.saved?.iter === run.iter) return this.saved.folder;
     const { workDir, backend, config, rng, model, accumulativeCounts } = this.parts;
     const record: RunRecord = {
@@ -261,7 +290,7 @@ export class Runner {
       states: backend.states,
       stateNames: run.stateNames,
       record,
-      addFiles: (aside) => this.hooks.beforeSaveCheckpoint(run, aside),
+      addFiles: (aside) => this.hooks.beforeSaveCheckpoint(run, aside, without),
     });
     this.saved = { iter: run.iter, folder };
     return folder;

