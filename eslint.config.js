@@ -26,26 +26,7 @@ export default tseslint.config(
       'no-restricted-imports': [
         'error',
         {
-          patterns: [{ group: ['onnxruntime-*'], message: 'Only src/backends talks to a runtime.' }],
-        },
-      ],
-    },
-  },
-  // A primitive says how TensorFlow.js computes it, in terms of its types; what runs is handed in by the backend.
-  {
-    files: ['src/**'],
-    ignores: ['src/backends/**'],
-    rules: {
-      '@typescript-eslint/no-restricted-imports': [
-        'error',
-        {
-          patterns: [
-            {
-              group: ['@tensorflow/*'],
-              allowTypeImports: true,
-              message: 'Only src/backends talks to a runtime.',
-            },
-          ],
+          patterns: [{ group: ['onnxruntime-*', '@tensorflow/*'], message: 'Only src/backends talks to a runtime.' }],
         },
       ],
     },

@@ -1,25 +1,75 @@
 // After tsc: makes the command line executable again (npm does so at installation only), and makes `import 'diffengine'` bring the types of every component, for configs in the user's projects.
-// Components add themselves to the maps of src/registry/kinds.ts in their own files, which no barrel lists (see src/components.ts).
+// In the source a component adds its class to a map of src/registry/kinds.ts, and its schema becomes a type when a config is compiled. That would cost every user seconds at each compilation;
+// so the published maps hold the types that come out, written here from the schemas of the components that are registered.
 import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, relative, sep } from 'node:path';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { compile } from 'json-schema-to-typescript';
+import { format } from 'prettier';
 
 const dist = process.argv[2] ?? 'dist',
   root = join(dist, 'src'),
   cli = join(dist, 'tools', 'cli.js');
 if (existsSync(cli)) chmodSync(cli, 0o755);
 
-const files = readdirSync(root, { recursive: true, withFileTypes: true })
-  .map((entry) => join(entry.parentPath, entry.name))
-  .filter((file) => file.endsWith('.d.ts') && readFileSync(file, 'utf8').includes("/registry/kinds.js' {"))
-  .map(
-    (file) =>
-      `import './${relative(root, file)
-        .split(sep)
-        .join('/')
-        .replace(/\.d\.ts$/, '.js')}';`,
-  )
-  .sort();
-const target = join(root, 'index.d.ts'),
-  mark = '// the types of every component';
-const [own] = readFileSync(target, 'utf8').split(mark);
-writeFileSync(target, `${own.trimEnd()}\n${mark}\n${files.join('\n')}\n`);
+const load = (file) => import(pathToFileURL(resolve(root, file)).href);
+const { loadComponents } = await load('components.js');
+const { allRegistries } = await load('registry/registry.js');
+await loadComponents();
+
+// HOOKS -> HookMap
+const kinds = readFileSync(join(root, 'registry', 'kinds.d.ts'), 'utf8');
+const mapOf = Object.fromEntries(
+  [...kinds.matchAll(/^ {4}([A-Z_]+): (\w+Map);$/gm)].map(([, kind, map]) => [kind, map]),
+);
+
+// Lists are string[], not [string, ...string[]]: those of configs are often computed. The validation counts.
+const STYLE = { bannerComment: '', additionalProperties: false, ignoreMinAndMaxItems: true, format: false };
+const interfaces = [],
+  maps = [];
+for (const registry of allRegistries()) {
+  const entries = [];
+  for (const name of registry.names()) {
+    const type = `${name}Options`;
+    const { description, ...schema } = registry.get(name).options;
+    interfaces.push(await compile(forEditors(schema), type, STYLE));
+    entries.push(`    /** ${description.replaceAll('*/', '*\\/')} */\n    ${name}: Published<${type}>;`);
+  }
+  maps.push(`  interface ${mapOf[registry.kind]} {\n${entries.join('\n')}\n  }`);
+}
+const types = `// Written by scripts/link-component-types.mjs.
+import type { Nested, Published } from './registry/schema.js';
+${interfaces.join('')}
+declare module './registry/kinds.js' {
+${maps.join('\n')}
+}
+`;
+writeFileSync(
+  join(root, 'component-types.d.ts'),
+  await format(types, { parser: 'typescript', printWidth: 120, singleQuote: true }),
+);
+
+// What the components' own files say of the maps would contradict that.
+for (const entry of readdirSync(root, { recursive: true, withFileTypes: true })) {
+  const file = join(entry.parentPath, entry.name);
+  if (!file.endsWith('.d.ts') || entry.name === 'component-types.d.ts') continue;
+  const text = readFileSync(file, 'utf8');
+  const own = text.replace(/^declare module '[./]+\/registry\/kinds\.js' \{\n[\s\S]*?^\}\n/gm, '');
+  if (own !== text) writeFileSync(file, own);
+}
+
+const index = join(root, 'index.d.ts'),
+  line = "import './component-types.js';\n",
+  text = readFileSync(index, 'utf8');
+if (!text.startsWith(line)) writeFileSync(index, line + text);
+
+/** The schema as the library reads it: nested components by their kind, and defaults where an editor shows them. */
+function forEditors(schema) {
+  if (Array.isArray(schema)) return schema.map(forEditors);
+  if (schema === null || typeof schema !== 'object') return schema;
+  const { default: value, ...rest } = schema;
+  const shown = value === undefined ? '' : ` (default: ${JSON.stringify(value)})`;
+  const described = typeof rest.description === 'string' ? { description: rest.description + shown } : {};
+  if (typeof rest.component === 'string') return { ...described, tsType: `Nested<'${rest.component}'>` };
+  return { ...Object.fromEntries(Object.entries(rest).map(([key, part]) => [key, forEditors(part)])), ...described };
+}

@@ -3,7 +3,7 @@ import type { ExtendedJSONSchema } from 'json-schema-to-ts';
 import type { configSchema } from './config-schema.js';
 import type { Kinds } from './kinds.js';
 import type { Ref } from './ref.js';
-import type { Input, Nested, OptionsSchema, SchemaExtension } from './schema.js';
+import type { Input, Nested, OptionsSchema, Published, SchemaExtension } from './schema.js';
 import { stackFiles } from './stack.js';
 
 /** What a value may be in a config that inherits: the value, a part of it, a ref, or null to remove it. */
@@ -17,9 +17,12 @@ type Loose<T> =
         : T | Ref | null;
 type LooseOptions<T> = { [Key in keyof T]?: Loose<T[Key]> };
 
-type OptionsOf<C> = C extends { readonly options: infer S extends OptionsSchema & ExtendedJSONSchema<SchemaExtension> }
-  ? Input<S>
-  : object;
+type OptionsOf<C> =
+  C extends Published<infer I>
+    ? I
+    : C extends { readonly options: infer S extends OptionsSchema & ExtendedJSONSchema<SchemaExtension> }
+      ? Input<S>
+      : object;
 /** `{ type: 'X', ...options of X }` for every registered X of a kind; `type` may be inherited. */
 type ComponentInput<K extends keyof Kinds> = {
   [Name in keyof Kinds[K]]: { type?: Name; _delete_?: boolean } & LooseOptions<OptionsOf<Kinds[K][Name]>>;

@@ -15,6 +15,14 @@ export type OptionsSchema = ExtendedJSONSchema<SchemaExtension> & {
 /** Options as a component receives them: defaults filled in. Use on concrete schemas only, or tsc gets slow. */
 export type Output<S extends ExtendedJSONSchema<SchemaExtension>> = FromExtendedSchema<SchemaExtension, S>;
 
+/**
+ * A component in the published types: its options already resolved, for that took most of a user's compilation.
+ * scripts/link-component-types.mjs writes them.
+ */
+export interface Published<I> {
+  readonly input: I;
+}
+
 /** Where options hold a component of kind K. */
 export interface Nested<K extends KindName> {
   readonly kind: K;

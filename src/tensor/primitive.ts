@@ -2,7 +2,6 @@
  * A primitive is one record: its shape rule, gradient, ONNX and TensorFlow.js forms, slow reference, samples to test them with.
  * The table is filled where primitives are defined; every pass and backend looks rules up by name.
  */
-import type * as tfjs from '@tensorflow/tfjs-core';
 import { Node, type Attrs, type Tensor, type TensorType } from './tensor.js';
 import type { DType, Shape } from './host.js';
 
@@ -57,9 +56,14 @@ export interface EmitIo<A extends Attrs> {
   readonly outTypes: readonly TensorType[];
 }
 
+/** What TensorFlow.js is, filled in by src/backends/tfjs/tfjs-types.ts. */
+// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- by declaration merging
+export interface TfjsTypes {}
+/* eslint-disable @typescript-eslint/no-explicit-any -- Who reads the published types need not have TensorFlow.js, and should not compile its 270 files. */
 /** TensorFlow.js, handed in by the backend that loaded it. */
-export type Tfjs = typeof tfjs;
-export type TfjsTensor = tfjs.Tensor;
+export type Tfjs = TfjsTypes extends { readonly module: infer Module } ? Module : any;
+export type TfjsTensor = TfjsTypes extends { readonly tensor: infer Tensor } ? Tensor : any;
+/* eslint-enable @typescript-eslint/no-explicit-any */
 
 /** TensorFlow.js has one float, one integer and bool; 16-bit floats are widened, which loses nothing. */
 export const TFJS_TYPE = {

@@ -28,7 +28,7 @@ export async function writePng(path: string, picture: HostTensor): Promise<void>
 }
 
 /** @param picture uint8 [H, W, 3] @returns the bytes of a PNG file */
-export async function encodePng(picture: HostTensor): Promise<Buffer> {
+export async function encodePng(picture: HostTensor): Promise<Uint8Array> {
   const {
     data,
     shape: [height, width],
