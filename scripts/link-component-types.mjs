@@ -44,7 +44,7 @@ declare module './registry/kinds.js' {
 ${maps.join('\n')}
 }
 `;
-writeFileSync(
+update(
   join(root, 'component-types.d.ts'),
   await format(types, { parser: 'typescript', printWidth: 120, singleQuote: true }),
 );
@@ -53,15 +53,21 @@ writeFileSync(
 for (const entry of readdirSync(root, { recursive: true, withFileTypes: true })) {
   const file = join(entry.parentPath, entry.name);
   if (!file.endsWith('.d.ts') || entry.name === 'component-types.d.ts') continue;
-  const text = readFileSync(file, 'utf8');
-  const own = text.replace(/^declare module '[./]+\/registry\/kinds\.js' \{\n[\s\S]*?^\}\n/gm, '');
-  if (own !== text) writeFileSync(file, own);
+  update(
+    file,
+    readFileSync(file, 'utf8').replace(/^declare module '[./]+\/registry\/kinds\.js' \{\n[\s\S]*?^\}\n/gm, ''),
+  );
 }
 
 const index = join(root, 'index.d.ts'),
   line = "import './component-types.js';\n",
   text = readFileSync(index, 'utf8');
-if (!text.startsWith(line)) writeFileSync(index, line + text);
+update(index, text.startsWith(line) ? text : line + text);
+
+/** Writes what differs only: tests run this script beside others that read the files. */
+function update(file, text) {
+  if (!existsSync(file) || readFileSync(file, 'utf8') !== text) writeFileSync(file, text);
+}
 
 /** The schema as the library reads it: nested components by their kind, and defaults where an editor shows them. */
 function forEditors(schema) {
