@@ -1,5 +1,6 @@
 /** Compiles each program once, for the shapes it is fed, and runs it. */
 import type { Backend, Executable, Feeds, Fetches } from './backend.js';
+import { compileFinite } from './finite.js';
 import type { Tensor } from '../tensor/tensor.js';
 
 /** Replaces `parameter` leaves by the states (or values) that hold the chosen weights. */
@@ -16,6 +17,7 @@ export class Executor {
   /**
    * @param name with the shapes of the feeds, the key of the compiled program: equal keys must mean equal graphs
    * @param weights which values `parameter` leaves take
+   * @throws UserError when a result is no number, naming the weight that is to blame
    */
   async run(name: string, weights: string, build: () => Record<string, Tensor>, feeds: Feeds): Promise<Fetches> {
     const shapes = Object.entries(feeds)
@@ -36,7 +38,10 @@ export class Executor {
       names.map((n) => outputs[n]),
       weights,
     );
-    return this.backend.compile({ name, outputs: Object.fromEntries(names.map((n, i) => [n, bound[i]])) });
+    return compileFinite(this.backend, {
+      name,
+      outputs: Object.fromEntries(names.map((n, i) => [n, bound[i]])),
+    });
   }
 
   /** Frees the programs; the backend stays. */

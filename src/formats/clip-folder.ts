@@ -116,7 +116,7 @@ export async function openClip(folder: string, log?: Logger): Promise<ClipFolder
     config = parseClipConfig(raw, file);
   const source = new FrozenSource(await openWeights(path, 'model', { log }));
   source.check(
-    recorded((s) => recordClip(s, config)),
+    recorded((s) => recordClip(s, config), source.fits()),
     POSITION_IDS,
   );
   const tokenizer = await ClipTokenizer.load(path);

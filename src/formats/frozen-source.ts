@@ -6,6 +6,9 @@ import { weight, type Tensor } from '../tensor/tensor.js';
 import type { ParamSource } from '../networks/layers/scope.js';
 import type { WeightFile } from './weight-file.js';
 
+/** A file that lacks so many parameters is another network's. */
+const MANY = 1000;
+
 /** Names a tensor may have in an older file. */
 export type Rename = (name: string) => string | undefined;
 
@@ -36,6 +39,21 @@ export class FrozenSource implements ParamSource {
     const leaf = cast(weight({ key: name, file, offset, bytes }, { dtype, shape }), 'float32');
     this.leaves.set(name, leaf);
     return leaf;
+  }
+
+  /**
+   * For `recorded`: ends the recording of a network that cannot be the one in the file, before it is built to its end.
+   * Which parameters are missing, `check` says better, unless there are too many.
+   */
+  fits(): (name: string, shape: Shape) => void {
+    const missing: string[] = [];
+    return (name, shape) => {
+      if (this.weights.entries.has(this.storedName(name))) this.get(name, shape);
+      else if (missing.push(name) > MANY)
+        throw new UserError(
+          `${this.weights.files[0]}: missing ${missing.slice(0, 3).join(', ')}, ... (more than ${MANY}); the weights do not belong to this config.json`,
+        );
+    };
   }
 
   /** The name under which the file holds a parameter. */

@@ -26,7 +26,7 @@ export function parseClipTextConfig(raw: RawConfig, where: string): ClipTextConf
   const { read, encoder } = readTower((raw['text_config'] as RawConfig | undefined) ?? raw, where, FIELDS);
   return {
     ...encoder,
-    maxPositions: read.count('max_position_embeddings', 77),
+    maxPositions: read.count('max_position_embeddings', 77, 4096),
     vocabSize: read.count('vocab_size', 49408),
     eosTokenId: read.number('eos_token_id', 49407),
   };

@@ -28,7 +28,7 @@ const FIELDS = {
 /** @throws UserError naming the field that is unknown or not supported */
 export function parseClipVisionConfig(raw: RawConfig, where: string): ClipVisionConfig {
   const { read, encoder } = readTower((raw['vision_config'] as RawConfig | undefined) ?? raw, where, FIELDS);
-  const imageSize = read.count('image_size', 224),
+  const imageSize = read.count('image_size', 224, 4096),
     patchSize = read.count('patch_size', 32);
   if (patchSize > imageSize)
     throw new UserError(`${where}: patch_size ${patchSize} is larger than image_size ${imageSize}`);

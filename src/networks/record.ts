@@ -1,4 +1,5 @@
 /** Names and shapes of a network's parameters, found by building its graph once. */
+import type { Shape } from '../tensor/host.js';
 import { input } from '../tensor/tensor.js';
 import { clipText, type ClipTextConfig } from './clip-text.js';
 import { RecordingSource, Scope, type ParamSource } from './layers/scope.js';
@@ -26,9 +27,20 @@ export const recordVae = (source: ParamSource, config: VaeConfig): void => {
   vaeDecode(new Scope(source), input('latents', [1, config.latentChannels, 1, 1]), config);
 };
 
-/** Names and shapes of all parameters, in the order the graph asks for them. */
-export function recorded(record: (source: ParamSource) => void): RecordingSource['shapes'] {
+/**
+ * Names and shapes of all parameters, in the order the graph asks for them.
+ * @param look sees each as it is asked for, and may throw: a graph that fits no file need not be built to its end
+ */
+export function recorded(
+  record: (source: ParamSource) => void,
+  look: (name: string, shape: Shape) => void = () => undefined,
+): RecordingSource['shapes'] {
   const source = new RecordingSource();
-  record(source);
+  record({
+    get: (name, shape) => {
+      look(name, shape);
+      return source.get(name, shape);
+    },
+  });
   return source.shapes;
 }

@@ -86,6 +86,11 @@ const ALLOWED: Allowed = {
 };
 const HARMLESS = ['addition_embed_type_num_heads', 'attention_bias', 'resnet_pre_norm'];
 
+/** Layers of a block: SDXL has 2, with up to 10 transformers each. */
+const MAX_LAYERS = 32;
+/** Latents of a picture of 32,768 pixels. */
+const MAX_SIDE = 4096;
+
 /** @param where the file, for errors  @throws UserError naming the field that is unknown or not supported */
 export function parseUNetConfig(raw: RawConfig, where: string): UNetConfig {
   const read = new ConfigReader(raw, where);
@@ -136,11 +141,14 @@ export function parseUNetConfig(raw: RawConfig, where: string): UNetConfig {
   return {
     inChannels: read.count('in_channels', 4),
     outChannels: read.count('out_channels', 4),
-    sampleSize: read.count('sample_size', null) ?? 64,
+    sampleSize: read.count('sample_size', null, MAX_SIDE) ?? 64,
     blockOutChannels,
-    layersPerBlock: perStage('layers_per_block', read.countOrCounts('layers_per_block', 2)),
+    layersPerBlock: perStage('layers_per_block', read.countOrCounts('layers_per_block', 2, MAX_LAYERS)),
     heads,
-    transformerLayers: perStage('transformer_layers_per_block', read.countOrCounts('transformer_layers_per_block', 1)),
+    transformerLayers: perStage(
+      'transformer_layers_per_block',
+      read.countOrCounts('transformer_layers_per_block', 1, MAX_LAYERS),
+    ),
     downAttention,
     upAttention,
     hasMidBlock,

@@ -64,14 +64,17 @@ export function parseVaeConfig(raw: RawConfig, where: string): VaeConfig {
   const odd = blockOutChannels.find((c) => c % normGroups !== 0);
   if (odd !== undefined)
     throw new UserError(`${where}: block_out_channels ${odd} is not a multiple of norm_num_groups ${normGroups}`);
+  const scalingFactor = read.number('scaling_factor', SCALING);
+  if (scalingFactor <= 0)
+    throw new UserError(`${where}: scaling_factor = ${scalingFactor} is not supported; it must be more than 0`);
   return {
     inChannels: read.count('in_channels', 3),
     outChannels: read.count('out_channels', 3),
     latentChannels: read.count('latent_channels', 4),
     blockOutChannels,
-    layersPerBlock: read.count('layers_per_block', 1),
+    layersPerBlock: read.count('layers_per_block', 1, 32),
     normGroups,
-    scalingFactor: read.number('scaling_factor', SCALING),
+    scalingFactor,
     useQuantConv: read.flag('use_quant_conv', true),
     usePostQuantConv: read.flag('use_post_quant_conv', true),
     midAttention: read.flag('mid_block_add_attention', true),

@@ -1,6 +1,7 @@
 /** What a CLIP sees in pictures and reads in texts, as vectors of one space. */
 import { createHash } from 'node:crypto';
 import type { Backend, Executable } from '../backends/backend.js';
+import { compileFinite } from '../backends/finite.js';
 import type { Logger } from '../base/logger.js';
 import { floats, float32, int32, type HostTensor } from '../tensor/host.js';
 import { input, type Tensor } from '../tensor/tensor.js';
@@ -115,7 +116,7 @@ export class ClipFeatures {
   }
 
   private program(name: string, build: () => Tensor): Promise<Executable> {
-    const known = this.programs.get(name) ?? this.backend.compile({ name, outputs: { features: build() } });
+    const known = this.programs.get(name) ?? compileFinite(this.backend, { name, outputs: { features: build() } });
     this.programs.set(name, known);
     return known;
   }

@@ -2,6 +2,7 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Backend, Executable } from '../backends/backend.js';
+import { compileFinite } from '../backends/finite.js';
 import { UserError } from '../base/errors.js';
 import { asImage, type Image } from '../datasets/image/picture.js';
 import { resample } from '../datasets/image/resample.js';
@@ -103,7 +104,7 @@ export class PictureClassifier {
 
   private compiled(): Promise<Executable> {
     const side = this.config.imageSize;
-    return (this.program ??= this.backend.compile({
+    return (this.program ??= compileFinite(this.backend, {
       name: 'classify',
       outputs: Object.fromEntries(
         Object.entries(

@@ -1,9 +1,11 @@
 /** A pipeline folder made from another one: some components get new weights, everything else is copied. */
 import { cp, readdir } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { writeFolderAtomic } from '../../base/atomic-folder.js';
 import { UserError } from '../../base/errors.js';
+import { firstNonFinite, nameOfNonFinite } from '../../tensor/finite.js';
 import { readJson } from '../read-json.js';
+import { openSafetensors } from '../safetensors/safetensors.js';
 import { forgetAbsent } from './model-index.js';
 
 /** Writes weights (and config, when it changes) of a component into a folder that has the component's other files. */
@@ -37,6 +39,29 @@ export async function derivePipeline(
       const keep = (file: string): boolean => !(name in replace) || !WEIGHTS.test(file);
       await cp(join(from, name), join(aside, name), { recursive: true, dereference: true, filter: keep });
       await replace[name]?.(join(aside, name));
+      if (name in replace) await requireNumbers(join(aside, name), join(from, name), out);
     }
   });
+}
+
+/** @throws UserError naming the first new weight that is no number, and whether the old one was */
+async function requireNumbers(folder: string, old: string, out: string): Promise<void> {
+  for (const file of (await readdir(folder)).filter((name) => name.endsWith('.safetensors'))) {
+    const weights = await openSafetensors(join(folder, file));
+    for (const name of weights.entries.keys()) {
+      const value = await weights.read(name),
+        at = firstNonFinite(value);
+      if (at < 0) continue;
+      const before = await openSafetensors(join(old, file))
+        .then((base) => (base.entries.has(name) ? base.read(name) : undefined))
+        .catch(() => undefined); // a .bin, or shards: then only the new value is told
+      const why =
+        before && firstNonFinite(before) >= 0
+          ? `it is so in ${join(old, file)} already; use another base model`
+          : 'what was trained is no number, or too large for the type of the weights; use an earlier checkpoint, a smaller --lora-scale, or float32';
+      throw new UserError(
+        `${resolve(out)}: ${basename(folder)} tensor "${name}" would hold ${nameOfNonFinite(value, at)} (value ${at} of ${value.data.length}): ${why}`,
+      );
+    }
+  }
 }

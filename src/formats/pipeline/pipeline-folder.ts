@@ -61,15 +61,15 @@ export async function openPipeline(folder: string, log?: Logger): Promise<Pipeli
     new FrozenSource(await openWeights(dirs.text, 'model', { log })),
   ];
   unetSource.check(
-    recorded((s) => recordUnet(s, unetConfig)),
+    recorded((s) => recordUnet(s, unetConfig), unetSource.fits()),
     NOTHING,
   );
   vaeSource.check(
-    recorded((s) => recordVae(s, vaeConfig)),
+    recorded((s) => recordVae(s, vaeConfig), vaeSource.fits()),
     NOTHING,
   );
   textSource.check(
-    recorded((s) => recordText(s, textConfig)),
+    recorded((s) => recordText(s, textConfig), textSource.fits()),
     POSITION_IDS,
   );
   const tokenizer = await ClipTokenizer.load(join(path, 'tokenizer'));

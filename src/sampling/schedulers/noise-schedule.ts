@@ -56,10 +56,15 @@ export class NoiseSchedule {
   }
 }
 
+/** A table is made of them; models have 1000. */
+const MAX_TIMESTEPS = 1_000_000;
+
 function betasOf(config: SchedulerConfig): Float32Array {
   const n = numberOption(config, 'num_train_timesteps', 1000);
-  if (!Number.isInteger(n) || n < 1)
-    throw new UserError(`scheduler_config.json: num_train_timesteps is ${n}; it must be a whole number from 1`);
+  if (!Number.isInteger(n) || n < 1 || n > MAX_TIMESTEPS)
+    throw new UserError(
+      `scheduler_config.json: num_train_timesteps is ${n}; it must be a whole number from 1 to ${MAX_TIMESTEPS}`,
+    );
   const start = numberOption(config, 'beta_start', 1e-4),
     end = numberOption(config, 'beta_end', 0.02);
   switch (choiceOption(config, 'beta_schedule', ['linear', 'scaled_linear', 'squaredcos_cap_v2'], 'linear')) {
