@@ -55,8 +55,9 @@ export async function demo(
   const log = new ConsoleLogger((await isStdout(places[0])) ? { out: process.stderr } : {});
   const backend = buildBackend(options.backend, log);
   try {
-    const renderer = await Renderer.open(model, trained, backend, log);
     const { steps, seed, n, scheduler } = options;
+    const keys = { scheduler: '--scheduler', steps: '--steps' };
+    const renderer = await Renderer.open(model, trained, backend, log, { scheduler, steps, keys });
     const bar = log.progress(n * steps, 0);
     const request = {
       prompts: Array<string>(n).fill(prompt),

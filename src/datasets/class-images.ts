@@ -22,6 +22,7 @@ export interface ClassImages {
   readonly width: number;
   readonly steps: number;
   readonly guidance: number;
+  readonly scheduler?: string | undefined;
 }
 
 /**
@@ -45,7 +46,7 @@ async function generate(
   folder: string,
   { logger, generateClassImages }: DatasetServices,
 ): Promise<void> {
-  const { model, prompt, seed, count, height, width, steps, guidance } = wanted;
+  const { model, prompt, seed, count, height, width, steps, guidance, scheduler } = wanted;
   if (!generateClassImages) {
     throw new UserError(
       `class_prompt: ${missing.length} of ${count} class images are missing and nothing here can generate them; give your own with class_image.data_dir`,
@@ -56,7 +57,7 @@ async function generate(
   );
   await writeFileAtomic(
     join(folder, 'request.json'),
-    `${JSON.stringify({ model, prompt, seed, height, width, steps, guidance }, null, 2)}\n`,
+    `${JSON.stringify({ model, prompt, seed, height, width, steps, guidance, scheduler }, null, 2)}\n`,
   );
   const often = Math.ceil(missing.length / 10);
   let done = 0;
@@ -66,6 +67,7 @@ async function generate(
     size: { height, width },
     steps,
     guidance,
+    scheduler,
     seeds: missing.map((k) => seed + k),
     onImage: async (index, image) => {
       await writePng(join(folder, fileName(missing[index])), image);
@@ -78,14 +80,14 @@ async function generate(
 const fileName = (k: number): string => `${String(k).padStart(4, '0')}.png`;
 
 function keyOf(
-  { model, prompt, seed, height, width, steps, guidance }: ClassImages,
+  { model, prompt, seed, height, width, steps, guidance, scheduler }: ClassImages,
   { modelFingerprint }: DatasetServices,
 ): string {
   const maker = modelFingerprint ? modelFingerprint(model) : model;
   if (maker === undefined)
     throw new UserError('class_image.model: not set; name the model that makes the class images');
   return createHash('sha256')
-    .update(JSON.stringify({ maker, prompt, seed, height, width, steps, guidance }))
+    .update(JSON.stringify({ maker, prompt, seed, height, width, steps, guidance, scheduler }))
     .digest('hex')
     .slice(0, 32);
 }

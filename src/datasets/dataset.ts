@@ -26,8 +26,16 @@ export interface ClassImageRequest {
   readonly size: { readonly height: number; readonly width: number };
   readonly steps: number;
   readonly guidance: number;
+  /** scheduler class; undefined: the pipeline's own */
+  readonly scheduler?: string | undefined;
   /** Called as each picture is done, with the seed's place in `seeds`. */
   readonly onImage: (index: number, image: Image) => Promise<void>;
+}
+
+/** With what a dataset will ask for class pictures. */
+export interface ClassDrawing extends Pick<ClassImageRequest, 'model' | 'steps' | 'scheduler'> {
+  /** the options that say so, below those of the dataset */
+  readonly keys: { readonly scheduler: string; readonly steps: string };
 }
 
 /** What a dataset may ask of the run while it prepares. Datasets import no models. */
@@ -48,6 +56,8 @@ export abstract class Dataset {
   abstract readonly length: number;
   /** False promises that a picture is the same each time it comes up, so what follows from it may be cached. */
   readonly augmented: boolean = true;
+  /** When it will ask for class pictures: checked before the model is read. */
+  classDrawing?(): ClassDrawing | undefined;
   /** Reads or generates what is needed and finds the user's mistakes before the first iteration. */
   prepare?(services: DatasetServices): Promise<void>;
   /** @param index 0 <= index < length  @param stream the sample's own chance */

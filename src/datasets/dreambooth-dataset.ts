@@ -1,6 +1,6 @@
 import { inject } from 'inversify';
 import { Rng, type RandomStream } from '../base/rng.js';
-import { DATASETS, Dataset, type DatasetServices, type Sample } from './dataset.js';
+import { DATASETS, Dataset, type ClassDrawing, type DatasetServices, type Sample } from './dataset.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, OPTIONS, type Build } from '../registry/tokens.js';
 import { cachedClassImages } from './class-images.js';
@@ -61,6 +61,11 @@ export class DreamBoothDataset extends Dataset {
             default: 7.5,
             description: 'classifier-free guidance; 1 or less is without',
           },
+          scheduler: {
+            type: ['string', 'null'],
+            default: null,
+            description: "sampler, such as DDIMScheduler; null: the pipeline's own",
+          },
           seed: {
             type: ['integer', 'null'],
             minimum: 0,
@@ -91,6 +96,13 @@ export class DreamBoothDataset extends Dataset {
     return this.instances.length;
   }
 
+  override classDrawing(): ClassDrawing | undefined {
+    const { model, data_dir, scheduler, num_inference_steps: steps } = this.opts.class_image;
+    if (this.opts.class_prompt === null || data_dir !== null) return undefined;
+    const keys = { scheduler: 'class_image.scheduler', steps: 'class_image.num_inference_steps' };
+    return { model: model ?? undefined, scheduler: scheduler ?? undefined, steps, keys };
+  }
+
   /** @throws UserError when there are no pictures, or one is unreadable or does not suit the pipeline */
   override async prepare(services: DatasetServices): Promise<void> {
     this.instances = await folderSources(await services.resolveDataset(this.opts.dataset));
@@ -119,6 +131,7 @@ export class DreamBoothDataset extends Dataset {
       seed,
       num_inference_steps: steps,
       guidance_scale: guidance,
+      scheduler,
     } = this.opts.class_image;
     if (data_dir !== null) {
       const own = await folderSources(data_dir);
@@ -136,6 +149,7 @@ export class DreamBoothDataset extends Dataset {
         width,
         steps,
         guidance,
+        scheduler: scheduler ?? undefined,
       },
       services,
     );

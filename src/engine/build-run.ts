@@ -55,10 +55,15 @@ export interface RunServices {
 export function buildRun(config: RunConfig, { build, ...services }: RunServices): RunParts {
   const { train_dataloader: loader, optim_wrapper: optim } = config;
   const sampler = build(SAMPLERS, loader.sampler ?? { type: 'InfiniteSampler' });
-  const hooks = [...Object.values(config.default_hooks ?? {}), ...Object.values(config.custom_hooks ?? {})];
+  const hooks = (['default_hooks', 'custom_hooks'] as const).flatMap((group) =>
+    Object.entries(config[group] ?? {}).flatMap(([name, hook]) =>
+      hook === null ? [] : [{ at: `${group}.${name}`, hook: build(HOOKS, hook) }],
+    ),
+  );
+  const plain = config as unknown as Readonly<Record<string, unknown>>;
   return {
     ...services,
-    config: config as unknown as Readonly<Record<string, unknown>>,
+    config: plain,
     model: build(MODELS, config.model),
     optimizer: build(OPTIMIZERS, optim.optimizer),
     clipMaxNorm: optim.clip_grad?.max_norm,
@@ -71,7 +76,11 @@ export function buildRun(config: RunConfig, { build, ...services }: RunServices)
       sampler,
       services.rng,
     ),
-    hooks: hooks.filter((hook) => hook !== null).map((hook) => build(HOOKS, hook)),
+    hooks: hooks.map(({ hook }) => hook),
+    drawings: hooks.flatMap(({ at, hook }) => {
+      const drawn = hook.drawnBy(plain);
+      return drawn ? [{ ...drawn, keys: { scheduler: `${at}.scheduler`, steps: `${at}.num_inference_steps` } }] : [];
+    }),
     maxIters: config.train_cfg.max_iters,
     otherModel: (idOrPath) =>
       idOrPath === config.model['model'] ? undefined : build(MODELS, { type: config.model.type, model: idOrPath }),

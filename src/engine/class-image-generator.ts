@@ -14,7 +14,16 @@ interface Makers {
 
 /** Ends early, with fewer pictures, when the signal is aborted. */
 export function classImageGenerator({ model: own, otherModel, backend, signal }: Makers) {
-  return async ({ model: id, prompt, seeds, size, steps, guidance, onImage }: ClassImageRequest): Promise<void> => {
+  return async ({
+    model: id,
+    prompt,
+    seeds,
+    size,
+    steps,
+    guidance,
+    scheduler,
+    onImage,
+  }: ClassImageRequest): Promise<void> => {
     const second = id === undefined ? undefined : otherModel(id);
     const model = second ? await ready(second, backend) : own;
     let index = 0;
@@ -23,6 +32,7 @@ export function classImageGenerator({ model: own, otherModel, backend, signal }:
       seeds,
       steps,
       guidance_scale: guidance,
+      ...(scheduler === undefined ? {} : { scheduler }),
       ...size,
       weights: 'base',
       signal,

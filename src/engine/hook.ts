@@ -33,8 +33,20 @@ export interface PlannedRun {
   draws(request: SampleRequest, times: number): Promise<void>;
 }
 
+/** Scheduler and number of steps of a component's `scheduler` and `num_inference_steps`. */
+export interface DrawnBy {
+  /** default the pipeline's own */
+  readonly scheduler?: string | undefined;
+  readonly steps: number;
+}
+
 export abstract class Hook {
   readonly priority: Priority = 'NORMAL';
+
+  /** With what it will draw, when it does: checked before the model is read. @param _config the merged config */
+  drawnBy(_config: Readonly<Record<string, unknown>>): DrawnBy | undefined {
+    return undefined;
+  }
 
   /** For `diffengine plan`: what this hook will compute beside the training steps. */
   async plan(_run: PlannedRun): Promise<void> {}

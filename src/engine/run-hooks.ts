@@ -3,7 +3,7 @@ import { PRIORITY, type Hook, type PlannedRun } from './hook.js';
 import { Phases } from './phases.js';
 import type { RunState } from './run-state.js';
 
-type Point = Exclude<keyof Hook, 'priority' | 'plan' | 'beforeSaveCheckpoint'>;
+type Point = Exclude<keyof Hook, 'priority' | 'drawnBy' | 'plan' | 'beforeSaveCheckpoint'>;
 
 export class RunHooks {
   private readonly ordered: readonly Hook[];

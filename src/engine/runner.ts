@@ -20,6 +20,8 @@ import {
   type Checkpoint,
   type RunRecord,
 } from './checkpoint.js';
+import type { Drawing } from '../sampling/check-drawings.js';
+import { checkAllDrawings } from './check-all-drawings.js';
 import { classImageFingerprint, classImageGenerator } from './class-image-generator.js';
 import { changedOptions } from './config-changes.js';
 import type { LossScaleSetting } from './loss-scale.js';
@@ -41,6 +43,8 @@ export interface RunParts {
   readonly schedules: readonly LrSchedule[];
   readonly loader: DataLoader;
   readonly hooks: readonly Hook[];
+  /** what hooks will draw: checked before the model is read */
+  readonly drawings?: readonly Drawing[];
   readonly workDir: WorkDir;
   readonly rng: Rng;
   readonly log: Logger;
@@ -96,6 +100,7 @@ export class Runner {
       );
       return { iteration: checkpoint.record.iteration, checkpoint: checkpoint.folder };
     }
+    await this.phases.measure('open', () => checkAllDrawings(this.parts));
     await this.phases.measure('open', () => model.load());
     if (checkpoint) this.checkBase(checkpoint);
     const parameters = new Parameters(model.parameters());

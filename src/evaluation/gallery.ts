@@ -45,7 +45,9 @@ export async function drawnGallery(
   backend: Backend,
   log: Logger,
 ): Promise<Gallery> {
-  const renderer = await Renderer.open(model, trained, backend, log);
+  const { scheduler, steps } = settings,
+    keys = { scheduler: 'val_cfg.scheduler (--scheduler)', steps: 'val_cfg.num_inference_steps (--steps)' };
+  const renderer = await Renderer.open(model, trained, backend, log, { scheduler, steps, keys });
   const size = { height: settings.height ?? renderer.defaultSize, width: settings.width ?? renderer.defaultSize };
   return {
     size,

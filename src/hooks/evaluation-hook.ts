@@ -20,7 +20,7 @@ import { ClipFeatures } from '../sampling/clip-features.js';
 import type { WeightSet } from '../sampling/sample-request.js';
 import { resolveDataset } from '../formats/hub/hub.js';
 import { resolvePackagePath } from '../base/package-path.js';
-import { HOOKS, Hook, type PlannedRun } from '../engine/hook.js';
+import { HOOKS, Hook, type DrawnBy, type PlannedRun } from '../engine/hook.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, CACHE_DIR, LOGGER, OPTIONS, type Build } from '../registry/tokens.js';
 import { validateComponent } from '../registry/validate.js';
@@ -142,6 +142,27 @@ export class EvaluationHook extends Hook {
     return Array.from({ length: this.opts.seeds }, (_, seed) => seed);
   }
 
+  override drawnBy(config: Readonly<Record<string, unknown>>): DrawnBy {
+    const { scheduler, num_inference_steps: steps } = this.previewed(config, ['']);
+    return { scheduler, steps };
+  }
+
+  /** Options of the config's VisualizationHook, with these in place of its own. */
+  private previewed(config: Readonly<Record<string, unknown>>, prompts: string | readonly string[]): Preview {
+    const { negative_prompt, num_inference_steps, guidance_scale, height, width, scheduler } = this.opts;
+    const own = Object.fromEntries(
+      Object.entries({ negative_prompt, num_inference_steps, guidance_scale, height, width, scheduler }).filter(
+        ([, value]) => value !== undefined,
+      ),
+    );
+    return validateComponent(HOOKS, {
+      ...previewOf(config),
+      type: 'VisualizationHook',
+      prompt: prompts,
+      ...own,
+    }) as unknown as Preview;
+  }
+
   /** What VisualizationHook would draw with these options in place of its own. */
   private async drawing(config: Readonly<Record<string, unknown>>): Promise<Drawing> {
     const { opts } = this,
@@ -151,18 +172,7 @@ export class EvaluationHook extends Hook {
       throw new UserError(
         'EvaluationHook.prompts: none are given, and no VisualizationHook has any; write prompts: [...]',
       );
-    const { negative_prompt, num_inference_steps, guidance_scale, height, width, scheduler } = opts;
-    const own = Object.fromEntries(
-      Object.entries({ negative_prompt, num_inference_steps, guidance_scale, height, width, scheduler }).filter(
-        ([, value]) => value !== undefined,
-      ),
-    );
-    const all = validateComponent(HOOKS, {
-      ...preview,
-      type: 'VisualizationHook',
-      prompt: prompts,
-      ...own,
-    }) as unknown as Required<Preview>;
+    const all = this.previewed(config, prompts);
     const asked = repeated(await readPrompts(prompts), opts.num_images),
       negative = all.negative_prompt;
     return {

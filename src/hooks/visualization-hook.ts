@@ -3,7 +3,7 @@ import { inject } from 'inversify';
 import { contactSheet, writePng } from '../datasets/image/picture-file.js';
 import type { RunState } from '../engine/run-state.js';
 import { startProgress, type Logger } from '../base/logger.js';
-import { HOOKS, Hook, type PlannedRun } from '../engine/hook.js';
+import { HOOKS, Hook, type DrawnBy, type PlannedRun } from '../engine/hook.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS } from '../registry/tokens.js';
 import type { HostTensor } from '../tensor/host.js';
@@ -66,6 +66,10 @@ export class VisualizationHook extends Hook {
     @inject(LOGGER) private readonly log: Logger,
   ) {
     super();
+  }
+
+  override drawnBy(): DrawnBy {
+    return { scheduler: this.opts.scheduler, steps: this.opts.num_inference_steps };
   }
 
   override async plan(run: PlannedRun): Promise<void> {

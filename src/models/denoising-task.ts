@@ -10,10 +10,14 @@ import { TIMESTEPS, type Timesteps } from './timesteps/timesteps.js';
 import type { Build } from '../registry/tokens.js';
 import { floats, float32, int32, sizeOf, type HostTensor } from '../tensor/host.js';
 import { input, type Tensor, type TensorType } from '../tensor/tensor.js';
+import type { Logger } from '../base/logger.js';
+import type { RawConfig } from '../networks/component-config.js';
+import { checkDrawings, readSchedulerConfig, type Drawing } from '../sampling/check-drawings.js';
 import { stack, type DiffusionPipeline } from '../sampling/diffusion-pipeline.js';
 import type { StepContext, TrainSample } from './model.js';
 import type { PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
 import { NoiseSchedule } from '../sampling/schedulers/noise-schedule.js';
+import type { PredictionType } from '../sampling/schedulers/scheduler-options.js';
 import type { UNetInputs } from '../networks/unet.js';
 
 /** Options that every such model has. */
@@ -38,7 +42,7 @@ export const denoisingOptions = {
   },
   prediction_type: {
     type: ['string', 'null'],
-    enum: ['epsilon', 'v_prediction', null],
+    enum: ['epsilon', 'v_prediction', 'sample', null],
     default: null,
     description: "what the U-Net predicts; null: as the pipeline's scheduler says",
   },
@@ -72,7 +76,7 @@ export interface DenoisingOptions {
   readonly loss: object;
   readonly noise_generator: object;
   readonly timesteps_generator: object;
-  readonly prediction_type: 'epsilon' | 'v_prediction' | null;
+  readonly prediction_type: PredictionType | null;
   readonly caption_dropout: number;
   readonly gradient_checkpointing: boolean;
   readonly cache_latents: boolean;
@@ -112,14 +116,25 @@ export class DenoisingTask {
     this.timesteps = build(TIMESTEPS, opts.timesteps_generator);
   }
 
+  /** What is trained needs of a pipeline, and what it will be asked to draw. @param folder of the pipeline */
+  async check(folder: string, drawings: readonly Drawing[], log: Logger): Promise<void> {
+    const config = this.trained(await readSchedulerConfig(folder));
+    new NoiseSchedule(config);
+    checkDrawings(folder, config, drawings, log);
+  }
+
   /** Takes over the pipeline's noise schedule. @returns the pipeline, with the prediction type that is trained */
   open(pipeline: PipelineFolder): PipelineFolder {
-    const { prediction_type } = this.opts;
-    const schedulerConfig =
-      prediction_type === null ? pipeline.schedulerConfig : { ...pipeline.schedulerConfig, prediction_type };
+    const schedulerConfig = this.trained(pipeline.schedulerConfig);
     this.schedule = new NoiseSchedule(schedulerConfig);
     this.lossContext = { predictionType: this.schedule.predictionType, snr: this.schedule.snr() };
     return { ...pipeline, schedulerConfig };
+  }
+
+  /** With the prediction type of the options, where they set one. */
+  private trained(config: RawConfig): RawConfig {
+    const { prediction_type } = this.opts;
+    return prediction_type === null ? config : { ...config, prediction_type };
   }
 
   /**
@@ -200,8 +215,7 @@ export class DenoisingTask {
     const latents = floats(mean).map((m, i) => (m + Math.exp(0.5 * deviation[i]) * eps[i]) * scalingFactor);
     const timestep = this.timesteps.sample(this.schedule.numTrainTimesteps, rng.stream('timesteps', iteration, row));
     const noise = this.noise.sample(mean.shape, rng.stream('noise', iteration, row));
-    const target =
-      this.schedule.predictionType === 'v_prediction' ? this.schedule.velocity(latents, noise, timestep) : noise;
+    const target = this.schedule.target(latents, noise, timestep);
     return {
       noisy: float32(this.schedule.addNoise(latents, noise, timestep), mean.shape),
       target: float32(target, mean.shape),

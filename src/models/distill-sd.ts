@@ -16,6 +16,7 @@ import { sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
 import { add } from '../tensor/ops.js';
 import { input, type Tensor, type TensorType } from '../tensor/tensor.js';
 import { DenoisingTask, denoisingOptions, stepInputs } from './denoising-task.js';
+import type { Drawing } from '../sampling/check-drawings.js';
 import { DiffusionPipeline } from '../sampling/diffusion-pipeline.js';
 import { distillLoss, tappedUnet } from './distill-loss.js';
 import { DISTILL_PRESETS, presetTaps, type DistillWeights, type TapPair } from './distill-presets.js';
@@ -99,6 +100,7 @@ export class DistillSD extends Model {
   } as const satisfies OptionsSchema;
 
   private readonly task: DenoisingTask;
+  private resolved: Promise<string> | undefined;
   private readonly weights: DistillWeights;
   private teacher!: PipelineFolder;
   private student!: Student;
@@ -132,9 +134,13 @@ export class DistillSD extends Model {
     this.task = new DenoisingTask(opts, build);
   }
 
+  override async check(drawings: readonly Drawing[]): Promise<void> {
+    await this.task.check(await this.modelFolder(), drawings, this.log);
+  }
+
   async load(): Promise<void> {
-    const { model, student, block_removal: removal, preset } = this.opts;
-    const teacher = this.task.open(await openPipeline(await resolveModel(model, { log: this.log }), this.log));
+    const { student, block_removal: removal, preset } = this.opts;
+    const teacher = this.task.open(await openPipeline(await this.modelFolder(), this.log));
     this.teacher = teacher;
     this.student =
       removal === null ? await openStudent(student as string, teacher, this.log) : await removeBlocks(teacher, removal);
@@ -159,6 +165,11 @@ export class DistillSD extends Model {
       .update(architectureHash(this.student.shapes))
       .digest('hex');
     this.loss(this.smallestFeeds()); // finds wrong taps before the data is read
+  }
+
+  /** Downloaded once. */
+  private modelFolder(): Promise<string> {
+    return (this.resolved ??= resolveModel(this.opts.model, { log: this.log }));
   }
 
   get fingerprint(): string {

@@ -1,4 +1,5 @@
 /** What the engine knows of a model: one training step as a graph, the feeds of that step, and pictures. */
+import type { Drawing } from '../sampling/check-drawings.js';
 import type { SampleRequest } from '../sampling/sample-request.js';
 import { Registry } from '../registry/registry.js';
 import type { Executor } from '../backends/executor.js';
@@ -21,7 +22,12 @@ export interface StepContext {
 }
 
 export abstract class Model {
-  /** Opens weights and checks them against the configs. Called once, before anything else. */
+  /**
+   * Tells from small files alone what cannot work: the noise schedule, and pictures that will be asked for. Called before `load`.
+   * @throws UserError naming the option or the file to mend
+   */
+  async check(_drawings: readonly Drawing[]): Promise<void> {}
+  /** Opens weights and checks them against the configs. Called once, before anything but `check`. */
   abstract load(): Promise<void>;
   /** Runs programs; set by the runner after `load`, when the parameters are known. */
   executor!: Executor;

@@ -17,6 +17,7 @@ import type { Tensor, TensorType } from '../tensor/tensor.js';
 import { clipText } from '../networks/clip-text.js';
 import type { RawConfig } from '../networks/component-config.js';
 import { DenoisingTask, denoisingOptions, stepInputs } from './denoising-task.js';
+import type { Drawing } from '../sampling/check-drawings.js';
 import { DiffusionPipeline } from '../sampling/diffusion-pipeline.js';
 import { Scope } from '../networks/layers/scope.js';
 import { loraSchema, textLoraSchema } from '../adapters/lora-config.js';
@@ -67,6 +68,7 @@ export class StableDiffusion extends Model {
   } as const satisfies OptionsSchema;
 
   private readonly task: DenoisingTask;
+  private resolved: Promise<string> | undefined;
   private folder!: PipelineFolder;
   private baseFingerprint = '';
   private pipeline!: DiffusionPipeline;
@@ -90,8 +92,12 @@ export class StableDiffusion extends Model {
     this.task = new DenoisingTask(opts, build);
   }
 
+  override async check(drawings: readonly Drawing[]): Promise<void> {
+    await this.task.check(await this.modelFolder(), drawings, this.log);
+  }
+
   async load(): Promise<void> {
-    const opened = this.task.open(await openPipeline(await resolveModel(this.opts.model, { log: this.log }), this.log));
+    const opened = this.task.open(await openPipeline(await this.modelFolder(), this.log));
     this.baseFingerprint = await pipelineFingerprint(opened);
     const folder =
       this.opts.base_precision === 'int8'
@@ -128,6 +134,11 @@ export class StableDiffusion extends Model {
       this.textPart.frozen,
       this.log,
     );
+  }
+
+  /** Downloaded once. */
+  private modelFolder(): Promise<string> {
+    return (this.resolved ??= resolveModel(this.opts.model, { log: this.log }));
   }
 
   get fingerprint(): string {

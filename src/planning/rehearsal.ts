@@ -13,6 +13,7 @@ import { MOMENTS_CACHE_BYTES } from '../sampling/diffusion-pipeline.js';
 import type { Model } from '../models/model.js';
 import type { SampleRequest } from '../sampling/sample-request.js';
 import type { Rng } from '../base/rng.js';
+import { checkAllDrawings } from '../engine/check-all-drawings.js';
 import { classImageFingerprint } from '../engine/class-image-generator.js';
 import { Parameters, purposeOf } from '../engine/parameters.js';
 import type { PlanBackend, PlannedProgram } from './plan-backend.js';
@@ -54,6 +55,7 @@ export async function rehearse(
     (phase: Phase) =>
     (times: number, inside: () => Promise<unknown>, passing = false) =>
       backend.count(phase, times, inside, passing);
+  await checkAllDrawings(parts);
   await model.load();
   const parameters = new Parameters(model.parameters());
   model.executor = new Executor(backend, (outputs, weights) => parameters.bind(outputs, purposeOf(weights)));
@@ -144,13 +146,22 @@ async function prepareDataset(
         size,
         steps,
         guidance,
+        scheduler,
       } = request,
       second = id === undefined ? undefined : otherModel(id);
     if (missing > 0) await second?.load();
     if (second) second.executor = new Executor(backend, (outputs) => [...outputs]);
     await drawn(
       second ?? model,
-      { prompts: [prompt], seeds: [seed], steps, guidance_scale: guidance, ...size, weights: 'base' },
+      {
+        prompts: [prompt],
+        seeds: [seed],
+        steps,
+        guidance_scale: guidance,
+        ...(scheduler === undefined ? {} : { scheduler }),
+        ...size,
+        weights: 'base',
+      },
       missing,
       count,
       second !== undefined,

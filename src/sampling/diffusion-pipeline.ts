@@ -15,7 +15,10 @@ import { clipText } from '../networks/clip-text.js';
 import { Scope, type ParamSource } from '../networks/layers/scope.js';
 import type { SampleRequest, WeightSet } from './sample-request.js';
 import type { PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
+import { schedulerFile } from './check-drawings.js';
 import { schedulerFromConfig } from './schedulers/from-config.js';
+import type { Scheduler } from './schedulers/scheduler.js';
+import { stableDiffusionDefaults } from './schedulers/stable-diffusion-defaults.js';
 import { unet } from '../networks/unet.js';
 import { vaeDecode, vaeEncode } from '../networks/vae.js';
 
@@ -158,7 +161,7 @@ export class DiffusionPipeline {
         scheduler: request.scheduler,
         start: float32(noise.normals(size), shape),
         noise: () => noise.normals(size),
-        onStep: (done) => request.onStep?.(i * steps + Math.min(done, steps), prompts.length * steps),
+        onStep: (done) => request.onStep?.(i * steps + done, prompts.length * steps),
       });
       if (!latents) return;
       yield toPixels(await this.decode(executor, latents));
@@ -171,7 +174,7 @@ export class DiffusionPipeline {
     const positive = await this.encodeText(executor, request.prompt, weights);
     const text =
       guidance > 1 ? stack([await this.encodeText(executor, request.negative, weights), positive]) : stack([positive]);
-    const scheduler = schedulerFromConfig(this.folder.schedulerConfig, request.scheduler);
+    const scheduler = this.scheduler(request.scheduler);
     scheduler.setTimesteps(steps);
     const { shape } = start;
     let latents: Float32Array = floats(start).map((v) => v * scheduler.initNoiseSigma);
@@ -180,9 +183,20 @@ export class DiffusionPipeline {
       const sample = float32(scheduler.scaleModelInput(latents, step), [1, ...shape]);
       const prediction = await this.predict(executor, sample, timestep, text, guidance, weights);
       latents = scheduler.step(prediction, step, latents, request.noise);
-      request.onStep?.(step + 1, latents);
+      request.onStep?.(Math.floor(((step + 1) * steps) / scheduler.timesteps.length), latents);
     }
     return float32(latents, shape);
+  }
+
+  /** The one that was asked for, or the pipeline's own; warns once of what diffusers' pipeline would not follow either. */
+  private scheduler(name: string | undefined): Scheduler {
+    const { config, changed } = stableDiffusionDefaults(this.folder.schedulerConfig),
+      file = schedulerFile(this.folder.path);
+    if (changed.length > 0 && !this.warned.has(file)) {
+      this.warned.add(file);
+      this.log.warn(`${file}: drawn without ${changed.join(' and ')}, as by diffusers' pipeline`);
+    }
+    return schedulerFromConfig(config, name, { key: 'scheduler', file });
   }
 
   /** One U-Net evaluation; with guidance, negative and positive in one batch. */
@@ -241,7 +255,7 @@ export interface DenoiseRequest {
   readonly start: HostTensor;
   /** fresh standard normals of that size, for samplers that want some */
   readonly noise: () => Float32Array;
-  /** @param done steps so far, one more than asked for with PNDM */
+  /** After each evaluation of the U-Net. @param done how many of the steps that were asked for; some methods evaluate more often */
   readonly onStep?: (done: number, latents: Float32Array) => void;
   readonly signal?: AbortSignal | undefined;
 }

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Backend } from '../backends/backend.js';
 import { Executor } from '../backends/executor.js';
+import { checkDrawings, readSchedulerConfig, type Drawing } from './check-drawings.js';
 import { DiffusionPipeline } from './diffusion-pipeline.js';
 import { FrozenSource } from '../formats/frozen-source.js';
 import type { ParamSource } from '../networks/layers/scope.js';
@@ -34,11 +35,19 @@ export class Renderer {
   ) {}
 
   /**
-   * @param model pipeline folder or hub id
+   * @param model pipeline folder or hub id @param drawing what it will be asked, so that what cannot be drawn is told before the weights are read
    * @throws UserError when the model is incomplete, or the adapter is for another one
    */
-  static async open(model: string, trained: Trained | undefined, backend: Backend, log: Logger): Promise<Renderer> {
-    const folder = await openPipeline(await resolveModel(model, { log }), log);
+  static async open(
+    model: string,
+    trained: Trained | undefined,
+    backend: Backend,
+    log: Logger,
+    drawing?: Drawing,
+  ): Promise<Renderer> {
+    const path = await resolveModel(model, { log });
+    if (drawing) checkDrawings(path, await readSchedulerConfig(path), [drawing], log);
+    const folder = await openPipeline(path, log);
     const { unet, text, unetConfig } = trained ? await trainedSources(folder, model, trained) : folder;
     const pipeline = new DiffusionPipeline(
       { ...folder, unetConfig },

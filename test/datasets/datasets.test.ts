@@ -83,6 +83,7 @@ const dreambooth = (
         size: 8,
         num_inference_steps: 50,
         guidance_scale: 7.5,
+        scheduler: null,
         seed: null,
         ...class_image,
       },

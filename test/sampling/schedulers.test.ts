@@ -1,6 +1,7 @@
 import t from 'tap';
 import { readJson } from '../../src/formats/read-json.js';
-import { schedulerFromConfig } from '../../src/sampling/schedulers/from-config.js';
+import { betaQuantile } from '../../src/sampling/schedulers/beta-quantile.js';
+import { schedulerFromConfig, unknownFields } from '../../src/sampling/schedulers/from-config.js';
 import { NoiseSchedule } from '../../src/sampling/schedulers/noise-schedule.js';
 import type { Scheduler } from '../../src/sampling/schedulers/scheduler.js';
 import { debiasWeight, minSnrWeight } from '../../src/sampling/schedulers/snr.js';
@@ -183,14 +184,18 @@ void t.test('schedulers: the three spacings', async (t) => {
   );
   t.strictSame(timestepsOf({ timestep_spacing: 'leading' }, 3, 'DDIMScheduler'), [666, 333, 0]);
   for (const name of ['DDIMScheduler', 'PNDMScheduler', 'EulerDiscreteScheduler'])
-    t.equal(timestepsOf({ timestep_spacing: 'trailing' }, 1, name).length, 1, `${name}: one step`);
+    t.equal(
+      timestepsOf({ timestep_spacing: 'trailing', skip_prk_steps: true }, 1, name).length,
+      1,
+      `${name}: one step`,
+    );
 });
 
 void t.test('schedulers: sampling with a perfect model finds the picture', async (t) => {
   const picture = Float32Array.of(0.5, -1.5, 0),
     noise = Float32Array.of(1, -0.25, 2);
   for (const name of ['DDIMScheduler', 'PNDMScheduler', 'EulerDiscreteScheduler', 'DPMSolverMultistepScheduler']) {
-    const scheduler = schedulerFromConfig({ ...STABLE_DIFFUSION, set_alpha_to_one: true }, name);
+    const scheduler = schedulerFromConfig({ ...STABLE_DIFFUSION, set_alpha_to_one: true, skip_prk_steps: true }, name);
     scheduler.setTimesteps(8);
     const schedule = new NoiseSchedule(STABLE_DIFFUSION),
       first = scheduler.timesteps[0];
@@ -221,46 +226,86 @@ void t.test('schedulers: what we cannot follow is refused by name', async (t) =>
     (config: Record<string, unknown>, name = 'DDIMScheduler') =>
     () =>
       schedulerFromConfig(config, name);
+  const FIELD = ' (for DDIMScheduler; scheduler can name another scheduler)';
   t.throws(build({}, 'DDIMSheduler'), {
     name: 'UserError',
-    message: 'scheduler.type: unknown scheduler "DDIMSheduler"; did you mean "DDIMScheduler"?',
+    message: 'scheduler: unknown scheduler "DDIMSheduler"; did you mean "DDIMScheduler"?',
   });
-  t.throws(() => schedulerFromConfig({ _class_name: 'HeunDiscreteScheduler' }), {
+  t.throws(() => schedulerFromConfig({ _class_name: 'DPMSolverSDEScheduler' }), {
     name: 'UserError',
-    message: /unknown scheduler "HeunDiscreteScheduler"; did you mean "EulerDiscreteScheduler"\?/,
+    message:
+      'scheduler_config.json: _class_name "DPMSolverSDEScheduler" is not supported; set scheduler to one that is: DDIMScheduler, DDPMScheduler, DEISMultistepScheduler, DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler, EulerAncestralDiscreteScheduler, EulerDiscreteScheduler, HeunDiscreteScheduler, KDPM2AncestralDiscreteScheduler, KDPM2DiscreteScheduler, LCMScheduler, LMSDiscreteScheduler, PNDMScheduler, UniPCMultistepScheduler',
   });
-  t.throws(build({ prediction_type: 'sample' }), {
-    name: 'UserError',
-    message: /scheduler\.prediction_type: "sample" is not one of "epsilon", "v_prediction"/,
-  });
-  t.throws(build({ beta_schedule: 'sigmoid' }), {
-    name: 'UserError',
-    message: /scheduler\.beta_schedule: "sigmoid" is not one of/,
-  });
-  t.throws(build({ rescale_betas_zero_snr: true }), {
-    name: 'UserError',
-    message: /rescale_betas_zero_snr true is not supported/,
-  });
-  t.throws(build({ trained_betas: [0.1] }), { name: 'UserError', message: /trained_betas \[0\.1\] is not supported/ });
-  t.throws(build({ lambda_min_clipped: -5.1 }, 'DPMSolverMultistepScheduler'), {
-    name: 'UserError',
-    message: /lambda_min_clipped -5\.1 is not supported/,
-  });
-  t.throws(build({ steps_offset: '1' }), {
-    name: 'UserError',
-    message: 'scheduler.steps_offset: expected integer, got "1"',
-  });
-  t.throws(build({ solver_order: 3 }, 'DPMSolverMultistepScheduler'), {
-    name: 'UserError',
-    message: /scheduler\.solver_order: 3 must be <= 2/,
-  });
-  t.throws(build({ skip_prk_steps: false }, 'PNDMScheduler'), {
-    name: 'UserError',
-    message: /scheduler\.skip_prk_steps: false must be true/,
-  });
+  const refused: [config: Record<string, unknown>, name: string, message: string][] = [
+    [
+      { prediction_type: 'flow_prediction' },
+      'DDIMScheduler',
+      'prediction_type: "flow_prediction" is not one of "epsilon", "v_prediction", "sample"',
+    ],
+    [
+      { prediction_type: 'sample' },
+      'PNDMScheduler',
+      'prediction_type: "sample" is not one of "epsilon", "v_prediction"',
+    ],
+    [
+      { beta_schedule: 'sigmoid' },
+      'DDIMScheduler',
+      'beta_schedule: "sigmoid" is not one of "linear", "scaled_linear", "squaredcos_cap_v2"',
+    ],
+    [
+      { trained_betas: [0.1] },
+      'DDIMScheduler',
+      'trained_betas has 1 values and num_train_timesteps is 1000; there must be one for each',
+    ],
+    [{ steps_offset: '1' }, 'DDIMScheduler', 'steps_offset: expected integer, got "1"'],
+    [{ solver_order: 4 }, 'DPMSolverMultistepScheduler', 'solver_order: 4 must be <= 3'],
+    [{ use_flow_sigmas: true }, 'UniPCMultistepScheduler', 'use_flow_sigmas: true must be false'],
+    [{ use_dynamic_shifting: true }, 'DEISMultistepScheduler', 'use_dynamic_shifting: true must be false'],
+    [{ solver_p: {} }, 'UniPCMultistepScheduler', 'solver_p: expected null, got {}'],
+    [
+      { variance_type: 'learned_range' },
+      'DDPMScheduler',
+      'variance_type: "learned_range" is not one of "fixed_small", "fixed_small_log", "fixed_large"',
+    ],
+    [
+      { variance_type: 'learned' },
+      'DPMSolverMultistepScheduler',
+      'variance_type: "learned" is not one of "fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log"',
+    ],
+    [
+      { use_karras_sigmas: true, use_beta_sigmas: true },
+      'EulerDiscreteScheduler',
+      'use_karras_sigmas and use_beta_sigmas are both on; set all but one to false',
+    ],
+    [
+      { algorithm_type: 'dpmsolver' },
+      'DPMSolverMultistepScheduler',
+      'final_sigmas_type: "zero" cannot be reached with algorithm_type "dpmsolver"; set final_sigmas_type to "sigma_min", or algorithm_type to "dpmsolver++"',
+    ],
+    [
+      { algorithm_type: 'sde-dpmsolver', solver_order: 3, final_sigmas_type: 'sigma_min' },
+      'DPMSolverMultistepScheduler',
+      'solver_order: 3 is not defined for algorithm_type "sde-dpmsolver"; use 2, or "sde-dpmsolver++"',
+    ],
+    [
+      { lower_order_final: false },
+      'UniPCMultistepScheduler',
+      'final_sigmas_type: "zero" cannot be reached with lower_order_final false; set final_sigmas_type to "sigma_min", or lower_order_final to true',
+    ],
+    [
+      { original_inference_steps: 2000 },
+      'LCMScheduler',
+      'original_inference_steps: 2000 is more than num_train_timesteps, which is 1000; lower it',
+    ],
+  ];
+  for (const [config, name, message] of refused)
+    t.throws(build(config, name), {
+      name: 'UserError',
+      message: `scheduler_config.json: ${message}${FIELD.replace('DDIMScheduler', name)}`,
+    });
   t.doesNotThrow(build({ lambda_min_clipped: -Infinity }, 'DPMSolverMultistepScheduler'), 'no limit');
   t.doesNotThrow(
-    build({ skip_prk_steps: false, solver_order: 3, trained_betas: null }),
+    build({ solver_order: 7, use_flow_sigmas: true, trained_betas: null }),
     'fields of other classes do not matter',
   );
   for (const steps of [0, 1.5, 1001])
@@ -313,12 +358,103 @@ void t.test('noise schedule: other betas, and values it cannot follow', async (t
     name: 'UserError',
     message: /num_train_timesteps is 0/,
   });
-  t.throws(() => new NoiseSchedule({ prediction_type: 'sample' }), {
+  t.throws(() => new NoiseSchedule({ prediction_type: 'flow_prediction' }), {
     name: 'UserError',
-    message: 'scheduler_config.json: prediction_type "sample" is not supported; use epsilon, v_prediction',
+    message:
+      'scheduler_config.json: prediction_type "flow_prediction" is not supported; use epsilon, v_prediction, sample',
+  });
+  t.throws(() => new NoiseSchedule({ trained_betas: [0.5, 2], num_train_timesteps: 2 }), {
+    name: 'UserError',
+    message: 'scheduler_config.json: trained_betas is [0.5,2]; it must be a list of numbers from 0 to 1',
   });
   t.throws(
     () => new NoiseSchedule({}).addNoise(Float32Array.of(1), Float32Array.of(1), 1000),
     /timestep 1000: not from 0 to 999/,
   );
+});
+
+void t.test('noise schedule: with zero-terminal SNR nothing of the picture is left at the last timestep', async (t) => {
+  const zero = new NoiseSchedule({
+    ...STABLE_DIFFUSION,
+    prediction_type: 'v_prediction',
+    rescale_betas_zero_snr: true,
+  });
+  const usual = new NoiseSchedule(STABLE_DIFFUSION);
+  t.equal(zero.alphasCumprod[999], 0);
+  t.equal(zero.betas[999], 1);
+  t.ok(Math.abs(zero.alphasCumprod[0] / usual.alphasCumprod[0] - 1) < 1e-6, 'the first stays');
+  // diffusers 0.40 rescale_zero_terminal_snr
+  t.ok(
+    relativeError([zero.alphasCumprod[500], zero.alphasCumprod[998]], [0.24101854860782623, 1.9679629303936963e-7]) <
+      1e-6,
+  );
+  const [x, noise] = [Float32Array.of(0.5, -2), Float32Array.of(1, 3)];
+  t.strictSame([...zero.addNoise(x, noise, 999)], [1, 3], 'noise alone');
+  t.strictSame([...zero.target(x, noise, 999)], [-0.5, 2], 'the velocity is the picture, turned round');
+  t.equal(zero.snr()[999], 0);
+});
+
+void t.test('loss weights are finite also where no signal is left', async (t) => {
+  t.equal(minSnrWeight(0, 5, 'epsilon'), 1, 'the limit of min(snr, g) / snr');
+  t.equal(minSnrWeight(0, 5, 'diffusers'), 0);
+  t.equal(minSnrWeight(0, 5, 'diffengine'), 1);
+  t.equal(minSnrWeight(0, 5, 'sample'), 0);
+  t.equal(minSnrWeight(20, 5, 'sample'), 5);
+  t.equal(debiasWeight(0, 'v_prediction'), 1);
+  t.equal(debiasWeight(0, 'epsilon'), 4096, 'as with the least signal of the samplers, 2^-24');
+  t.equal(debiasWeight(4, 'sample'), 2);
+});
+
+void t.test('noise schedule: a U-Net that predicts the picture learns the latents', async (t) => {
+  const schedule = new NoiseSchedule({ ...STABLE_DIFFUSION, prediction_type: 'sample' });
+  t.strictSame([...schedule.target(Float32Array.of(0.5, -2), Float32Array.of(1, 3), 400)], [0.5, -2]);
+});
+
+void t.test('schedulers: noise prediction cannot start where nothing of the picture is left', async (t) => {
+  const blind = { rescale_betas_zero_snr: true, timestep_spacing: 'trailing', original_inference_steps: 50 };
+  for (const name of ['DDIMScheduler', 'DDPMScheduler', 'LCMScheduler']) {
+    t.throws(() => timestepsOf(blind, 4, name), {
+      name: 'UserError',
+      message:
+        'prediction_type: "epsilon" cannot start from timestep 999, where rescale_betas_zero_snr leaves nothing of the picture; such models predict "v_prediction"',
+    });
+    t.doesNotThrow(() => timestepsOf({ ...blind, prediction_type: 'v_prediction' }, 4, name));
+  }
+});
+
+void t.test('schedulers: LCM takes its steps from those of the distillation', async (t) => {
+  t.strictSame(timestepsOf({}, 4, 'LCMScheduler'), [999, 759, 499, 259]);
+  t.throws(() => timestepsOf({}, 51, 'LCMScheduler'), {
+    name: 'UserError',
+    message: 'steps: 51; LCMScheduler takes 1 to 50, the original_inference_steps of the distillation',
+  });
+});
+
+void t.test('schedulers: PNDM with its Runge-Kutta start needs four steps', async (t) => {
+  t.strictSame(timestepsOf({}, 4, 'PNDMScheduler'), [750, 625, 625, 500, 500, 375, 375, 250, 250, 125, 125, 0, 0]);
+  t.throws(() => timestepsOf({}, 3, 'PNDMScheduler'), {
+    name: 'UserError',
+    message: 'steps: 3; PNDMScheduler needs at least 4 unless skip_prk_steps is true',
+  });
+});
+
+void t.test('schedulers: quantiles of the beta distribution', async (t) => {
+  // scipy.stats.beta.ppf(q, 0.6, 0.6)
+  const quantiles = [
+    [0, 0],
+    [0.01, 0.0008612388215429059],
+    [0.25, 0.17568037865269498],
+    [0.5, 0.5],
+    [0.9, 0.9604155944112192],
+    [1, 1],
+  ];
+  for (const [share, place] of quantiles)
+    t.ok(Math.abs(betaQuantile(share, 0.6) - place) < 1e-12, `${share}: ${betaQuantile(share, 0.6)}`);
+});
+
+void t.test('schedulers: fields that no class knows are named', async (t) => {
+  t.strictSame(unknownFields({ _class_name: 'X', beta_strat: 1, eta: null, use_karras_sigmas: true, shift: 3 }), [
+    'beta_strat',
+    'shift',
+  ]);
 });

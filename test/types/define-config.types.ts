@@ -47,6 +47,6 @@ defineConfig({ train_dataloader: { dataset: { pipeline: [{ type: 'Resize', sizze
 // @ts-expect-error: no such loss in a model
 defineConfig({ model: { loss: { type: 'L3Loss' } } });
 // @ts-expect-error: not one of the allowed words
-defineConfig({ model: { prediction_type: 'sample' } });
+defineConfig({ model: { prediction_type: 'flow_prediction' } });
 // @ts-expect-error: no such model, in a base
 defineConfig({ _base_: [{ model: { type: 'StableDifusion' } }] });

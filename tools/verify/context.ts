@@ -29,6 +29,7 @@ export interface ReferenceEntry {
 export class Golden {
   readonly index: Readonly<Record<string, ReferenceEntry>>;
   private readonly unets = new Map<string, LoadedUNet>();
+  private readonly unread = new Map<string, Set<string>>();
 
   /** @param fallback another such folder, for the components this one lacks */
   constructor(
@@ -40,7 +41,25 @@ export class Golden {
     this.index = readPythonJson(join(folder, 'reference', 'index.json')) as Record<string, ReferenceEntry>;
   }
 
-  reference = (file: string): Promise<WeightFile> => openSafetensors(join(this.folder, 'reference', file));
+  /** A file of reference tensors; which of them are read is remembered. */
+  async reference(file: string): Promise<WeightFile> {
+    const opened = await openSafetensors(join(this.folder, 'reference', file)),
+      unread = this.unread.get(file) ?? new Set(opened.entries.keys());
+    this.unread.set(file, unread);
+    const seen =
+      <T>(read: (name: string) => T) =>
+      (name: string): T => {
+        unread.delete(name);
+        return read(name);
+      };
+    return {
+      ...opened,
+      read: seen((name) => opened.read(name)),
+      readFloat32: seen((name) => opened.readFloat32(name)),
+    };
+  }
+  /** Tensors of a file that was checked and that nobody looked at. */
+  skipped = (file: string): string[] => [...(this.unread.get(file) ?? [])];
   meta = <T>(file: string): T => (this.index[file].meta ?? {}) as T;
 
   /** A file or folder here, else in the fallback. */

@@ -24,7 +24,8 @@ const backend = new OnnxRuntimeBackend(
 try {
   const report = await verify(program.args[0], fallback, backend, (file) => process.stderr.write(`${file}\n`));
   console.log(report.table(all !== true));
-  console.log(`${report.rows.length} compared, ${report.misses.length} missed`);
+  for (const tensor of report.skipped) console.log(`skipped ${tensor}`);
+  console.log(`${report.rows.length} compared, ${report.misses.length} missed, ${report.skipped.length} skipped`);
   if (report.misses.length > 0) process.exitCode = 1;
 } catch (error) {
   if (!(error instanceof UserError)) throw error;

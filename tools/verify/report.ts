@@ -15,6 +15,8 @@ type Numbers = ArrayLike<number>;
 
 export class Report {
   readonly rows: Row[] = [];
+  /** tensors that no check looked at, as `file: tensor` */
+  readonly skipped: string[] = [];
   private file = '';
 
   /** The reference file that the next rows are about. */
@@ -62,6 +64,11 @@ export class Report {
   /** A part of the folder that could not be checked; counts as a miss. */
   missing(tensor: string): void {
     this.add(`${tensor} (not checked)`, 'exact', 1, 0, NaN, NaN);
+  }
+
+  /** A tensor that no check looked at: named at the end, no miss. */
+  skip(tensor: string): void {
+    this.skipped.push(`${this.file}: ${tensor}`);
   }
 
   get misses(): readonly Row[] {

@@ -1,6 +1,5 @@
-/** Noise schedule, loss weights, and whole sampling trajectories. */
+/** Noise schedule and loss weights. */
 import { weightedMse } from '../../src/models/losses/l2-loss.js';
-import { schedulerFromConfig } from '../../src/sampling/schedulers/from-config.js';
 import { NoiseSchedule } from '../../src/sampling/schedulers/noise-schedule.js';
 import { debiasWeight, minSnrWeight } from '../../src/sampling/schedulers/snr.js';
 import { float32, floats, type HostTensor } from '../../src/tensor/host.js';
@@ -131,46 +130,5 @@ export async function checkLossWeights(golden: Golden, file: string): Promise<vo
         LIMITS.loss,
       );
     }
-  }
-}
-
-interface Trajectory {
-  readonly class: string;
-  readonly config: Record<string, unknown>;
-  readonly init_noise_sigma: number;
-}
-
-/** Reads `eps = 0.1*x_in + 0.01*(t/1000)`, also with tanh(x_in). */
-function fakeModel(formula: string): (x: number, t: number) => number {
-  const match = /([-\d.e]+)\*(tanh\()?x_in\)?\s*\+\s*([-\d.e]+)\*\(t\/1000\)/.exec(formula);
-  if (!match) throw new Error(`meta.fake_model "${formula}" has an unknown form`);
-  const [a, b] = [Number(match[1]), Number(match[3])],
-    squash = match[2] ? Math.tanh : (x: number) => x;
-  return (x, t) => a * squash(x) + b * (t / 1000);
-}
-
-export async function checkTrajectories(golden: Golden, file: string): Promise<void> {
-  const reference = await golden.reference(file);
-  const { fake_model: formula, runs } = golden.meta<{ fake_model: string; runs: Record<string, Trajectory> }>(file);
-  const model = fakeModel(formula);
-  for (const [run, { class: className, config, init_noise_sigma: sigma }] of Object.entries(runs)) {
-    const read = (name: string): Promise<HostTensor> => reference.read(`${run}/${name}`);
-    const eta = /_eta([\d.]+)/.exec(run)?.[1]; // an argument of DDIM's step, not part of its config
-    const scheduler = schedulerFromConfig({ ...config, ...(eta === undefined ? {} : { eta: Number(eta) }) }, className);
-    scheduler.setTimesteps(Number(run.split('/')[1]));
-    const latents = await read('latents'),
-      all = floats(latents),
-      size = all.length / latents.shape[0];
-    const noise = reference.entries.has(`${run}/noise`) ? floats(await read('noise')) : undefined;
-    golden.report.rel(`${run}/timesteps`, scheduler.timesteps, toNumbers(await read('timesteps')), LIMITS.schedule);
-    golden.report.rel(`${run}/init_noise_sigma`, [scheduler.initNoiseSigma], [sigma], LIMITS.schedule);
-    let x: Float32Array = all.slice(0, size);
-    const path = [...x];
-    for (const [i, t] of scheduler.timesteps.entries()) {
-      const prediction = scheduler.scaleModelInput(x, i).map((v) => model(v, t));
-      x = scheduler.step(prediction, i, x, () => (noise as Float32Array).slice(i * size, (i + 1) * size));
-      path.push(...x);
-    }
-    golden.report.rel(`${run}/latents`, path, all, LIMITS.trajectory);
   }
 }

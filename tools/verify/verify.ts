@@ -7,7 +7,9 @@ import { Golden } from './context.js';
 import { checkTextEncoder, checkTimestepEmbedding, checkTokenizer, checkUnet, checkVae } from './networks.js';
 import { checkAdapters, checkBlockRemoval, checkPipeline, checkTorchBin } from './pipelines.js';
 import { Report } from './report.js';
-import { checkLossWeights, checkSchedule, checkTrajectories } from './schedules.js';
+import { checkLossWeights, checkSchedule } from './schedules.js';
+import { checkStableDiffusion2 } from './sd2.js';
+import { checkTrajectories } from './trajectories.js';
 import { checkDistillation, checkLoraGradients, checkLoraTraining, checkTextLoraGradients } from './training.js';
 
 type Check = (golden: Golden, file: string, kind: string) => Promise<void>;
@@ -20,7 +22,8 @@ const CHECKS: readonly (readonly [RegExp, Check])[] = [
   [/^unet_(\w+)\.safetensors$/, checkUnet],
   [/^timestep_embedding\./, checkTimestepEmbedding],
   [/^scheduler_basics\./, checkSchedule],
-  [/^scheduler_trajectories\./, checkTrajectories],
+  [/^(?:scheduler_trajectories|samplers)\./, checkTrajectories],
+  [/^(sd2)\./, checkStableDiffusion2],
   [/^min_snr\./, checkLossWeights],
   [/^pipeline\./, checkPipeline],
   [/^adapters\./, checkAdapters],
@@ -56,6 +59,7 @@ export async function verify(
     const found = CHECKS.find(([pattern]) => pattern.test(file));
     if (found) await found[1](golden, file, found[0].exec(file)?.[1] ?? 'base');
     else report.missing('whole file');
+    golden.skipped(file).forEach((tensor) => report.skip(tensor));
   }
   for (const [file, check] of EXTRAS) {
     if (!existsSync(join(folder, file))) continue;

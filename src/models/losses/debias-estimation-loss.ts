@@ -10,7 +10,8 @@ import { weightedMse } from './l2-loss.js';
 @LOSSES.register()
 export class DeBiasEstimationLoss extends Loss {
   static readonly options = {
-    description: 'Mean squared error weighted by 1 / sqrt(SNR), or 1 / sqrt(SNR + 1) with v prediction.',
+    description:
+      'Mean squared error weighted by 1 / sqrt(SNR); 1 / sqrt(SNR + 1) with v prediction, sqrt(SNR) when the U-Net predicts the picture.',
     type: 'object',
     additionalProperties: false,
     properties: { loss_weight: { type: 'number', default: 1, description: 'factor of the whole loss' } },

@@ -3,9 +3,9 @@ import { Registry } from '../../registry/registry.js';
 import type { Tensor } from '../../tensor/tensor.js';
 
 export interface LossContext {
-  /** 'epsilon' or 'v_prediction' */
+  /** 'epsilon', 'v_prediction' or 'sample' */
   readonly predictionType: string;
-  /** signal-to-noise ratio of each training timestep, length num_train_timesteps */
+  /** signal-to-noise ratio of each training timestep, length num_train_timesteps; 0 at the last with zero-terminal SNR */
   readonly snr: Float32Array;
 }
 

@@ -3,14 +3,15 @@ import { LOSSES, Loss, type LossContext } from './loss.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import { minSnrWeight } from '../../sampling/schedulers/snr.js';
+import { minSnrWeight, type MinSnrKind } from '../../sampling/schedulers/snr.js';
 import { weightedMse } from './l2-loss.js';
 
 /** Hang et al., "Efficient diffusion training via Min-SNR weighting strategy", arXiv 2303.09556. */
 @LOSSES.register()
 export class SNRL2Loss extends Loss {
   static readonly options = {
-    description: 'Mean squared error weighted by min(SNR, gamma) / SNR.',
+    description:
+      'Mean squared error weighted by min(SNR, gamma) / SNR; when the U-Net predicts the picture, by min(SNR, gamma).',
     type: 'object',
     additionalProperties: false,
     properties: {
@@ -40,11 +41,8 @@ export class SNRL2Loss extends Loss {
   }
 
   override sampleWeight(timestep: number, { snr, predictionType }: LossContext): number {
-    return minSnrWeight(
-      snr[timestep],
-      this.opts.snr_gamma,
-      predictionType === 'v_prediction' ? this.opts.v_prediction_weight : 'epsilon',
-    );
+    const kind = predictionType === 'v_prediction' ? this.opts.v_prediction_weight : (predictionType as MinSnrKind);
+    return minSnrWeight(snr[timestep], this.opts.snr_gamma, kind);
   }
 }
 

@@ -1,18 +1,19 @@
 import { inject } from 'inversify';
-import {
-  SCHEDULERS,
-  clipper,
-  clipping,
-  commonProperties,
-  Scheduler,
-  scheduleOf,
-  spacedTimesteps,
-  spacing,
-  splitPrediction,
-} from './scheduler.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
 import type { NoiseSchedule } from './noise-schedule.js';
+import { limited, noiseOf, pictureOf } from './prediction.js';
+import { SCHEDULERS, Scheduler, checkStart, scheduleOf } from './scheduler.js';
+import {
+  clippingOptions,
+  lastAlphaOption,
+  noiseOptions,
+  predictionOption,
+  spacingOptions,
+  thresholdingOptions,
+  zeroSnrOption,
+} from './shared-options.js';
+import { spacedTimesteps } from './spaced-timesteps.js';
 
 /** Song et al., arXiv 2010.02502, equation 12. */
 @SCHEDULERS.register()
@@ -22,14 +23,13 @@ export class DDIMScheduler extends Scheduler {
     type: 'object',
     additionalProperties: false,
     properties: {
-      ...commonProperties,
-      ...spacing('leading'),
-      ...clipping,
-      set_alpha_to_one: {
-        type: 'boolean',
-        default: true,
-        description: 'the step below timestep 0 is noise-free; false: it has the noise of timestep 0',
-      },
+      ...noiseOptions,
+      ...zeroSnrOption,
+      ...predictionOption,
+      ...spacingOptions('leading'),
+      ...clippingOptions,
+      ...thresholdingOptions,
+      ...lastAlphaOption(true),
       eta: {
         type: 'number',
         minimum: 0,
@@ -48,23 +48,23 @@ export class DDIMScheduler extends Scheduler {
 
   setTimesteps(steps: number): void {
     this.timesteps = spacedTimesteps(steps, this.opts);
+    checkStart(this.schedule, this.timesteps, this.opts.prediction_type);
     this.ratio = Math.floor(this.opts.num_train_timesteps / steps);
   }
 
   step(output: Float32Array, index: number, sample: Float32Array, noise: () => Float32Array): Float32Array {
     const t = this.timesteps[index],
       { alphasCumprod: alphas } = this.schedule,
-      { eta } = this.opts;
+      { eta, prediction_type: kind } = this.opts;
     const a = alphas[t],
       previous = alphas[t - this.ratio] ?? (this.opts.set_alpha_to_one ? 1 : alphas[0]);
     const sigma = eta * Math.sqrt(((1 - previous) / (1 - a)) * (1 - a / previous));
     const fresh = eta > 0 ? noise() : undefined;
     const [forX0, forNoise] = [Math.sqrt(previous), Math.sqrt(1 - previous - sigma * sigma)];
-    const clip = clipper(this.opts);
-    return sample.map((x, i) => {
-      const [x0, eps] = splitPrediction(output[i], x, a, this.opts.prediction_type === 'v_prediction');
-      return forX0 * clip(x0) + forNoise * eps + (fresh ? sigma * fresh[i] : 0);
-    });
+    const [sa, sb] = [Math.sqrt(a), Math.sqrt(1 - a)];
+    const x0 = limited(pictureOf(kind, output, sample, sa, sb), this.opts),
+      eps = noiseOf(kind, output, sample, sa, sb);
+    return sample.map((_, i) => forX0 * x0[i] + forNoise * eps[i] + (fresh ? sigma * fresh[i] : 0));
   }
 }
 

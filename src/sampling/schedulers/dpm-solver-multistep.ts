@@ -1,110 +1,141 @@
 import { inject } from 'inversify';
-import {
-  SCHEDULERS,
-  checkSteps,
-  commonProperties,
-  roundHalfEven,
-  Scheduler,
-  scheduleOf,
-  spacedTimesteps,
-  spacing,
-} from './scheduler.js';
+import { UserError } from '../../base/errors.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
-import { karrasPlan, sigmaPlan, trainedSigmas } from './sigmas.js';
+import {
+  checkDpm,
+  clippedTop,
+  dpmOptions,
+  dpmUpdate,
+  extrapolated,
+  isStochastic,
+  type Expansion,
+} from './dpm-update.js';
+import { SCHEDULERS, Scheduler, scheduleOf } from './scheduler.js';
+import {
+  finalSigmasOption,
+  flowOptions,
+  levelOptions,
+  noiseOptions,
+  predictionOption,
+  solverOrderOption,
+  spacingOptions,
+  zeroSnrOption,
+} from './shared-options.js';
+import { checkLevels, levelsBy, trainedSigmas } from './sigmas.js';
+import { levelOf, solverPlan, type Level } from './solver-levels.js';
+import { roundHalfEven, solverTimesteps } from './spaced-timesteps.js';
 
-/** Lu et al., arXiv 2211.01095, algorithm 2. */
+/** Fewer steps than this end at lower order, for stability; as diffusers. */
+const FEW_STEPS = 15;
+
+/** Lu et al., arXiv 2211.01095, algorithm 2, and the methods of arXiv 2206.00927. */
 @SCHEDULERS.register()
 export class DPMSolverMultistepScheduler extends Scheduler {
   static readonly options = {
-    description: 'DPM-Solver++(2M): second-order multistep, good pictures in 20 steps.',
+    description: 'DPM-Solver++(2M) and its relatives: multistep, good pictures in 20 steps.',
     type: 'object',
     additionalProperties: false,
     properties: {
-      ...commonProperties,
-      ...spacing('linspace'),
-      solver_order: {
-        type: 'integer',
-        minimum: 1,
-        maximum: 2,
-        default: 2,
-        description: 'order of the multistep method',
+      ...noiseOptions,
+      ...zeroSnrOption,
+      ...predictionOption,
+      ...spacingOptions('linspace'),
+      ...solverOrderOption,
+      ...dpmOptions,
+      lower_order_final: {
+        type: 'boolean',
+        default: true,
+        description: 'the last of fewer than 15 steps at lower order',
       },
-      algorithm_type: {
-        type: 'string',
-        enum: ['dpmsolver++'],
-        default: 'dpmsolver++',
-        description: 'predicts the picture, not the noise',
-      },
-      solver_type: {
-        type: 'string',
-        enum: ['midpoint'],
-        default: 'midpoint',
-        description: 'form of the second-order term',
-      },
-      lower_order_final: { type: 'boolean', default: true, description: 'last of fewer than 15 steps at first order' },
       euler_at_final: { type: 'boolean', default: false, description: 'last step always at first order' },
-      final_sigmas_type: {
-        type: 'string',
-        enum: ['zero', 'sigma_min'],
-        default: 'zero',
-        description: 'noise level after the last step',
+      ...finalSigmasOption,
+      ...levelOptions,
+      use_lu_lambdas: {
+        type: 'boolean',
+        default: false,
+        description: 'noise levels even in log-SNR; Lu et al., arXiv 2206.00927',
       },
-      use_karras_sigmas: { type: 'boolean', default: false, description: 'noise levels of Karras et al., equation 5' },
+      ...flowOptions,
     },
   } as const satisfies OptionsSchema;
   private readonly trained: number[];
-  private sigmas: number[] = [];
-  private before: Float32Array | undefined;
+  private levels: Level[] = [];
+  /** latest first */
+  private history: Float32Array[] = [];
 
   constructor(@inject(OPTIONS) private readonly opts: Output<typeof DPMSolverMultistepScheduler.options>) {
     super();
+    checkLevels(opts);
+    checkDpm(opts);
+    if (opts.algorithm_type === 'sde-dpmsolver' && opts.solver_order === 3)
+      throw new UserError(
+        'solver_order: 3 is not defined for algorithm_type "sde-dpmsolver"; use 2, or "sde-dpmsolver++"',
+      );
     this.trained = trainedSigmas(scheduleOf(opts));
   }
 
   setTimesteps(steps: number): void {
-    const { timestep_spacing: kind, use_karras_sigmas: karras, final_sigmas_type: final } = this.opts;
-    // "linspace" and "leading" spread one point more and leave out the cleanest.
-    const more = kind === 'trailing' ? 0 : 1;
-    checkSteps(steps, this.opts.num_train_timesteps - more);
-    const spread = spacedTimesteps(steps + more, this.opts).slice(0, steps);
-    // diffusers spans Karras' levels over all of training here, over the chosen timesteps in its Euler sampler.
-    const plan = karras
-      ? karrasPlan(steps, this.trained[this.trained.length - 1], this.trained[0], this.trained)
-      : sigmaPlan(spread, this.trained);
-    this.timesteps = plan.timesteps.map(roundHalfEven);
-    this.sigmas = [...plan.sigmas, final === 'zero' ? 0 : this.trained[0]];
-    this.before = undefined;
+    const { opts, trained } = this,
+      exact = opts.beta_schedule === 'squaredcos_cap_v2';
+    const spaced = (): number[] => solverTimesteps(steps, opts, clippedTop(trained, opts.lambda_min_clipped));
+    spaced(); // also where other levels are taken: it checks the number of steps
+    const plan =
+      opts.use_lu_lambdas && !opts.use_karras_sigmas
+        ? wholeTimesteps(levelsBy(steps, evenLogSnr(trained), trained), exact)
+        : solverPlan(steps, spaced, trained, opts, !exact);
+    this.timesteps = plan.timesteps;
+    this.levels = [...plan.sigmas, opts.final_sigmas_type === 'zero' ? 0 : trained[0]].map(levelOf);
+    this.history = [];
   }
 
-  step(output: Float32Array, index: number, sample: Float32Array, _noise: () => Float32Array): Float32Array {
-    const [here, next] = [this.level(index), this.level(index + 1)];
-    const isVelocity = this.opts.prediction_type === 'v_prediction';
-    const x0 = sample.map((x, i) =>
-      isVelocity ? here.alpha * x - here.sigma * output[i] : (x - here.sigma * output[i]) / here.alpha,
-    );
-    const h = next.lambda - here.lambda,
-      decay = Math.exp(-h) - 1;
-    const keep = next.sigma / here.sigma,
-      last = this.before;
-    this.before = x0;
-    if (!last || this.opts.solver_order === 1 || this.endsAtFirstOrder(index))
-      return sample.map((x, i) => keep * x - next.alpha * decay * x0[i]);
-    const r = (here.lambda - this.level(index - 1).lambda) / h;
-    return sample.map((x, i) => keep * x - next.alpha * decay * (x0[i] + (0.5 * (x0[i] - last[i])) / r));
+  step(output: Float32Array, index: number, sample: Float32Array, noise: () => Float32Array): Float32Array {
+    const { opts, levels } = this;
+    this.history = [extrapolated(output, sample, levels[index], opts), ...this.history].slice(0, opts.solver_order);
+    const fresh = isStochastic(opts.algorithm_type) ? noise() : undefined;
+    return dpmUpdate(sample, levels[index], levels[index + 1], this.expansion(index), opts.algorithm_type, fresh);
   }
 
-  private endsAtFirstOrder(index: number): boolean {
-    const { euler_at_final: always, lower_order_final: lower, final_sigmas_type: final } = this.opts;
-    return index === this.timesteps.length - 1 && (always || (lower && this.timesteps.length < 15) || final === 'zero');
+  private expansion(index: number): Expansion {
+    const [m0, m1, m2] = this.history,
+      order = Math.min(this.history.length, this.orderAt(index)),
+      lambda = (back: number): number => this.levels[index - back].lambda;
+    const h = this.levels[index + 1].lambda - lambda(0);
+    if (order === 1 || h === 0) return { value: m0, midpoint: true };
+    const r0 = (lambda(0) - lambda(1)) / h,
+      slope = m0.map((v, i) => (v - m1[i]) / r0);
+    if (order === 2) return { value: m0, slope, midpoint: this.opts.solver_type !== 'heun' };
+    const r1 = (lambda(1) - lambda(2)) / h;
+    const bend = slope.map((v, i) => v - (m1[i] - m2[i]) / r1);
+    return {
+      value: m0,
+      slope: slope.map((v, i) => v + (r0 / (r0 + r1)) * bend[i]),
+      curvature: bend.map((v) => v / (r0 + r1)),
+      midpoint: false,
+    };
   }
 
-  /** alpha and sigma with alpha^2 + sigma^2 = 1, lambda = log(alpha / sigma). */
-  private level(index: number): { alpha: number; sigma: number; lambda: number } {
-    const alpha = 1 / Math.sqrt(this.sigmas[index] ** 2 + 1),
-      sigma = this.sigmas[index] * alpha;
-    return { alpha, sigma, lambda: Math.log(alpha) - Math.log(sigma) };
+  private orderAt(index: number): number {
+    const { euler_at_final: always, lower_order_final: lower, final_sigmas_type: final } = this.opts,
+      left = this.timesteps.length - index,
+      few = lower && this.timesteps.length < FEW_STEPS;
+    if (left === 1 && (always || few || final === 'zero')) return 1;
+    return left === 2 && few ? 2 : 3;
   }
+}
+
+/** From the noisiest to the cleanest; the logarithms of both are rounded to float32, as diffusers rounds them. */
+function evenLogSnr(trained: readonly number[]): (share: number) => number {
+  const high = Math.fround(Math.log(trained[trained.length - 1])),
+    low = Math.fround(Math.log(trained[0]));
+  return (share) => Math.exp(high + share * (low - high));
+}
+
+function wholeTimesteps(
+  { timesteps, sigmas }: { timesteps: number[]; sigmas: number[] },
+  cut: boolean,
+): { timesteps: number[]; sigmas: number[] } {
+  return { timesteps: timesteps.map(cut ? Math.trunc : roundHalfEven), sigmas };
 }
 
 declare module '../../registry/kinds.js' {

@@ -1,8 +1,11 @@
 import { inject } from 'inversify';
-import { SCHEDULERS, commonProperties, Scheduler, scheduleOf, spacedTimesteps, spacing } from './scheduler.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
-import { scaleBySigma, sigmaPlan, slope, startSigma, trainedSigmas } from './sigmas.js';
+import { denoised, derivative, moved } from './prediction.js';
+import { SCHEDULERS, Scheduler, scheduleOf } from './scheduler.js';
+import { noiseOptions, noiseOrVelocityOption, spacingOptions, zeroSnrOption } from './shared-options.js';
+import { ancestral, levelsAt, scaleBySigma, startSigma, trainedSigmas } from './sigmas.js';
+import { spacedTimesteps } from './spaced-timesteps.js';
 
 /** Ancestral sampling of k-diffusion (Katherine Crowson), on the noise levels of Karras et al., arXiv 2206.00364. */
 @SCHEDULERS.register()
@@ -11,10 +14,7 @@ export class EulerAncestralDiscreteScheduler extends Scheduler {
     description: 'Euler steps with fresh noise at each.',
     type: 'object',
     additionalProperties: false,
-    properties: {
-      ...commonProperties,
-      ...spacing('linspace'),
-    },
+    properties: { ...noiseOptions, ...zeroSnrOption, ...noiseOrVelocityOption, ...spacingOptions('linspace') },
   } as const satisfies OptionsSchema;
   private readonly trained: number[];
   private sigmas: number[] = [];
@@ -25,9 +25,8 @@ export class EulerAncestralDiscreteScheduler extends Scheduler {
   }
 
   setTimesteps(steps: number): void {
-    const plan = sigmaPlan(spacedTimesteps(steps, this.opts, true), this.trained);
-    this.timesteps = plan.timesteps;
-    this.sigmas = [...plan.sigmas, 0];
+    this.timesteps = spacedTimesteps(steps, this.opts, true);
+    this.sigmas = [...levelsAt(this.timesteps, this.trained), 0];
     this.initNoiseSigma = startSigma(this.sigmas, this.opts.timestep_spacing);
   }
 
@@ -37,11 +36,10 @@ export class EulerAncestralDiscreteScheduler extends Scheduler {
 
   step(output: Float32Array, index: number, sample: Float32Array, noise: () => Float32Array): Float32Array {
     const [sigma, next] = [this.sigmas[index], this.sigmas[index + 1]];
-    const up = Math.sqrt((next ** 2 * (sigma ** 2 - next ** 2)) / sigma ** 2),
-      down = Math.sqrt(next ** 2 - up ** 2);
-    const isVelocity = this.opts.prediction_type === 'v_prediction',
+    const { up, down } = ancestral(sigma, next);
+    const x0 = denoised(this.opts.prediction_type, output, sample, sigma),
       fresh = noise();
-    return sample.map((x, i) => x + slope(output[i], x, sigma, isVelocity) * (down - sigma) + fresh[i] * up);
+    return moved(sample, derivative(sample, x0, sigma), down - sigma).map((x, i) => x + fresh[i] * up);
   }
 }
 

@@ -1,8 +1,27 @@
 import { inject } from 'inversify';
-import { SCHEDULERS, commonProperties, Scheduler, scheduleOf, spacedTimesteps, spacing } from './scheduler.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
-import { karrasPlan, scaleBySigma, sigmaPlan, slope, startSigma, trainedSigmas } from './sigmas.js';
+import { denoised, derivative, moved } from './prediction.js';
+import { SCHEDULERS, Scheduler, scheduleOf } from './scheduler.js';
+import {
+  finalSigmasOption,
+  levelOptions,
+  noiseOptions,
+  predictionOption,
+  spacingOptions,
+  zeroSnrOption,
+} from './shared-options.js';
+import {
+  checkLevels,
+  evenLogarithms,
+  levelsAt,
+  levelsBy,
+  scaleBySigma,
+  spreadLevels,
+  startSigma,
+  trainedSigmas,
+} from './sigmas.js';
+import { spacedTimesteps } from './spaced-timesteps.js';
 
 /** Karras et al., arXiv 2206.00364, algorithm 2 without churn. */
 @SCHEDULERS.register()
@@ -12,16 +31,25 @@ export class EulerDiscreteScheduler extends Scheduler {
     type: 'object',
     additionalProperties: false,
     properties: {
-      ...commonProperties,
-      ...spacing('linspace'),
+      ...noiseOptions,
+      ...zeroSnrOption,
+      ...predictionOption,
+      ...spacingOptions('linspace'),
+      ...levelOptions,
+      ...finalSigmasOption,
       interpolation_type: {
         type: 'string',
-        enum: ['linear'],
+        enum: ['linear', 'log_linear'],
         default: 'linear',
-        description: 'how noise levels between whole timesteps are found',
+        description:
+          'noise levels of the timesteps: between the trained ones, or even in their logarithm over all of training',
       },
-      timestep_type: { type: 'string', enum: ['discrete'], default: 'discrete', description: 'what the U-Net is told' },
-      use_karras_sigmas: { type: 'boolean', default: false, description: 'noise levels of Karras et al., equation 5' },
+      timestep_type: {
+        type: 'string',
+        enum: ['discrete', 'continuous'],
+        default: 'discrete',
+        description: 'what the U-Net is told; continuous, with v_prediction: log(sigma) / 4',
+      },
     },
   } as const satisfies OptionsSchema;
   private readonly trained: number[];
@@ -29,17 +57,26 @@ export class EulerDiscreteScheduler extends Scheduler {
 
   constructor(@inject(OPTIONS) private readonly opts: Output<typeof EulerDiscreteScheduler.options>) {
     super();
+    checkLevels(opts);
     this.trained = trainedSigmas(scheduleOf(opts));
   }
 
   setTimesteps(steps: number): void {
-    const spaced = sigmaPlan(spacedTimesteps(steps, this.opts, true), this.trained);
-    const plan = this.opts.use_karras_sigmas
-      ? karrasPlan(steps, spaced.sigmas[0], spaced.sigmas[steps - 1], this.trained)
-      : spaced;
-    this.timesteps = plan.timesteps;
-    this.sigmas = [...plan.sigmas, 0];
-    this.initNoiseSigma = startSigma(this.sigmas, this.opts.timestep_spacing);
+    const { opts, trained } = this,
+      spaced = spacedTimesteps(steps, opts, true),
+      cleanest = trained[0];
+    // diffusers takes one level more here than there are steps, and never steps to the last.
+    const levels =
+      opts.interpolation_type === 'linear'
+        ? levelsAt(spaced, trained)
+        : levelsBy(steps + 1, evenLogarithms(trained[trained.length - 1], cleanest), trained).sigmas;
+    const spread = spreadLevels(steps, levels[0], levels[levels.length - 1], trained, opts);
+    this.sigmas = [...(spread?.sigmas ?? levels), opts.final_sigmas_type === 'zero' ? 0 : cleanest];
+    this.timesteps =
+      opts.timestep_type === 'continuous' && opts.prediction_type === 'v_prediction'
+        ? this.sigmas.slice(0, -1).map((sigma) => 0.25 * Math.log(sigma))
+        : (spread?.timesteps ?? spaced);
+    this.initNoiseSigma = startSigma(this.sigmas, opts.timestep_spacing);
   }
 
   override scaleModelInput(sample: Float32Array, index: number): Float32Array {
@@ -48,8 +85,8 @@ export class EulerDiscreteScheduler extends Scheduler {
 
   step(output: Float32Array, index: number, sample: Float32Array, _noise: () => Float32Array): Float32Array {
     const [sigma, next] = [this.sigmas[index], this.sigmas[index + 1]];
-    const isVelocity = this.opts.prediction_type === 'v_prediction';
-    return sample.map((x, i) => x + slope(output[i], x, sigma, isVelocity) * (next - sigma));
+    const x0 = denoised(this.opts.prediction_type, output, sample, sigma);
+    return moved(sample, derivative(sample, x0, sigma), next - sigma);
   }
 }
 

@@ -26,15 +26,5 @@ export function choiceOption<T extends string>(
   return found;
 }
 
-/** @throws UserError when one of these options, which we cannot honour, is on; -Infinity is how diffusers says "no limit" */
-export function refuse(config: SchedulerConfig, keys: readonly string[]): void {
-  for (const key of keys) {
-    if (config[key] && config[key] !== -Infinity)
-      throw new UserError(
-        `${WHERE}: ${key} ${JSON.stringify(config[key])} is not supported; set it to false or leave it out`,
-      );
-  }
-}
-
-export const PREDICTION_TYPES = ['epsilon', 'v_prediction'] as const;
+export const PREDICTION_TYPES = ['epsilon', 'v_prediction', 'sample'] as const;
 export type PredictionType = (typeof PREDICTION_TYPES)[number];
