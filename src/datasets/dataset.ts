@@ -47,7 +47,7 @@ export interface DatasetServices {
   /** @returns the local folder of a hub dataset, downloaded if needed, or of a path */
   readonly resolveDataset: (idOrPath: string) => Promise<string>;
   readonly generateClassImages?: (request: ClassImageRequest) => Promise<void>;
-  /** changes when the weights that generate class images change */
+  /** changes when the weights or the noise schedule that generate class images change */
   readonly modelFingerprint?: (model: string | undefined) => string;
 }
 

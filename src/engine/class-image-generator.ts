@@ -42,11 +42,11 @@ export function classImageGenerator({ model: own, otherModel, backend, signal }:
   };
 }
 
-/** For `DatasetServices.modelFingerprint`: which weights make the class pictures. */
+/** For `DatasetServices.modelFingerprint`: which weights and noise schedule make the class pictures. */
 export const classImageFingerprint =
   ({ model, otherModel }: Pick<Makers, 'model' | 'otherModel'>) =>
   (id: string | undefined): string =>
-    id === undefined || otherModel(id) === undefined ? model.fingerprint : `other model ${id}`;
+    id === undefined || otherModel(id) === undefined ? model.drawingFingerprint : `other model ${id}`;
 
 /** Nothing of it is trained, so it has no parameters to bind. */
 async function ready(model: Model, backend: Backend): Promise<Model> {

@@ -12,7 +12,7 @@ import { floats, float32, int32, sizeOf, type HostTensor } from '../tensor/host.
 import { input, type Tensor, type TensorType } from '../tensor/tensor.js';
 import type { Logger } from '../base/logger.js';
 import type { RawConfig } from '../networks/component-config.js';
-import { checkDrawings, readSchedulerConfig, type Drawing } from '../sampling/check-drawings.js';
+import { checkDrawings, checkNoiseSchedule, readSchedulerConfig, type Drawing } from '../sampling/check-drawings.js';
 import { stack, type DiffusionPipeline } from '../sampling/diffusion-pipeline.js';
 import type { StepContext, TrainSample } from './model.js';
 import type { PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
@@ -119,7 +119,7 @@ export class DenoisingTask {
   /** What is trained needs of a pipeline, and what it will be asked to draw. @param folder of the pipeline */
   async check(folder: string, drawings: readonly Drawing[], log: Logger): Promise<void> {
     const config = this.trained(await readSchedulerConfig(folder));
-    new NoiseSchedule(config);
+    checkNoiseSchedule(folder, config);
     checkDrawings(folder, config, drawings, log);
   }
 

@@ -16,7 +16,7 @@ import { sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
 import { add } from '../tensor/ops.js';
 import { input, type Tensor, type TensorType } from '../tensor/tensor.js';
 import { DenoisingTask, denoisingOptions, stepInputs } from './denoising-task.js';
-import type { Drawing } from '../sampling/check-drawings.js';
+import { schedulerFingerprint, type Drawing } from '../sampling/check-drawings.js';
 import { DiffusionPipeline } from '../sampling/diffusion-pipeline.js';
 import { distillLoss, tappedUnet } from './distill-loss.js';
 import { DISTILL_PRESETS, presetTaps, type DistillWeights, type TapPair } from './distill-presets.js';
@@ -174,6 +174,10 @@ export class DistillSD extends Model {
 
   get fingerprint(): string {
     return this.baseFingerprint;
+  }
+
+  override get drawingFingerprint(): string {
+    return `${this.fingerprint} ${schedulerFingerprint(this.teacher.schedulerConfig)}`;
   }
 
   get counts(): { readonly frozen: number; readonly trainable: number } {

@@ -50,6 +50,10 @@ export abstract class Model {
 
   /** Identifies the frozen weights: a checkpoint of another base is refused. */
   abstract readonly fingerprint: string;
+  /** Changes when the same request would give other pictures of the frozen weights. */
+  get drawingFingerprint(): string {
+    return this.fingerprint;
+  }
   /** Frozen and trainable parameter counts, for the log. */
   abstract readonly counts: { readonly frozen: number; readonly trainable: number };
 }

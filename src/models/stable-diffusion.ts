@@ -17,7 +17,7 @@ import type { Tensor, TensorType } from '../tensor/tensor.js';
 import { clipText } from '../networks/clip-text.js';
 import type { RawConfig } from '../networks/component-config.js';
 import { DenoisingTask, denoisingOptions, stepInputs } from './denoising-task.js';
-import type { Drawing } from '../sampling/check-drawings.js';
+import { schedulerFingerprint, type Drawing } from '../sampling/check-drawings.js';
 import { DiffusionPipeline } from '../sampling/diffusion-pipeline.js';
 import { Scope } from '../networks/layers/scope.js';
 import { loraSchema, textLoraSchema } from '../adapters/lora-config.js';
@@ -143,6 +143,10 @@ export class StableDiffusion extends Model {
 
   get fingerprint(): string {
     return this.baseFingerprint;
+  }
+
+  override get drawingFingerprint(): string {
+    return `${this.fingerprint} ${schedulerFingerprint(this.folder.schedulerConfig)}`;
   }
 
   get counts(): { readonly frozen: number; readonly trainable: number } {

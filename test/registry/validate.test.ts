@@ -119,8 +119,8 @@ void t.test('validate: components inside components and lists are checked too', 
 void t.test('validate: wrong values are shown with what was expected', async (t) => {
   t.strictSame(problems({ train_cfg: { max_iters: '100' } }), ['train_cfg.max_iters: expected integer, got "100"']);
   t.strictSame(problems({ train_cfg: { max_iters: 0 } }), ['train_cfg.max_iters: 0 must be >= 1']);
-  t.strictSame(problems({ model: { type: 'StableDiffusion', model: 'x', prediction_type: 'sample' } }), [
-    'model.prediction_type: "sample" is not one of "epsilon", "v_prediction", null',
+  t.strictSame(problems({ model: { type: 'StableDiffusion', model: 'x', prediction_type: 'velocity' } }), [
+    'model.prediction_type: "velocity" is not one of "epsilon", "v_prediction", "sample", null',
   ]);
   t.strictSame(problems({ param_scheduler: 5 }), ['param_scheduler: expected object or array, got 5']);
   t.strictSame(problems({ work_dir: [...Array(99).keys()] }), [

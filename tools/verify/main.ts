@@ -24,7 +24,7 @@ const backend = new OnnxRuntimeBackend(
 try {
   const report = await verify(program.args[0], fallback, backend, (file) => process.stderr.write(`${file}\n`));
   console.log(report.table(all !== true));
-  for (const tensor of report.skipped) console.log(`skipped ${tensor}`);
+  for (const line of report.skippedLines(all !== true)) console.log(line);
   console.log(`${report.rows.length} compared, ${report.misses.length} missed, ${report.skipped.length} skipped`);
   if (report.misses.length > 0) process.exitCode = 1;
 } catch (error) {

@@ -15,8 +15,8 @@ type Numbers = ArrayLike<number>;
 
 export class Report {
   readonly rows: Row[] = [];
-  /** tensors that no check looked at, as `file: tensor` */
-  readonly skipped: string[] = [];
+  /** tensors that no check looked at */
+  readonly skipped: { readonly file: string; readonly tensor: string }[] = [];
   private file = '';
 
   /** The reference file that the next rows are about. */
@@ -68,7 +68,7 @@ export class Report {
 
   /** A tensor that no check looked at: named at the end, no miss. */
   skip(tensor: string): void {
-    this.skipped.push(`${this.file}: ${tensor}`);
+    this.skipped.push({ file: this.file, tensor });
   }
 
   get misses(): readonly Row[] {
@@ -96,6 +96,15 @@ export class Report {
           .trimEnd(),
       )
       .join('\n');
+  }
+
+  /** What no check looked at, a line per tensor; `brief` is a line per file. */
+  skippedLines(brief: boolean): string[] {
+    if (!brief) return this.skipped.map(({ file, tensor }) => `skipped ${file}: ${tensor}`);
+    return [...new Set(this.skipped.map(({ file }) => file))].map((file) => {
+      const own = this.skipped.filter((s) => s.file === file).map(({ tensor }) => tensor);
+      return `skipped ${file}: ${own.length} tensors, ${own.slice(0, 3).join(', ')}${own.length > 3 ? ', ...' : ''}`;
+    });
   }
 
   private add(tensor: string, measure: string, value: number, limit: number, maxAbs: number, maxRel: number): void {
