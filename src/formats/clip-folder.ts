@@ -119,13 +119,13 @@ export async function openClip(folder: string, log?: Logger): Promise<ClipFolder
     recorded((s) => recordClip(s, config), source.fits()),
     POSITION_IDS,
   );
-  const tokenizer = await ClipTokenizer.load(path);
+  const tokenizer = await ClipTokenizer.load(path, { vocabSize: config.text.vocabSize, log });
   const differ = (what: string): UserError => new UserError(`${path}: ${what}; they are of different models`);
   if (tokenizer.maxLength > config.text.maxPositions)
     throw differ(
       `the tokenizer gives ${tokenizer.maxLength} tokens, the text tower has ${config.text.maxPositions} positions`,
     );
-  const largest = Math.max(...tokenizer.encode('').ids); // the end token has the largest id
+  const largest = tokenizer.largestMark;
   if (largest >= config.text.vocabSize)
     throw differ(`the tokenizer gives the id ${largest}, the text tower knows ${config.text.vocabSize} tokens`);
   const preprocessor = join(path, 'preprocessor_config.json');

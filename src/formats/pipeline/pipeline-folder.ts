@@ -72,7 +72,7 @@ export async function openPipeline(folder: string, log?: Logger): Promise<Pipeli
     recorded((s) => recordText(s, textConfig), textSource.fits()),
     POSITION_IDS,
   );
-  const tokenizer = await ClipTokenizer.load(join(path, 'tokenizer'));
+  const tokenizer = await ClipTokenizer.load(join(path, 'tokenizer'), { vocabSize: textConfig.vocabSize, log });
   checkTogether(path, unetConfig, vaeConfig, textConfig, tokenizer);
   return {
     path,
@@ -112,8 +112,7 @@ function checkTogether(
     throw differ(
       `the tokenizer gives ${tokenizer.maxLength} tokens, the text encoder has ${text.maxPositions} positions`,
     );
-  // In CLIP's vocabulary the end token has the largest id.
-  const largest = Math.max(...tokenizer.encode('').ids);
+  const largest = tokenizer.largestMark;
   if (largest >= text.vocabSize)
     throw differ(`the tokenizer gives the id ${largest}, the text encoder knows ${text.vocabSize} tokens`);
 }

@@ -1,15 +1,17 @@
-/** CLIP's tokenizer from a folder of a pipeline: vocab.json, merges.txt, tokenizer_config.json, special_tokens_map.json. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+/** CLIP's tokenizer from a folder of a pipeline, as transformers 5's CLIPTokenizer gives ids (checked against 5.17). */
 import { Tokenizer } from '@huggingface/tokenizers';
 import { UserError } from '../../base/errors.js';
+import type { Logger } from '../../base/logger.js';
+import { readTokenizerFiles, type AddedToken, type TokenizerFiles } from './tokenizer-files.js';
 
 /** CLIP's text encoders have 77 positions; newer files say "no limit" with a number like 1e30. */
 const CLIP_LENGTH = 77;
-/** Words of CLIP: English contractions, letters, single digits, other symbols; as transformers' conversion of CLIPTokenizer. */
+/** Words of CLIP: English contractions, letters, single digits, other symbols; as transformers' CLIPTokenizer. */
 const WORDS = String.raw`'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\p{White_Space}\p{L}\p{N}]+`;
+/** Where they are plain text, CLIP's marks are cut off from the symbols behind them. */
+const MARKS = String.raw`<\|startoftext\|>|<\|endoftext\|>`;
 /**
- * As transformers' conversion, said so that JavaScript does the same as the Rust library: its `\s` would take U+FEFF
+ * As transformers' CLIPTokenizer, said so that JavaScript does the same as the Rust library: its `\s` would take U+FEFF
  * (a text file's byte-order mark) for a space, and its lower case of a capital sigma depends on the neighbours.
  */
 const NORMALIZERS = [
@@ -19,119 +21,161 @@ const NORMALIZERS = [
   { type: 'Lowercase' },
 ];
 
-type Json = Readonly<Record<string, unknown>>;
+export interface TokenizerLoad {
+  /** tokens that the text encoder knows; a prompt with another is refused */
+  readonly vocabSize?: number;
+  readonly log?: Logger;
+}
 
 export class ClipTokenizer {
+  /** Length of `ids`, start and end token included. */
+  readonly maxLength: number;
+  private readonly ids: Readonly<Record<'start' | 'end' | 'pad', number>>;
+  private readonly raw: AddedTokens;
+  private readonly normalized: AddedTokens;
+
   private constructor(
-    private readonly tokenizer: Tokenizer,
-    private readonly special: { readonly start: number; readonly end: number; readonly pad: number },
-    /** Length of `ids`, start and end token included. */
-    readonly maxLength: number,
-  ) {}
+    private readonly folder: string,
+    private readonly files: TokenizerFiles,
+    private readonly words: Tokenizer,
+    private readonly vocabSize: number,
+  ) {
+    this.maxLength = files.maxLength ?? CLIP_LENGTH;
+    const idOf = idsOf(files);
+    this.ids = {
+      start: idOf.get(files.names.start)!,
+      end: idOf.get(files.names.end)!,
+      pad: idOf.get(files.names.pad)!,
+    };
+    const found = files.added.filter(({ special }) => !(special && files.splitSpecial));
+    const tokens = (normalized: boolean): Found[] =>
+      found
+        .filter((token) => token.normalized === normalized)
+        .map((token) => ({
+          ...token,
+          id: idOf.get(token.content)!,
+          content: normalized ? this.normalize(token.content) : token.content,
+        }));
+    this.raw = new AddedTokens(tokens(false));
+    this.normalized = new AddedTokens(tokens(true));
+  }
 
   /** @throws UserError when a file is missing or cannot be read as what it should be */
-  static async load(folder: string): Promise<ClipTokenizer> {
-    const [vocab, merges, config, map] = await Promise.all([
-      readJson(join(folder, 'vocab.json')),
-      readText(join(folder, 'merges.txt')),
-      readJson(join(folder, 'tokenizer_config.json'), {}),
-      readJson(join(folder, 'special_tokens_map.json'), {}),
-    ]);
-    // Folders written before transformers 4.34 lack this field, and there the map wins: so Stable Diffusion 2 pads with "!".
-    const sources = 'added_tokens_decoder' in config ? [config, map] : [map, config];
-    const name = (key: string, fallback: string): string =>
-      contentOf(sources[0][key]) ?? contentOf(sources[1][key]) ?? fallback;
-    const start = name('bos_token', '<|startoftext|>'),
-      end = name('eos_token', '<|endoftext|>');
-    const pad = name('pad_token', end),
-      unknown = name('unk_token', end);
-    const idOf = (token: string): number => {
-      const id = vocab[token];
-      if (typeof id !== 'number')
-        throw new UserError(
-          `${join(folder, 'vocab.json')}: no token "${token}"; tokenizer_config.json or special_tokens_map.json names it as a special token`,
-        );
-      return id;
-    };
-    const added = [...new Set([start, end, pad, unknown])].map((content) => ({
-      id: idOf(content),
-      content,
-      special: true,
-      normalized: true,
-      single_word: false,
-      lstrip: false,
-      rstrip: false,
-    }));
-    const tokenizer = new Tokenizer(
+  static async load(folder: string, { vocabSize = Infinity, log }: TokenizerLoad = {}): Promise<ClipTokenizer> {
+    const files = await readTokenizerFiles(folder);
+    if (files.foreign.length > 0)
+      log?.warn(
+        `${folder}/tokenizer.json: ${files.foreign.join(' and ')} is not CLIP's and is not read; CLIPTokenizer of transformers 5 has its own too`,
+      );
+    const words = new Tokenizer(
       {
-        added_tokens: added,
+        added_tokens: [], // found here, not there: it knows no `single_word`
         normalizer: { type: 'Sequence', normalizers: NORMALIZERS },
         pre_tokenizer: {
           type: 'Sequence',
           pretokenizers: [
+            { type: 'Split', pattern: { Regex: `${MARKS}|${WORDS}` }, behavior: 'Removed', invert: true },
             { type: 'Split', pattern: { Regex: WORDS }, behavior: 'Removed', invert: true },
             { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false },
           ],
         },
         model: {
           type: 'BPE',
-          unk_token: unknown,
+          unk_token: Object.hasOwn(files.vocab, files.names.unknown) ? files.names.unknown : files.names.end,
           continuing_subword_prefix: '',
           end_of_word_suffix: '</w>',
-          vocab,
-          merges: parseMerges(merges),
+          vocab: files.vocab,
+          merges: files.merges,
         },
         post_processor: null,
         decoder: null,
       },
       {},
     );
-    const limit = config.model_max_length;
-    const maxLength = typeof limit === 'number' && limit >= 2 && limit < 1e6 ? limit : CLIP_LENGTH;
-    return new ClipTokenizer(tokenizer, { start: idOf(start), end: idOf(end), pad: idOf(pad) }, maxLength);
+    return new ClipTokenizer(folder, files, words, vocabSize);
   }
 
-  /** @returns ids [maxLength]: start, the text's tokens as far as they fit, end, padding */
+  /** Largest id among those that every prompt has: start, end, padding. */
+  get largestMark(): number {
+    return Math.max(...Object.values(this.ids));
+  }
+
+  /**
+   * @returns ids [maxLength]: start, the text's tokens as far as they fit, end, padding; whether some did not fit
+   * @throws UserError when the text has a token that the text encoder does not know
+   */
   encode(text: string): { ids: Int32Array; truncated: boolean } {
-    const words = this.tokenizer.encode(text, { add_special_tokens: false }).ids;
-    const room = this.maxLength - 2,
-      kept = words.slice(0, room);
-    const ids = new Int32Array(this.maxLength).fill(this.special.pad);
-    ids.set([this.special.start, ...kept, this.special.end]);
-    return { ids, truncated: words.length > room };
+    const tokens = this.tokens(text),
+      room = this.maxLength - 2;
+    const kept = this.files.cutLeft ? tokens.slice(Math.max(0, tokens.length - room)) : tokens.slice(0, room);
+    const ids = new Int32Array(this.maxLength).fill(this.ids.pad),
+      all = [this.ids.start, ...kept, this.ids.end];
+    ids.set(all, this.files.padLeft ? this.maxLength - all.length : 0);
+    const strange = ids.find((id) => id >= this.vocabSize);
+    if (strange !== undefined)
+      throw new UserError(
+        `${this.folder}: ${JSON.stringify(text)} has the token ${strange}, the text encoder knows ${this.vocabSize}; take the tokenizer that was saved with it`,
+      );
+    return { ids, truncated: tokens.length > room };
+  }
+
+  /** Ids of a text without start, end and padding: added tokens as they stand, then those in lower case, then words. */
+  private tokens(text: string): number[] {
+    return this.raw.split(text).flatMap((piece) => {
+      if (typeof piece === 'number') return piece;
+      return this.normalized
+        .split(this.normalize(piece))
+        .flatMap((rest) =>
+          typeof rest === 'number' ? rest : this.words.encode(rest, { add_special_tokens: false }).ids,
+        );
+    });
+  }
+
+  private normalize(text: string): string {
+    return (this.words.normalizer as unknown as (text: string) => string)(text);
   }
 }
 
-/** Pairs in order of priority; the first line is a version. */
-function parseMerges(text: string): string[][] {
-  return text
-    .split('\n')
-    .filter((line) => line.includes(' ') && !line.startsWith('#version'))
-    .map((line) => line.trim().split(' '));
-}
-
-/** A token as files write it: plain, or an object with `content`. */
-function contentOf(token: unknown): string | undefined {
-  if (typeof token === 'object' && token !== null && 'content' in token) return String(token.content);
-  return typeof token === 'string' ? token : undefined;
-}
-
-async function readText(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch {
-    throw new UserError(`${path}: cannot be read; a tokenizer folder holds vocab.json and merges.txt`);
+/** Ids by content; a token that the vocabulary lacks gets the next one behind it. */
+function idsOf({ vocab, added, names }: TokenizerFiles): Map<string, number> {
+  const ids = new Map<string, number>();
+  let next = Object.keys(vocab).length;
+  for (const content of [...added.map((token) => token.content), ...Object.values(names)]) {
+    if (!ids.has(content)) ids.set(content, Object.hasOwn(vocab, content) ? vocab[content] : next++);
   }
+  return ids;
 }
 
-async function readJson(path: string, fallback?: Json): Promise<Json> {
-  const text = fallback ? await readFile(path, 'utf8').catch(() => undefined) : await readText(path);
-  if (text === undefined) return fallback as Json;
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Json;
-  } catch {
-    /* the same message as for a wrong value */
+type Found = AddedToken & { readonly id: number };
+const ENDS_IN_WORD = /[\p{L}\p{M}\p{N}_]$/u,
+  STARTS_WITH_WORD = /^[\p{L}\p{M}\p{N}_]/u;
+
+/** Finds tokens in a text from left to right, the longest first. */
+class AddedTokens {
+  private readonly byContent: ReadonlyMap<string, Found>;
+  private readonly pattern: RegExp | undefined;
+
+  constructor(tokens: readonly Found[]) {
+    this.byContent = new Map(tokens.map((token) => [token.content, token]));
+    const contents = [...this.byContent.keys()].filter((content) => content !== '').sort((a, b) => b.length - a.length);
+    if (contents.length > 0)
+      this.pattern = new RegExp(contents.map((c) => c.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')).join('|'), 'gu');
   }
-  throw new UserError(`${path}: not a JSON object; copy the file again`);
+
+  /** @returns ids of the tokens, and the text between them */
+  split(text: string): (number | string)[] {
+    if (!this.pattern) return text === '' ? [] : [text];
+    const pieces: (number | string)[] = [];
+    let from = 0;
+    for (const { 0: content, index } of text.matchAll(this.pattern)) {
+      const { id, singleWord } = this.byContent.get(content)!;
+      const end = index + content.length;
+      if (singleWord && (ENDS_IN_WORD.test(text.slice(0, index)) || STARTS_WITH_WORD.test(text.slice(end)))) continue;
+      if (index > from) pieces.push(text.slice(from, index));
+      pieces.push(id);
+      from = end;
+    }
+    if (from < text.length) pieces.push(text.slice(from));
+    return pieces;
+  }
 }

@@ -125,19 +125,21 @@ export async function writeTokenizer(
   await json('special_tokens_map.json', special);
 }
 
-/** What ClipTokenizer reads, and whether it needs it. */
-const FILES = {
-  'vocab.json': true,
-  'merges.txt': true,
-  'tokenizer_config.json': false,
-  'special_tokens_map.json': false,
-} as const;
+/** What ClipTokenizer reads. */
+const FILES = [
+  'tokenizer.json',
+  'vocab.json',
+  'merges.txt',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+] as const;
 
-/** Copies a CLIPTokenizer from one folder to another; files that it can do without may be missing. */
+/** Copies the tokenizer of a folder that ClipTokenizer has opened; not every folder has every file. */
 export async function copyTokenizer(from: string, to: string): Promise<void> {
-  for (const [name, needed] of Object.entries(FILES)) {
+  for (const name of FILES) {
     await cp(join(from, name), join(to, name), { dereference: true }).catch((error: NodeJS.ErrnoException) => {
-      if (needed || error.code !== 'ENOENT') throw error;
+      if (error.code !== 'ENOENT') throw error;
     });
   }
 }
