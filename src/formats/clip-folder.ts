@@ -118,6 +118,7 @@ export async function openClip(folder: string, log?: Logger): Promise<ClipFolder
   source.check(
     recorded((s) => recordClip(s, config), source.fits()),
     POSITION_IDS,
+    log,
   );
   const tokenizer = await ClipTokenizer.load(path, { vocabSize: config.text.vocabSize, log });
   const differ = (what: string): UserError => new UserError(`${path}: ${what}; they are of different models`);

@@ -1,5 +1,6 @@
 /** Frozen parameters, read in place from a component's weight file. */
 import { UserError } from '../base/errors.js';
+import type { Logger } from '../base/logger.js';
 import type { Shape } from '../tensor/host.js';
 import { cast } from '../tensor/ops.js';
 import { weight, type Tensor } from '../tensor/tensor.js';
@@ -63,11 +64,12 @@ export class FrozenSource implements ParamSource {
   }
 
   /**
-   * Every parameter must be in the file, with its shape, and nothing else may be.
+   * Every parameter must be in the file, with its shape. Other tensors are named in one line of the log, as diffusers
+   * and transformers do; without a log they are refused.
    * @param ignored buffers that real checkpoints carry
    * @throws UserError listing what is missing or unexpected
    */
-  check(shapes: ReadonlyMap<string, Shape>, ignored: RegExp): void {
+  check(shapes: ReadonlyMap<string, Shape>, ignored: RegExp, log?: Logger): void {
     const wanted = new Set([...shapes.keys()].map((n) => this.storedName(n)));
     const missing = [...wanted].filter((n) => !this.weights.entries.has(n));
     const unexpected = [...this.weights.entries.keys()].filter((n) => !wanted.has(n) && !ignored.test(n));
@@ -77,11 +79,13 @@ export class FrozenSource implements ParamSource {
       throw new UserError(
         `${this.weights.files[0]}: missing ${list(missing)}; the weights do not belong to this config.json`,
       );
-    if (unexpected.length > 0)
+    if (unexpected.length > 0 && !log)
       throw new UserError(
         `${this.weights.files[0]}: unexpected ${list(unexpected)}; the weights do not belong to this config.json`,
       );
     for (const [name, shape] of shapes) this.get(name, shape);
+    if (unexpected.length > 0)
+      log?.warn(`${this.weights.files[0]}: not used: ${list(unexpected)}; this config.json has no place for it`);
   }
 }
 

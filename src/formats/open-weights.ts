@@ -7,6 +7,7 @@ import { openSafetensors, SafetensorsFile } from './safetensors/safetensors.js';
 import { convertedBin } from './torch-bin/torch-bin-cache.js';
 import { openTorchBins } from './torch-bin/torch-bin.js';
 import type { TensorEntry, WeightFile } from './weight-file.js';
+import { withTextLevel } from './weight-view.js';
 
 /** What weights are called before `.safetensors` and `.bin`: diffusers' and transformers' models, PEFT's and diffusers' adapters. */
 export const STEMS: readonly string[] = ['diffusion_pytorch_model', 'model', 'adapter_model', 'pytorch_lora_weights'];
@@ -52,9 +53,17 @@ export async function openWeights(
   }
   if (variant === undefined && found.variant !== undefined)
     log?.info(`${folder}: reading the only weights there, ${found.name}`);
-  if (found.format === 'safetensors')
-    return isIndex(found.name) ? openShards(folder, found.name) : openSafetensors(join(folder, found.name));
-  return openSafetensors(await convertedBin(await binFiles(folder, found.name), { cacheDir, log }));
+  return withTextLevel(await openFound(folder, found, cacheDir, log));
+}
+
+async function openFound(
+  folder: string,
+  { format, name }: FoundWeights,
+  cacheDir: string | undefined,
+  log: Logger | undefined,
+): Promise<WeightFile> {
+  if (format === 'safetensors') return isIndex(name) ? openShards(folder, name) : openSafetensors(join(folder, name));
+  return openSafetensors(await convertedBin(await binFiles(folder, name), { cacheDir, log }));
 }
 
 /** The weights to read among the files of a folder. */

@@ -83,7 +83,7 @@ export class AutoencoderKL extends Model {
       olderVaeName,
     );
     const shapes = recorded((s) => recordVae(s, this.config));
-    this.source.check(shapes, /^\b$/);
+    this.source.check(shapes, /^\b$/, this.log);
     this.part = new TrainedPart('vae', this.source, shapes, { kind: 'whole' }, this.raw);
     this.baseFingerprint = await fingerprint(this.source.weights);
   }

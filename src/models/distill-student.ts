@@ -41,6 +41,7 @@ export async function openStudent(model: string, teacher: PipelineFolder, log: L
     await readJson(file, 'every component has one'),
     file,
     new FrozenSource(await openWeights(folder, 'diffusion_pytorch_model', { log })),
+    log,
   );
   for (const key of ['inChannels', 'outChannels', 'crossAttentionDim'] as const) {
     const [own, others] = [student.config[key], teacher.unetConfig[key]];
@@ -58,9 +59,9 @@ const FIELDS = {
   crossAttentionDim: 'cross_attention_dim',
 } as const;
 
-function checked(raw: RawConfig, file: string, source: FrozenSource): Student {
+function checked(raw: RawConfig, file: string, source: FrozenSource, log?: Logger): Student {
   const config = parseUNetConfig(raw, file),
     shapes = recorded((s) => recordUnet(s, config));
-  source.check(shapes, /^\b$/);
+  source.check(shapes, /^\b$/, log);
   return { config, raw, shapes, source };
 }

@@ -18,7 +18,11 @@ const FIELDS = {
   intermediateSize: 2048,
   heads: 8,
   read: ['max_position_embeddings', 'vocab_size', 'eos_token_id'],
-  allowed: { architectures: [['CLIPTextModel'], ['CLIPModel'], null], model_type: ['clip_text_model', 'clip'] },
+  allowed: {
+    architectures: [['CLIPTextModel'], ['CLIPTextModelWithProjection'], ['CLIPModel'], null],
+    use_attention_mask: [false, null],
+    model_type: ['clip_text_model', 'clip'],
+  },
 };
 
 /** @throws UserError naming the field that is unknown or not supported */

@@ -67,9 +67,11 @@ export class ConfigReader {
     }
   }
 
-  /** @throws UserError naming the first field nobody knows */
+  /** A field that is null sets nothing. @throws UserError naming the first field nobody knows */
   refuseUnknown(known: readonly string[]): void {
-    const stranger = Object.keys(this.raw).find((key) => !known.includes(key) && !key.startsWith('_'));
+    const stranger = Object.keys(this.raw).find(
+      (key) => !known.includes(key) && !key.startsWith('_') && this.raw[key] !== null,
+    );
     if (stranger !== undefined)
       throw new UserError(
         `${this.where}: unknown field "${stranger}" = ${shown(this.raw[stranger])}; it may change the model, so it is not ignored`,

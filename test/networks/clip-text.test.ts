@@ -66,10 +66,8 @@ void t.test('a field or value that is not known is refused by name', (t) => {
     'text_encoder/config.json: hidden_act = "relu" is not supported; supported: "quick_gelu", "gelu"',
   );
   refused({ model_type: 'xlm-roberta' }, /model_type = "xlm-roberta" is not supported/);
-  refused(
-    { architectures: ['CLIPTextModelWithProjection'] },
-    /architectures = \["CLIPTextModelWithProjection"\] is not supported/,
-  );
+  refused({ architectures: ['T5EncoderModel'] }, /architectures = \["T5EncoderModel"\] is not supported/);
+  refused({ use_attention_mask: true }, /use_attention_mask = true is not supported/);
   refused(
     { rope_theta: 10000 },
     'text_encoder/config.json: unknown field "rope_theta" = 10000; it may change the model, so it is not ignored',

@@ -63,14 +63,17 @@ export async function openPipeline(folder: string, log?: Logger): Promise<Pipeli
   unetSource.check(
     recorded((s) => recordUnet(s, unetConfig), unetSource.fits()),
     NOTHING,
+    log,
   );
   vaeSource.check(
     recorded((s) => recordVae(s, vaeConfig), vaeSource.fits()),
     NOTHING,
+    log,
   );
   textSource.check(
     recorded((s) => recordText(s, textConfig), textSource.fits()),
     POSITION_IDS,
+    log,
   );
   const tokenizer = await ClipTokenizer.load(join(path, 'tokenizer'), { vocabSize: textConfig.vocabSize, log });
   checkTogether(path, unetConfig, vaeConfig, textConfig, tokenizer);

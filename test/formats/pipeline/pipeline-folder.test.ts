@@ -233,6 +233,44 @@ for (const { title, file, change, message } of WEIGHTS) {
   });
 }
 
+void t.test(
+  'tensors that no part of the model has are named once and not used; a field that is null sets nothing',
+  async (t) => {
+    const model = await copied(t),
+      warnings: string[] = [],
+      log = { info: () => {}, debug: () => {}, warn: (line: string) => void warnings.push(line) };
+    await rewrite(model.file(UNET), (all) => ({ ...all, optimization_step: int32([7], []) }));
+    await rewrite(model.file(TEXT), (all) => ({ ...all, 'text_projection.weight': wave([32, 32]) }));
+    const config = await readJson(model.file('unet/config.json'), '');
+    await writeFile(model.file('unet/config.json'), JSON.stringify({ ...config, some_future_field: null }));
+    const [opened, before] = [await openPipeline(model.path, log), await openPipeline(TINY, log)];
+    t.strictSame(warnings, [
+      `${model.file(UNET)}: not used: optimization_step; this config.json has no place for it`,
+      `${model.file(TEXT)}: not used: text_projection.weight; this config.json has no place for it`,
+    ]);
+    t.strictSame(await outputs(opened), await outputs(before));
+  },
+);
+
+void t.test(
+  'a text encoder without the level text_model, as transformers 5.6 and later save it, is the same one',
+  async (t) => {
+    const model = await copied(t);
+    await rewrite(model.file(TEXT), (all) =>
+      Object.fromEntries(Object.entries(all).map(([name, value]) => [name.replace('text_model.', ''), value])),
+    );
+    const config = await readJson(model.file('text_encoder/config.json'), '');
+    await writeFile(
+      model.file('text_encoder/config.json'),
+      JSON.stringify({ ...config, torch_dtype: undefined, dtype: 'float16', transformers_version: '5.17.0' }),
+    );
+    const [opened, before] = [await openPipeline(model.path), await openPipeline(TINY)];
+    t.strictSame(await outputs(opened), await outputs(before));
+    t.equal(await pipelineFingerprint(opened), await pipelineFingerprint(before));
+    t.ok([...opened.text.weights.entries.keys()].every((name) => name.startsWith('text_model.')));
+  },
+);
+
 const FILES: readonly { title: string; file: string; text: (old: string) => string; message: RegExp }[] = [
   {
     title: 'an index without a VAE',
