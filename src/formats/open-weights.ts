@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { UserError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
+import { isPointer, openCheckpointPart } from './single-file/checkpoint-part.js';
 import { openSafetensors, SafetensorsFile } from './safetensors/safetensors.js';
 import { convertedBin } from './torch-bin/torch-bin-cache.js';
 import { openTorchBins } from './torch-bin/torch-bin.js';
@@ -44,6 +45,8 @@ export async function openWeights(
       cause: error,
     });
   });
+  const pointer = names.find((name) => name.startsWith(`${stem}.`) && isPointer(name));
+  if (pointer !== undefined) return openCheckpointPart(folder, pointer);
   const found = findWeights(names, stem, variant);
   if (!found) {
     const looked = candidates(stem, variant)

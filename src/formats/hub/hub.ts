@@ -9,6 +9,7 @@ import { writeFileAtomic } from '../../base/atomic-file.js';
 import { UserError } from '../../base/errors.js';
 import { resolvePackagePath } from '../../base/package-path.js';
 import type { Logger } from '../../base/logger.js';
+import { openCheckpoint } from '../single-file/open-checkpoint.js';
 import { fetchIntoCache, reason, type DownloadSettings, type RemoteFile } from './hub-download.js';
 import { datasetFiles, modelFiles } from './hub-files.js';
 
@@ -29,6 +30,8 @@ export interface ResolveOptions {
   readonly log?: Logger;
   /** by default a line in the log now and then */
   readonly progress?: (progress: DownloadProgress) => void;
+  /** of a single-file checkpoint: the pipeline folder that has its configs and tokenizer */
+  readonly config?: string;
   /** is shown what is missing before any of it is fetched; may throw, and nothing is */
   readonly beforeDownload?: (missing: readonly { readonly path: string; readonly size: number }[]) => void;
   /** wait before a broken download goes on */
@@ -71,6 +74,7 @@ async function resolveRepo(
   const idOrPath = resolvePackagePath(given); // `package:assets/...` of the built-in configs
   const local = await stat(idOrPath).catch(() => undefined);
   if (local?.isDirectory()) return resolve(idOrPath);
+  if (local && type === 'model') return openCheckpoint(idOrPath, { config: options.config, log: options.log });
   if (local) throw new UserError(`${idOrPath}: a file; give the folder of the ${type}, or an id of the hub`);
   if (!/^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(idOrPath))
     throw new UserError(`${idOrPath}: no such folder, and an id of the hub looks like "owner/name"; check the path`);

@@ -6,12 +6,23 @@ import { UserError } from '../../base/errors.js';
 import { firstNonFinite, nameOfNonFinite } from '../../tensor/finite.js';
 import { readJson } from '../read-json.js';
 import { openSafetensors } from '../safetensors/safetensors.js';
+import { isPointer, openCheckpointPart } from '../single-file/checkpoint-part.js';
+import { writeAs } from '../safetensors/write-as.js';
 import { forgetAbsent } from './model-index.js';
 
 /** Writes weights (and config, when it changes) of a component into a folder that has the component's other files. */
 export type WriteComponent = (folder: string) => Promise<void>;
 
-const WEIGHTS = /\.(safetensors|bin|ckpt|pt|msgpack|onnx)$|\.index(\.[\w-]+)?\.json$/;
+const WEIGHTS = /\.(safetensors|bin|ckpt|pt|msgpack|onnx)$|\.index(\.[\w-]+)?\.json$|\.checkpoint\.json$/;
+
+/** A network of a single-file checkpoint as a file of its own. */
+async function writeOut(from: string, pointer: string, to: string): Promise<void> {
+  const weights = await openCheckpointPart(from, pointer);
+  await writeAs(join(to, pointer.replace('.checkpoint.json', '.safetensors')), {
+    specs: [...weights.entries.values()],
+    read: (name) => weights.read(name),
+  });
+}
 
 /**
  * Copies `model_index.json` and the components that it names and that are there (the hub's safety checker is not downloaded), those of `replace` without their weights. The folder appears
@@ -36,10 +47,13 @@ export async function derivePipeline(
     await cp(join(from, 'model_index.json'), join(aside, 'model_index.json'), { dereference: true });
     await forgetAbsent(join(aside, 'model_index.json'), names);
     for (const name of names) {
-      const keep = (file: string): boolean => !(name in replace) || !WEIGHTS.test(file);
+      const pointer = (await readdir(join(from, name))).find(isPointer);
+      const keep = (file: string): boolean => !(name in replace || pointer !== undefined) || !WEIGHTS.test(file);
       await cp(join(from, name), join(aside, name), { recursive: true, dereference: true, filter: keep });
-      await replace[name]?.(join(aside, name));
-      if (name in replace) await requireNumbers(join(aside, name), join(from, name), out);
+      if (name in replace) {
+        await replace[name](join(aside, name));
+        await requireNumbers(join(aside, name), join(from, name), out);
+      } else if (pointer !== undefined) await writeOut(join(from, name), pointer, join(aside, name));
     }
   });
 }

@@ -14,7 +14,12 @@ export interface TensorSource {
  * One tensor at a time; floats become `dtype` when it is given.
  * @throws UserError when a value is too large for `dtype`
  */
-export async function writeAs(path: string, source: TensorSource, dtype?: FloatType): Promise<void> {
+export async function writeAs(
+  path: string,
+  source: TensorSource,
+  dtype?: FloatType,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
   const specs = source.specs.map((spec) => ({ ...spec, dtype: dtype && isFloat(spec.dtype) ? dtype : spec.dtype }));
   await writeSafetensorsStream(
     path,
@@ -23,7 +28,7 @@ export async function writeAs(path: string, source: TensorSource, dtype?: FloatT
       const tensor = await source.read(spec.name);
       return tensor.dtype === spec.dtype ? tensor : narrowed(spec, toFloat32(tensor));
     },
-    { format: 'pt' },
+    { format: 'pt', ...metadata },
   );
 }
 

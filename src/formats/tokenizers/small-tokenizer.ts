@@ -72,7 +72,6 @@ export interface SmallTokenizer {
 
 /** @param words lower case; each becomes one token */
 export function smallTokenizer(words: readonly string[] = WORDS): SmallTokenizer {
-  const bytes = byteCharacters();
   const ranks = new Map<string, number>();
   for (const word of words) {
     let parts = [...word].map((c, i) => (i === word.length - 1 ? `${c}</w>` : c));
@@ -86,6 +85,12 @@ export function smallTokenizer(words: readonly string[] = WORDS): SmallTokenizer
     }
   }
   const merges = [...ranks.keys()];
+  return { ...vocabularyOf(merges), merges };
+}
+
+/** CLIP's ids: every byte, every byte at the end of a word, what each merge makes, the two marks. */
+export function vocabularyOf(merges: readonly string[]): Pick<SmallTokenizer, 'vocab' | 'endId'> {
+  const bytes = byteCharacters();
   const tokens = [
     ...bytes,
     ...bytes.map((c) => `${c}</w>`),
@@ -94,7 +99,7 @@ export function smallTokenizer(words: readonly string[] = WORDS): SmallTokenizer
     '<|endoftext|>',
   ];
   const unique = [...new Set(tokens)];
-  return { vocab: Object.fromEntries(unique.map((token, id) => [token, id])), merges, endId: unique.length - 1 };
+  return { vocab: Object.fromEntries(unique.map((token, id) => [token, id])), endId: unique.length - 1 };
 }
 
 /**
@@ -126,18 +131,18 @@ export async function writeTokenizer(
 }
 
 /** What ClipTokenizer reads. */
-const FILES = [
+export const TOKENIZER_FILES: readonly string[] = [
   'tokenizer.json',
   'vocab.json',
   'merges.txt',
   'tokenizer_config.json',
   'special_tokens_map.json',
   'added_tokens.json',
-] as const;
+];
 
 /** Copies the tokenizer of a folder that ClipTokenizer has opened; not every folder has every file. */
 export async function copyTokenizer(from: string, to: string): Promise<void> {
-  for (const name of FILES) {
+  for (const name of TOKENIZER_FILES) {
     await cp(join(from, name), join(to, name), { dereference: true }).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') throw error;
     });

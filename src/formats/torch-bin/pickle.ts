@@ -23,6 +23,8 @@ export interface PickleRules<T> {
   readonly globals: Globals<T>;
   /** makes what the file stores outside of the pickle */
   readonly persistent: (id: PickleValue<T>) => T;
+  /** names that stand for nothing: what they make, and what is put into it, is null and never looked at */
+  readonly inert?: (global: string) => boolean;
 }
 
 /** What was refused and where; the caller adds the file and the fix. */
@@ -128,6 +130,7 @@ class Machine<T extends object> {
   global(): void {
     const name = `${this.line()}.${this.line()}`,
       spec = this.rules.globals.get(name);
+    if (!spec && this.rules.inert?.(name)) return this.push(null);
     if (!spec) throw new PickleError(`global ${JSON.stringify(name)} is not one that tensors need`);
     if ('value' in spec) return this.push(spec.value);
     const ref = {} as T;
@@ -138,10 +141,23 @@ class Machine<T extends object> {
   reduce(): void {
     const args = this.pop(),
       callee = this.pop();
+    if (this.isInert(callee)) return this.push(null);
     const ref = typeof callee === 'object' && callee !== null ? this.globals.get(callee) : undefined;
     if (!ref || !('call' in ref.spec) || !(args instanceof PyTuple))
       throw new PickleError(`calls something that is not a function, before byte ${this.at}`);
     this.push(ref.spec.call(args.items.map((item) => this.plain(item))));
+  }
+
+  private isInert(value: PickleValue<T>): boolean {
+    return value === null && this.rules.inert !== undefined;
+  }
+
+  /** A class and its arguments. */
+  newObject(): void {
+    this.pop();
+    if (!this.isInert(this.pop()))
+      throw new PickleError(`opcode NEWOBJ at byte ${this.at - 1} is not one that tensors need`);
+    this.push(null);
   }
 
   persistent(): void {
@@ -157,6 +173,7 @@ class Machine<T extends object> {
 
   setItems(pairs: readonly PickleValue<T>[]): void {
     const dict = this.top();
+    if (this.isInert(dict)) return;
     if (!(dict instanceof PyDict) || pairs.length % 2 !== 0)
       throw new PickleError(`sets items of something that is not a dict, before byte ${this.at}`);
     for (let i = 0; i < pairs.length; i += 2) {
@@ -169,6 +186,7 @@ class Machine<T extends object> {
 
   append(values: readonly PickleValue<T>[]): void {
     const list = this.top();
+    if (this.isInert(list)) return;
     if (!Array.isArray(list)) throw new PickleError(`appends to something that is not a list, before byte ${this.at}`);
     for (const value of values) list.push(this.plain(value));
   }
@@ -177,6 +195,7 @@ class Machine<T extends object> {
   build(): void {
     const state = this.pop(),
       object = this.top();
+    if (this.isInert(object)) return;
     const harmless =
       object instanceof PyDict && state instanceof PyDict && [...state.map.keys()].every((key) => key === '_metadata');
     if (!harmless)
@@ -219,6 +238,7 @@ const STEPS: Readonly<Record<number, Step>> = {
   0x8a: (m) => m.long(),
   0x47: (m) => m.push(m.take(8).readDoubleBE()),
   0x58: (m) => m.push(m.take(m.word()).toString('utf8')),
+  0x81: (m) => m.newObject(),
   0x29: (m) => m.push(new PyTuple([])),
   0x74: (m) => m.push(new PyTuple(m.popMark())),
   0x85: (m) => m.push(new PyTuple(m.popMany(1))),
@@ -255,7 +275,6 @@ const OPCODE_NAMES: Readonly<Record<number, string>> = {
   0x6c: 'LIST',
   0x6f: 'OBJ',
   0x70: 'PUT',
-  0x81: 'NEWOBJ',
   0x82: 'EXT1',
   0x83: 'EXT2',
   0x84: 'EXT4',

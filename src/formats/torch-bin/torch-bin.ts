@@ -10,7 +10,14 @@ import { bytesPerElement, sizeOf, type HostTensor } from '../../tensor/host.js';
 import { PickleError, unpickle } from './pickle.js';
 import { readFully } from '../safetensors/safetensors.js';
 import type { TensorSpec } from '../safetensors/safetensors-header.js';
-import { dtypeOf, materialise, stateDictOf, torchRules, type StoredTensor } from './torch-state-dict.js';
+import {
+  dtypeOf,
+  materialise,
+  stateDictOf,
+  torchRules,
+  type StateDictOptions,
+  type StoredTensor,
+} from './torch-state-dict.js';
 import { readZipDirectory, zipDataOffset, type ZipEntry } from './zip-directory.js';
 
 /** The pickle of a large model has about half a megabyte. */
@@ -24,13 +31,17 @@ export interface TorchBins {
   /** float64 is given as float32, int8 and int16 as int32 */
   readonly specs: readonly TensorSpec[];
   read(name: string): Promise<HostTensor>;
+  /** what a checkpoint holds beside tensors */
+  readonly leftOut: readonly string[];
 }
 
 /** @throws UserError naming the file and what it asks for that is not a tensor */
-export async function openTorchBins(paths: readonly string[]): Promise<TorchBins> {
-  const owners = new Map<string, TorchBin>();
+export async function openTorchBins(paths: readonly string[], options: StateDictOptions = {}): Promise<TorchBins> {
+  const owners = new Map<string, TorchBin>(),
+    leftOut: string[] = [];
   for (const path of paths) {
-    const bin = await TorchBin.open(path);
+    const bin = await TorchBin.open(path, options);
+    leftOut.push(...bin.leftOut);
     for (const name of bin.tensors.keys()) {
       const other = owners.get(name);
       if (other) throw new UserError(`${path}: tensor "${name}" is in ${other.file} too; which one is meant?`);
@@ -41,7 +52,7 @@ export async function openTorchBins(paths: readonly string[]): Promise<TorchBins
     const { storage, shape } = bin.tensors.get(name)!;
     return { name, dtype: dtypeOf(storage), shape };
   });
-  return { specs, read: (name) => owners.get(name)!.read(name) };
+  return { specs, read: (name) => owners.get(name)!.read(name), leftOut };
 }
 
 class TorchBin {
@@ -52,9 +63,10 @@ class TorchBin {
     private readonly prefix: string,
     private readonly entries: ReadonlyMap<string, ZipEntry>,
     readonly tensors: ReadonlyMap<string, StoredTensor>,
+    readonly leftOut: readonly string[],
   ) {}
 
-  static async open(file: string): Promise<TorchBin> {
+  static async open(file: string, options: StateDictOptions): Promise<TorchBin> {
     return withFile(file, async (handle, size) => {
       await checkMagic(handle, file, size);
       const entries = await readZipDirectory(handle, file, size);
@@ -69,13 +81,16 @@ class TorchBin {
         throw new UserError(
           `${file}: its data.pkl has ${pickles[0].bytes} bytes, at most ${MAX_PICKLE} are read; is it a state dict?`,
         );
+      const leftOut: string[] = [];
       const tensors = readPickle(
         file,
+        options,
+        leftOut,
         Buffer.from(await readEntryData(handle, file, pickles[0])),
         (key) => entries.get(`${prefix}data/${key}`)?.bytes,
       );
       checkTotal(file, size, tensors);
-      return new TorchBin(file, prefix, entries, tensors);
+      return new TorchBin(file, prefix, entries, tensors, leftOut);
     });
   }
 
@@ -144,11 +159,14 @@ const hex = (n: number): string => n.toString(16).padStart(8, '0');
 
 function readPickle(
   file: string,
+  options: StateDictOptions,
+  leftOut: string[],
   pickle: Buffer,
   storageBytes: (key: string) => number | undefined,
 ): Map<string, StoredTensor> {
   try {
-    return stateDictOf(unpickle(pickle, torchRules(storageBytes)));
+    const root = unpickle(pickle, torchRules(storageBytes, options));
+    return stateDictOf(root, options.checkpoint ? (name) => leftOut.push(name) : undefined);
   } catch (error) {
     if (!(error instanceof PickleError)) throw error;
     throw new UserError(

@@ -54,15 +54,28 @@ const isKind = <K extends TorchValue['kind']>(value: Value, kind: K): value is E
 const isCount = (value: Value): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
 /** @param storageBytes size of the storage of a key in the file, undefined when there is none */
-export function torchRules(storageBytes: (key: string) => number | undefined): PickleRules<TorchValue> {
+export function torchRules(
+  storageBytes: (key: string) => number | undefined,
+  { checkpoint }: StateDictOptions = {},
+): PickleRules<TorchValue> {
   const globals: Globals<TorchValue> = new Map<string, NonNullable<ReturnType<Globals<TorchValue>['get']>>>([
     ['collections.OrderedDict', { call: emptyDict }],
     ['torch._utils._rebuild_tensor_v2', { call: rebuildTensor }],
     ['torch._utils._rebuild_parameter', { call: ([tensor]) => tensorOf(tensor) }],
     ...STORAGES.map((type) => [`torch.${type.name}`, { value: type }] as const),
   ]);
-  return { globals, persistent: (id) => storageOf(id, storageBytes) };
+  const inert = checkpoint ? { inert: (name: string) => INERT.test(name) } : {};
+  return { globals, persistent: (id) => storageOf(id, storageBytes), ...inert };
 }
+
+export interface StateDictOptions {
+  /** a training framework's checkpoint: what is not a tensor is left out, not refused */
+  readonly checkpoint?: boolean;
+}
+
+/** What PyTorch Lightning and its kind store beside the weights: settings, counters, callbacks. */
+const INERT =
+  /^(?:(?:pytorch_lightning|lightning|lightning_fabric|numpy|omegaconf|ldm)\..+|_codecs\.encode|typing\..+|collections\.(?:defaultdict|Counter)|(?:builtins|__builtin__)\.(?:set|dict|list|int|float|bool|str|object|complex|slice)|torch\.(?:device|Size|float\w*|half|double|bfloat16|u?int\w*|long|bool))$/;
 
 function emptyDict(args: readonly Value[]): Value {
   if (args.length > 0) throw new PickleError('makes an OrderedDict from a list');
@@ -111,16 +124,21 @@ function rebuildTensor([storage, offset, size, strides]: readonly Value[]): Stor
   return { kind: 'tensor', storage, offset, shape, stride };
 }
 
-/** Names and tensors of a state dict, or of the one under the key `state_dict`. */
-export function stateDictOf(root: Value): Map<string, StoredTensor> {
+/**
+ * Names and tensors of a state dict, or of the one under the key `state_dict`.
+ * @param leftOut is told the names of what is no tensor; without it that is refused
+ */
+export function stateDictOf(root: Value, leftOut?: (name: string) => void): Map<string, StoredTensor> {
   const inner = root instanceof PyDict ? root.map.get('state_dict') : undefined;
   const dict = inner instanceof PyDict ? inner : root;
   if (!(dict instanceof PyDict)) throw new PickleError('does not hold a dict of tensors');
   const tensors = new Map<string, StoredTensor>();
+  if (dict !== root && root instanceof PyDict)
+    for (const name of root.map.keys()) if (name !== 'state_dict') leftOut?.(String(name));
   for (const [name, value] of dict.map) {
-    if (typeof name !== 'string' || !isKind(value, 'tensor'))
-      throw new PickleError(`entry ${JSON.stringify(name)} is not a tensor`);
-    tensors.set(name, value);
+    if (typeof name === 'string' && isKind(value, 'tensor')) tensors.set(name, value);
+    else if (leftOut) leftOut(String(name));
+    else throw new PickleError(`entry ${JSON.stringify(name)} is not a tensor`);
   }
   return tensors;
 }
