@@ -6,7 +6,16 @@ import { UserError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import type { FloatType } from './float-formats.js';
 import { forgetAbsent } from './pipeline/model-index.js';
-import { binFiles, findWeights, openWeights, STEMS, type FoundWeights } from './open-weights.js';
+import {
+  binFiles,
+  findWeights,
+  openWeights,
+  refuseSeveral,
+  STEMS,
+  variantsIn,
+  type FoundWeights,
+} from './open-weights.js';
+import { isPointer } from './single-file/checkpoint-part.js';
 import { openTorchBins } from './torch-bin/torch-bin.js';
 import { writeAs, type TensorSource } from './safetensors/write-as.js';
 
@@ -15,11 +24,14 @@ export interface ConvertOptions {
   readonly out?: string;
   /** of floating-point tensors; by default as stored */
   readonly dtype?: FloatType;
+  /** e.g. `fp16`: of each component that has it, the weights `<stem>.fp16.*`, written under the plain name */
+  readonly variant?: string;
   readonly log?: Logger;
 }
 
 /** Weights of any kind, their indices, and checkpoints of other tools. */
-const WEIGHTS = /\.(?:bin|safetensors|ckpt|pt|pth|msgpack|h5|onnx|onnx_data|pb)$|\.index(?:\.[\w-]+)?\.json$/;
+const WEIGHTS =
+  /\.(?:bin|safetensors|ckpt|pt|pth|msgpack|h5|onnx|onnx_data|pb)$|\.index(?:\.[\w-]+)?\.json$|\.checkpoint\.json$/;
 
 interface Component {
   readonly folder: string;
@@ -32,31 +44,45 @@ interface Component {
  * @returns the safetensors files written
  * @throws UserError when there are no weights, a file is refused, or `out` is not empty
  */
-export async function convertFolder(folder: string, { out, dtype, log }: ConvertOptions = {}): Promise<string[]> {
-  const components = await findComponents(folder);
+export async function convertFolder(
+  folder: string,
+  { out, dtype, variant, log }: ConvertOptions = {},
+): Promise<string[]> {
+  const components = await findComponents(folder, variant);
   const bins = components.filter(({ found }) => found.format === 'bin');
   if (components.length === 0)
     throw new UserError(
       `${folder}: no weights here or one folder down; give the folder of a diffusers pipeline or of one component`,
     );
   if (out !== undefined && resolve(out) !== resolve(folder))
-    return intoNewFolder(folder, resolve(out), components, dtype, log);
+    return intoNewFolder(folder, resolve(out), components, { dtype, plain: variant !== undefined, log });
   if (bins.length === 0 && dtype)
     throw new UserError(
       `${folder}: its weights are safetensors already; --out writes them as ${dtype} into a new folder`,
     );
-  return convertAll(folder, folder, bins, dtype, log);
+  return convertAll(folder, folder, bins, { dtype, plain: false, log });
 }
 
-async function findComponents(folder: string): Promise<Component[]> {
-  const components: Component[] = [];
+/** @throws UserError when no component has the variant */
+async function findComponents(folder: string, variant: string | undefined): Promise<Component[]> {
+  const components: Component[] = [],
+    variants = new Set<string>();
   for (const inner of ['', ...(await subfolders(folder))]) {
     const names = await readdir(join(folder, inner));
     for (const stem of STEMS) {
-      const found = findWeights(names, stem);
+      for (const name of variantsIn(names, stem)) variants.add(name);
+      const pointer = names.find((name) => name.startsWith(`${stem}.`) && isPointer(name));
+      const found: FoundWeights | undefined = pointer
+        ? { format: 'safetensors', name: pointer, variant: undefined }
+        : ((variant === undefined ? undefined : findWeights(names, stem, variant)) ?? findWeights(names, stem));
       if (found) components.push({ folder: inner, stem, found });
+      else refuseSeveral(join(folder, inner), names, stem);
     }
   }
+  if (variant !== undefined && !variants.has(variant))
+    throw new UserError(
+      `${folder}: no variant "${variant}"; it has ${[...variants].sort().join(', ') || 'none, only plain files'}`,
+    );
   return components;
 }
 
@@ -72,16 +98,22 @@ async function subfolders(folder: string): Promise<string[]> {
     .sort();
 }
 
+interface Writing {
+  readonly dtype: FloatType | undefined;
+  /** a chosen variant gets the plain name, so that it is what the new folder opens with */
+  readonly plain: boolean;
+  readonly log: Logger | undefined;
+}
+
 async function convertAll(
   from: string,
   to: string,
   components: readonly Component[],
-  dtype: FloatType | undefined,
-  log?: Logger,
+  { dtype, plain, log }: Writing,
 ): Promise<string[]> {
   const written: string[] = [];
   for (const { folder, stem, found } of components) {
-    const name = join(folder, `${stem}${found.variant === undefined ? '' : `.${found.variant}`}.safetensors`);
+    const name = join(folder, `${stem}${plain || found.variant === undefined ? '' : `.${found.variant}`}.safetensors`);
     await writeAs(join(to, name), await openSource(join(from, folder), stem, found), dtype);
     log?.info(`${join(folder, found.name)} -> ${name}`);
     written.push(join(to, name));
@@ -100,15 +132,14 @@ async function intoNewFolder(
   folder: string,
   out: string,
   components: readonly Component[],
-  dtype: FloatType | undefined,
-  log?: Logger,
+  writing: Writing,
 ): Promise<string[]> {
   const inside = await subfolders(folder);
   let written: string[] = [];
   await writeFolderAtomic(out, async (aside) => {
     for (const inner of ['', ...inside]) await copyOthers(join(folder, inner), join(aside, inner));
     await forgetAbsent(join(aside, 'model_index.json'), inside);
-    written = (await convertAll(folder, aside, components, dtype, log)).map((path) => out + path.slice(aside.length));
+    written = (await convertAll(folder, aside, components, writing)).map((path) => out + path.slice(aside.length));
   });
   return written;
 }

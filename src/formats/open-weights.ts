@@ -49,6 +49,7 @@ export async function openWeights(
   if (pointer !== undefined) return openCheckpointPart(folder, pointer);
   const found = findWeights(names, stem, variant);
   if (!found) {
+    refuseSeveral(folder, names, stem);
     const looked = candidates(stem, variant)
       .map((c) => c.name)
       .join(', ');
@@ -73,8 +74,21 @@ async function openFound(
 export function findWeights(names: readonly string[], stem: string, variant?: string): FoundWeights | undefined {
   const direct = candidates(stem, variant).find((c) => names.includes(c.name));
   if (direct || variant !== undefined) return direct;
-  const variants = new Set(names.flatMap((name) => variantOf(name, stem) ?? []));
-  return variants.size === 1 ? findWeights(names, stem, [...variants][0]) : undefined;
+  const variants = variantsIn(names, stem);
+  return variants.length === 1 ? findWeights(names, stem, variants[0]) : undefined;
+}
+
+/** The variants of a component's weights among the files of its folder, by name. */
+export const variantsIn = (names: readonly string[], stem: string): string[] =>
+  [...new Set(names.flatMap((name) => variantOf(name, stem) ?? []))].sort();
+
+/** @throws UserError when there is no plain file but more than one variant */
+export function refuseSeveral(folder: string, names: readonly string[], stem: string): void {
+  const variants = variantsIn(names, stem);
+  if (variants.length < 2) return;
+  throw new UserError(
+    `${folder}: no plain weights, but several variants: ${variants.join(', ')}; keep one of them, or "diffengine convert" with --variant ${variants[0]} and --out makes a folder of one`,
+  );
 }
 
 /** Files that may hold a component's weights, best first. transformers called its `.bin` files `pytorch_model`. */

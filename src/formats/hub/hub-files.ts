@@ -9,9 +9,9 @@ const IMAGE = /\.(?:jpe?g|png|webp)$/i,
 
 /**
  * For a pipeline (`model_index.json`): its configs and tokenizer, and per component one set of weights, safetensors
- * before `.bin`, plain before variants. For another repository the same of every folder.
+ * before `.bin`, plain before variants, unless a variant is asked for. For another repository the same of every folder.
  */
-export function modelFiles(paths: readonly string[]): string[] {
+export function modelFiles(paths: readonly string[], variant?: string): string[] {
   const isPipeline = paths.includes('model_index.json');
   const folders = new Map<string, string[]>();
   for (const path of paths) {
@@ -22,16 +22,21 @@ export function modelFiles(paths: readonly string[]): string[] {
     .flatMap(([folder, inside]) => {
       if (isPipeline && folder === '') return ['model_index.json'];
       if (isPipeline && !COMPONENTS.has(folder.slice(0, -1))) return [];
-      return componentFiles(inside.map((path) => path.slice(folder.length))).map((name) => folder + name);
+      return componentFiles(
+        inside.map((path) => path.slice(folder.length)),
+        variant,
+      ).map((name) => folder + name);
     })
     .sort();
 }
 
-function componentFiles(names: readonly string[]): string[] {
+function componentFiles(names: readonly string[], variant: string | undefined): string[] {
   const configs = names.filter(
     (name) => /\.(?:json|txt|model)$/.test(name) && !/\.index(?:\.[\w-]+)?\.json$/.test(name) && !name.startsWith('.'),
   );
-  const weights = STEMS.flatMap((stem) => findWeights(names, stem) ?? []).flatMap((found) => weightFiles(names, found));
+  const weights = STEMS.flatMap(
+    (stem) => (variant === undefined ? undefined : findWeights(names, stem, variant)) ?? findWeights(names, stem) ?? [],
+  ).flatMap((found) => weightFiles(names, found));
   return [...configs, ...new Set(weights)];
 }
 

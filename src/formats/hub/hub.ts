@@ -32,6 +32,8 @@ export interface ResolveOptions {
   readonly progress?: (progress: DownloadProgress) => void;
   /** of a single-file checkpoint: the pipeline folder that has its configs and tokenizer */
   readonly config?: string;
+  /** e.g. `fp16`: weights `<stem>.fp16.*` where there are such */
+  readonly variant?: string;
   /** is shown what is missing before any of it is fetched; may throw, and nothing is */
   readonly beforeDownload?: (missing: readonly { readonly path: string; readonly size: number }[]) => void;
   /** wait before a broken download goes on */
@@ -59,7 +61,7 @@ const API_TIMEOUT_MS = 30_000,
  * @throws UserError saying what to do when it is neither a folder nor to be had
  */
 export const resolveModel = (idOrPath: string, options: ResolveOptions = {}): Promise<string> =>
-  resolveRepo(idOrPath, 'model', modelFiles, options);
+  resolveRepo(idOrPath, 'model', (paths) => modelFiles(paths, options.variant), options);
 
 /** The local folder of a dataset: pictures with their tables, or parquet files. As `resolveModel`. */
 export const resolveDataset = (idOrPath: string, options: ResolveOptions = {}): Promise<string> =>

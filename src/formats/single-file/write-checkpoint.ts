@@ -1,12 +1,12 @@
 /** A pipeline folder as one file in the layout of CompVis, for A1111, ComfyUI and diffusers' `from_single_file`. */
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../../base/errors.js';
 import type { Logger } from '../../base/logger.js';
 import { sizeOf, type HostTensor, type TypedArray } from '../../tensor/host.js';
 import type { FloatType } from '../float-formats.js';
 import { olderVaeName } from '../frozen-source.js';
-import { openWeights, type OpenWeightsOptions } from '../open-weights.js';
+import { openWeights, variantsIn, type OpenWeightsOptions } from '../open-weights.js';
 import { readJson } from '../read-json.js';
 import { writeAs } from '../safetensors/write-as.js';
 import { TOKENIZER_FILES } from '../tokenizers/small-tokenizer.js';
@@ -45,7 +45,9 @@ export async function writeCheckpoint(
   for (const part of PARTS) {
     const where = join(folder, part, 'config.json'),
       config = (configs[part] = await readJson(where, 'every component has one'));
-    const weights = await openWeights(join(folder, part), STEMS[part], { log, variant });
+    const names = await readdir(join(folder, part)),
+      has = variant !== undefined && variantsIn(names, STEMS[part]).includes(variant);
+    const weights = await openWeights(join(folder, part), STEMS[part], { log, ...(has && { variant }) });
     addPart(pieces, part, config, where, weights, log);
   }
   const record: CheckpointRecord = {
