@@ -1,4 +1,5 @@
 /** Contrastive training of a CLIP's picture and text tower (Radford et al., arXiv 2103.00020, section 2.3). */
+import { configJson } from '../formats/config-json.js';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inject } from 'inversify';
@@ -162,8 +163,7 @@ export class ContrastiveCLIP extends Model {
       base_model: this.opts.model,
       base_fingerprint: this.fingerprint,
     });
-    const json = (name: string, value: object): Promise<void> =>
-      writeFileAtomic(join(target, name), `${JSON.stringify(value, null, 2)}\n`);
+    const json = (name: string, value: object): Promise<void> => writeFileAtomic(join(target, name), configJson(value));
     await json('config.json', 'torch_dtype' in raw ? { ...raw, torch_dtype: 'float32' } : raw);
     await json('preprocessor_config.json', preprocessorConfig(preprocess));
     await copyTokenizer(path, target);

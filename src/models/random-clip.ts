@@ -1,4 +1,5 @@
 /** CLIPs that were never trained: start values, and complete folders of them. Same seed, same bytes. */
+import { configJson } from '../formats/config-json.js';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../base/atomic-file.js';
 import { writeFolderAtomic } from '../base/atomic-folder.js';
@@ -111,8 +112,7 @@ export async function writeRandomClip(
   const config = parseClipConfig(raw, 'config.json'),
     shapes = recorded((s) => recordClip(s, config));
   await writeFolderAtomic(out, async (folder) => {
-    const json = (name: string, value: object): Promise<void> =>
-      writeFileAtomic(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
+    const json = (name: string, value: object): Promise<void> => writeFileAtomic(join(folder, name), configJson(value));
     await json('config.json', raw);
     await json(
       'preprocessor_config.json',

@@ -1,4 +1,5 @@
 /** Complete pipeline folders with random weights, for tests, for measuring, and for a first look: same seed, same bytes. */
+import { configJson } from '../formats/config-json.js';
 import { cp, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../base/atomic-file.js';
@@ -172,7 +173,7 @@ async function writeInto(
   };
   const json = async (path: string, value: object): Promise<void> => {
     report(path);
-    await writeFileAtomic(join(folder, path), `${JSON.stringify(value, null, 2)}\n`);
+    await writeFileAtomic(join(folder, path), configJson(value));
   };
   const rng = new Rng(seed);
   const weights = async (path: string, shapes: ReadonlyMap<string, Shape>): Promise<void> => {
@@ -260,7 +261,7 @@ async function copyTextSide(clip: string, folder: string): Promise<void> {
     model_type: 'clip_text_model',
   };
   await mkdir(join(folder, 'text_encoder'), { recursive: true });
-  await writeFileAtomic(join(folder, 'text_encoder', 'config.json'), `${JSON.stringify(text, null, 2)}\n`);
+  await writeFileAtomic(join(folder, 'text_encoder', 'config.json'), configJson(text));
   const weights = await openWeights(clip, 'model');
   const specs = [...weights.entries.values()].filter(
     ({ name }) => name.startsWith('text_model.') && !name.endsWith('position_ids'),

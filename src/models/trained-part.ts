@@ -1,4 +1,5 @@
 /** One network of a pipeline during training: frozen, adapted by LoRA, or trained whole. */
+import { configJson } from '../formats/config-json.js';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Rng } from '../base/rng.js';
@@ -97,6 +98,6 @@ export class TrainedPart {
       base_model: base.model,
       base_fingerprint: base.fingerprint,
     });
-    await writeFile(join(target, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+    await writeFile(join(target, 'config.json'), configJson(config));
   }
 }

@@ -59,7 +59,8 @@ async function convert(model: string, { out, dtype, variant, config }: ConvertOp
   const isOneFile = CHECKPOINTS.includes(extname(out ?? ''));
   if (isOneFile && !out?.endsWith('.safetensors'))
     throw new UserError(`--out: ${out}; a checkpoint is written as safetensors, let the name end in .safetensors`);
-  if (out !== undefined && isOneFile) await outputPlace(out); // before long work
+  if (out !== undefined && isOneFile)
+    await outputPlace(out); // before long work
   else if (out !== undefined && resolve(out) !== resolve(model)) await requireNewFolder(out);
   const folder = await resolveModel(model, { log, config, variant });
   if (out !== undefined && isOneFile) {

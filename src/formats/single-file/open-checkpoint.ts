@@ -2,6 +2,7 @@
  * Single-file checkpoints of Stable Diffusion 1.x and 2.x, as CivitAI, A1111 and ComfyUI use them. A checkpoint opens as
  * a pipeline folder in the cache: configs, tokenizer, and pointers in the place of weights, which are read where they are.
  */
+import { configJson } from '../config-json.js';
 import { createHash } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';
 import { extname, join, resolve } from 'node:path';
@@ -108,8 +109,7 @@ async function writeSkeleton(
   yaml: LdmYaml | undefined,
   log: Logger | undefined,
 ): Promise<void> {
-  const json = (name: string, value: object): Promise<void> =>
-    writeFileAtomic(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
+  const json = (name: string, value: object): Promise<void> => writeFileAtomic(join(folder, name), configJson(value));
   const record =
     config === undefined
       ? (recordOf(given, weights) ?? (await inferred(given, weights, yaml, log)))
