@@ -134,7 +134,7 @@ void t.test('the command converts the U-Net that torch.save wrote', { skip: skip
   for (const name of expected.entries.keys()) t.strictSame(await actual.read(name), await expected.read(name), name);
   await t.rejects(run(join(folder, 'nowhere')), {
     name: 'UserError',
-    message: /no such folder; to convert a model of the hub, say where to with --out/,
+    message: /no such folder; to convert a checkpoint or a model of the hub, say where to with --out/,
   });
 
   await copyFile(golden('pytorch-bin', 'malicious.bin'), join(t.testdirName, 'model.bin'));

@@ -17,6 +17,7 @@ export interface RemoteFile {
 }
 
 export interface DownloadSettings {
+  readonly fetch: typeof fetch;
   readonly headers: Readonly<Record<string, string>>;
   /** stops the download; what is there stays for the next time */
   readonly signal: AbortSignal;
@@ -167,7 +168,7 @@ async function receiveSome(
   if (settings.signal.aborted) pass();
   const timer = setTimeout(() => stop.abort(new Error(`no data for ${STALL_MS / 1000} s`)), STALL_MS);
   try {
-    const response = await fetch(file.url, {
+    const response = await settings.fetch(file.url, {
       headers: { ...settings.headers, ...(at > 0 ? { Range: `bytes=${at}-` } : {}) },
       signal,
     });

@@ -12,6 +12,7 @@ import type { Logger } from '../../base/logger.js';
 import { openCheckpoint } from '../single-file/open-checkpoint.js';
 import { fetchIntoCache, reason, type DownloadSettings, type RemoteFile } from './hub-download.js';
 import { datasetFiles, modelFiles } from './hub-files.js';
+import { nameOf, proxiedFetch, proxyFor } from './proxy.js';
 
 export interface DownloadProgress {
   readonly id: string;
@@ -49,6 +50,8 @@ interface Access {
   readonly hubUrl: string;
   readonly accessToken: string | undefined;
   readonly fetch: typeof fetch;
+  /** without a limit of time */
+  readonly download: typeof fetch;
 }
 
 /** Files at a time. */
@@ -92,16 +95,19 @@ async function resolveRepo(
       `${idOrPath}: no such folder, and not in the cache ${cacheDir} while offline (HF_HUB_OFFLINE); download it once, or give a local folder`,
     );
   }
+  const get = await proxiedFetch();
   const access: Access = {
     hub,
     hubUrl: (process.env.HF_ENDPOINT || hub.HUB_URL).replace(/\/+$/, ''),
     accessToken: process.env.HF_TOKEN || undefined,
-    fetch: (url, init) => fetch(url, { ...init, signal: AbortSignal.timeout(API_TIMEOUT_MS) }),
+    download: get,
+    fetch: (url, init) => get(url, { ...init, signal: AbortSignal.timeout(API_TIMEOUT_MS) }),
   };
   let listing: Listing;
   try {
     listing = await list(access, repo);
   } catch (error) {
+    if (error instanceof UserError) throw error; // of the proxy's name
     const problem = explain(error, access, repo),
       cached = await cachedSnapshot(storage);
     if (!cached) throw new UserError(`${idOrPath}: no such folder, and ${problem}`, { cause: error });
@@ -160,8 +166,10 @@ function explain(error: unknown, { hub, hubUrl }: Access, { type, name }: Repo):
   }
   if (error instanceof TypeError && error.message.includes("'hf_'"))
     return `HF_TOKEN is not a token of the hub (they start with "hf_"); correct or unset it`;
-  const what = error instanceof hub.HubApiError ? `status ${error.statusCode}` : reason(error);
-  return `the hub at ${hubUrl} cannot be reached (${what}); give a local folder, set HF_ENDPOINT to a mirror, or copy a cache that has it and set HF_HOME`;
+  const what = error instanceof hub.HubApiError ? `status ${error.statusCode}` : reason(error),
+    proxy = proxyFor(hubUrl);
+  const way = proxy === undefined ? '' : ` through the proxy ${nameOf(proxy)}`;
+  return `the hub at ${hubUrl} cannot be reached${way} (${what}); give a local folder, set HF_ENDPOINT to a mirror, or copy a cache that has it and set HF_HOME`;
 }
 
 async function download(
@@ -191,6 +199,7 @@ async function download(
     let loadedBytes = 0;
     await inLanes(missing, (file, signal) =>
       fetchIntoCache(storage, snapshot, file, {
+        fetch: access.download,
         headers: access.accessToken ? { Authorization: `Bearer ${access.accessToken}` } : {},
         signal,
         retryDelayMs: options.retryDelayMs ?? 1000,

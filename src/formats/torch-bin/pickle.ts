@@ -154,9 +154,10 @@ class Machine<T extends object> {
 
   /** A class and its arguments. */
   newObject(): void {
+    const refused = new PickleError(`opcode NEWOBJ at byte ${this.at - 1} is not one that tensors need`);
+    if (this.rules.inert === undefined) throw refused;
     this.pop();
-    if (!this.isInert(this.pop()))
-      throw new PickleError(`opcode NEWOBJ at byte ${this.at - 1} is not one that tensors need`);
+    if (!this.isInert(this.pop())) throw refused;
     this.push(null);
   }
 

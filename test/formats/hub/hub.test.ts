@@ -239,7 +239,8 @@ void t.test('unknown, gated and malformed names say so', async (t) => {
   });
   await t.rejects(resolveModel('package.json', options), {
     name: 'UserError',
-    message: /package.json: a file; give the folder of the model/,
+    message:
+      /package.json: a file that is no checkpoint \(\.safetensors, .*; give the folder of the model, a checkpoint, or/,
   });
   server.status.set('/api/models/owner/small-sd', 401);
   await t.rejects(resolveModel('owner/small-sd', options), {

@@ -373,3 +373,31 @@ void t.test('sharded .bin files are joined and checked against their index', asy
     message: /tensor "a" is in .*00001-of-00002.bin too/,
   });
 });
+
+void t.test(
+  'of a checkpoint of PyTorch Lightning the tensors are read; what stands beside them is named and never made',
+  async (t) => {
+    const path = join(t.testdir(), 'a.ckpt');
+    const callback = Buffer.concat([
+      global('pytorch_lightning.callbacks', 'ModelCheckpoint'),
+      Buffer.from([0x29, 0x81]), // NEWOBJ
+      dict({ best: call(global('numpy.core.multiarray', 'scalar'), text('f8'), text('x')) }),
+      Buffer.from('b'),
+    ]);
+    const weights = dict({
+      w: tensor({ key: '0', storage: 'FloatStorage', elements: 6, shape: [6], stride: [1] }),
+      steps: int(7),
+    });
+    await torchFile(path, dict({ epoch: int(3), state_dict: weights, callbacks: dict({ c: callback }) }), { 0: six });
+    const bins = await openTorchBins([path], { checkpoint: true });
+    t.strictSame(await bins.read('w'), float32([0, 1, 2, 3, 4, 5], [6]));
+    t.strictSame(bins.leftOut, ['epoch', 'callbacks', 'steps']);
+    await t.rejects(openTorchBins([path]), {
+      message: /global "pytorch_lightning\.callbacks\.ModelCheckpoint" is not one/,
+    });
+    await torchFile(path, dict({ state_dict: weights, evil: call(global('posix', 'system'), text('true')) }), {
+      0: six,
+    });
+    await t.rejects(openTorchBins([path], { checkpoint: true }), { message: /global "posix\.system" is not one/ });
+  },
+);
