@@ -1,11 +1,17 @@
 /** An adapter of any origin in the format that another tool wants. */
 import { join } from 'node:path';
-import type { HostTensor, Shape } from '../tensor/host.js';
+import { UserError } from '../base/errors.js';
+import type { Shape } from '../tensor/host.js';
+import { adapterKinds, type ModuleAdapter } from './adapter-kind.js';
+import { architectureHash } from './base-record.js';
+import { saveDiffusers } from './diffusers-lora.js';
+import { saveKohya } from './kohya.js';
 import type { FittedAdapter } from './load-adapter.js';
-import { parameterName, SIDES, type AdapterValues } from './lora-adapter.js';
-import { adaptableModules, pairOf, type LoraConfig, type LoraPair } from './lora-config.js';
-import { architectureHash, savePeft } from './peft.js';
-import { saveDiffusersLora, saveKohyaLora, type Part } from './single-file.js';
+import type { AdapterValues } from './network-adapter.js';
+import type { Part } from './parts.js';
+import { savePeft, type PeftDescription } from './peft.js';
+import { adaptableModules } from './targets.js';
+import type { TargetLibraries } from './text-encoder-names.js';
 
 /** What reads it, and whether it is one file or a folder. */
 export const EXPORTS = {
@@ -15,58 +21,39 @@ export const EXPORTS = {
 } as const;
 export type ExportFormat = keyof typeof EXPORTS;
 
+/** @throws UserError for a kind that the format cannot hold */
 export async function exportAdapter(
   { values, parameters, base }: FittedAdapter,
   format: ExportFormat,
   out: string,
+  libraries: TargetLibraries = 'current',
 ): Promise<void> {
-  if (format === 'diffusers') return saveDiffusersLora(out, values, base);
-  if (format === 'kohya') return saveKohyaLora(out, values, base);
+  if (format === 'diffusers') return saveDiffusers(out, values, base, libraries);
+  if (format === 'kohya') return saveKohya(out, values, base, libraries);
   for (const [part, adapter] of Object.entries(values) as [Part, AdapterValues][]) {
-    const { config, pairs, tensors } = described(part, adapter, adaptableModules(parameters[part]));
-    await savePeft(join(out, part), part, config, pairs, tensors, {
-      ...base,
-      architecture: architectureHash(parameters[part]),
-    });
+    const description = described(adapter, adaptableModules(parameters[part]));
+    const record = { ...base, architecture: architectureHash(parameters[part]) };
+    await savePeft(join(out, part), part, description, adapter, record, libraries);
   }
 }
 
-/** The PEFT config that has exactly these pairs: the commonest r and alpha, and a pattern for every other one. */
-function described(
-  part: Part,
-  adapter: AdapterValues,
-  modules: ReadonlyMap<string, Shape>,
-): { config: LoraConfig; pairs: Map<string, LoraPair>; tensors: Record<string, HostTensor> } {
-  const pairs = new Map<string, LoraPair>(),
-    tensors: Record<string, HostTensor> = {};
-  const ranks = new Map<string, number>(),
-    alphas = new Map<string, number>();
-  for (const [module, pair] of adapter) {
-    const rank = pair.lora_A.shape[0];
-    pairs.set(module, pairOf(module, modules.get(module) as Shape, rank, pair.scale));
-    for (const side of SIDES) tensors[parameterName(part, module, side)] = pair[side];
-    ranks.set(module, rank);
-    alphas.set(module, pair.scale * rank);
+function described(values: AdapterValues, shapes: ReadonlyMap<string, Shape>): PeftDescription {
+  const modules = new Map([...values].map(([name, { adapter }]) => [name, adapter]));
+  const found = adapterKinds().find(({ Kind }) => [...modules.values()].every((adapter) => Kind.holds?.(adapter)));
+  const names = [...new Set([...modules.values()].map((adapter) => adapter.constructor.name))].join(', ');
+  if (!found?.Kind.describe)
+    throw new UserError(
+      `peft: one folder holds one kind of adapter, and this one has ${names}; give --format kohya, or merge it with merge-lora`,
+    );
+  const options = found.Kind.describe(modules);
+  const kind = new found.Kind(options);
+  for (const [name, adapter] of modules) {
+    const again = kind.module(name, shapes.get(name) as Shape, 'peft');
+    const parts = (of: ModuleAdapter): string => JSON.stringify([...of.parts].sort());
+    if (parts(again) !== parts(adapter))
+      throw new UserError(
+        `peft: no settings of ${kind.peftType} give "${name}" its shapes ${parts(adapter)}; give --format kohya, or merge it with merge-lora`,
+      );
   }
-  const r = commonest(ranks.values()),
-    alpha = commonest(alphas.values());
-  const others = (of: ReadonlyMap<string, number>, usual: number): Record<string, number> =>
-    Object.fromEntries([...of].filter(([, v]) => v !== usual));
-  return {
-    config: {
-      r,
-      lora_alpha: alpha,
-      target_modules: [...adapter.keys()],
-      rank_pattern: others(ranks, r),
-      alpha_pattern: others(alphas, alpha),
-    },
-    pairs,
-    tensors,
-  };
-}
-
-function commonest(values: Iterable<number>): number {
-  const counts = new Map<number, number>();
-  for (const v of values) counts.set(v, (counts.get(v) ?? 0) + 1);
-  return [...counts].reduce((best, entry) => (entry[1] > best[1] ? entry : best))[0];
+  return { peftType: kind.peftType, options, targets: [...modules.keys()] };
 }

@@ -5,10 +5,11 @@ import { UserError } from '../base/errors.js';
 import { pipelineFingerprint, type PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
 import { readJson } from '../formats/read-json.js';
 import { recorded, recordText, recordUnet } from '../networks/record.js';
-import { loadPeft, type BaseRecord } from './peft.js';
-import { loadSingleFile, type Part, type PartParameters, type PartValues } from './single-file.js';
+import type { BaseRecord } from './base-record.js';
+import { PARTS, type Part, type PartParameters, type PartValues } from './parts.js';
+import { loadPeft } from './peft.js';
+import { loadSingleFile } from './single-file.js';
 
-const PARTS: readonly Part[] = ['unet', 'text_encoder'];
 /** Of PEFT's `auto_mapping`. */
 const CLASSES: Readonly<Record<string, Part>> = { UNet2DConditionModel: 'unet', CLIPTextModel: 'text_encoder' };
 
@@ -30,12 +31,13 @@ export async function loadAdapter(path: string, parameters: PartParameters, base
   const names = await readdir(where);
   if (names.includes('adapter_config.json')) {
     const part = await partOf(where);
-    return { [part]: await loadPeft(where, parameters[part], base) };
+    return { [part]: await loadPeft(where, part, parameters[part], base) };
   }
   const found: PartValues = {};
   for (const part of PARTS) {
     const inside = names.includes(part) ? await readdir(join(where, part)) : [];
-    if (inside.includes('adapter_config.json')) found[part] = await loadPeft(join(where, part), parameters[part], base);
+    if (inside.includes('adapter_config.json'))
+      found[part] = await loadPeft(join(where, part), part, parameters[part], base);
   }
   if (found.unet || found.text_encoder) return found;
   const files = names.filter((n) => n.endsWith('.safetensors'));

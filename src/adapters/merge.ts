@@ -1,38 +1,34 @@
-/** Low-rank updates added to the weights they adapt, so that tools without LoRA can use them. */
+/** Adapters in the weights they change, so that tools without them can use the model. */
 import { join } from 'node:path';
-import { floats, type HostTensor } from '../tensor/host.js';
+import { ReferenceBackend } from '../backends/reference/reference-backend.js';
+import { fromFloat32, toFloat32 } from '../formats/float-formats.js';
 import { derivePipeline } from '../formats/pipeline/derived-pipeline.js';
 import type { PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
-import { fromFloat32, toFloat32 } from '../formats/float-formats.js';
 import { writeSafetensorsStream } from '../formats/safetensors/safetensors.js';
 import type { WeightFile } from '../formats/weight-file.js';
-import type { AdapterValues } from './lora-adapter.js';
-import type { PartValues } from './single-file.js';
+import type { HostTensor } from '../tensor/host.js';
+import { input } from '../tensor/tensor.js';
+import type { TrainedModule } from './adapter-kind.js';
+import type { AdapterValues } from './network-adapter.js';
+import type { PartValues } from './parts.js';
 
 /**
- * W + scale * B A, in float32 or better, returned in W's dtype (float16 and bfloat16 rounded to nearest even).
+ * The adapted weight, computed in float64 from the kind's own rule and returned in the weight's dtype (float16 and bfloat16
+ * rounded to nearest even).
  * @param weight [out, in] or [O, C, kh, kw]
- * @param pair A [R, in] or [R, C, kh, kw]; B [out, R] or [O, R, 1, 1], both float32
+ * @param strength 1 as trained
  */
-export function mergePair(
+export async function mergedWeight(
   weight: HostTensor,
-  { lora_A, lora_B, scale }: { lora_A: HostTensor; lora_B: HostTensor; scale: number },
-): HostTensor {
-  const rank = lora_A.shape[0],
-    A = floats(lora_A),
-    B = floats(lora_B);
-  const width = A.length / rank,
-    merged = floats(toFloat32(weight)).slice();
-  const row = new Float64Array(width);
-  for (let o = 0; o < merged.length / width; o++) {
-    row.fill(0);
-    for (let r = 0; r < rank; r++) {
-      const b = scale * B[o * rank + r];
-      for (let i = 0; i < width; i++) row[i] += b * A[r * width + i];
-    }
-    for (let i = 0; i < width; i++) merged[o * width + i] += row[i];
-  }
-  return fromFloat32({ dtype: 'float32', shape: weight.shape, data: merged }, weight.dtype);
+  { adapter, values }: TrainedModule,
+  strength = 1,
+): Promise<HostTensor> {
+  const part = (name: string) => input(name, values[name].shape);
+  const merged = adapter.weight(input('weight', adapter.shape), part, strength);
+  const program = await new ReferenceBackend({}).compile({ name: 'merge', outputs: { merged } });
+  const frozen = { ...toFloat32(weight), shape: adapter.shape };
+  const result = await program.run({ weight: frozen, ...values });
+  return fromFloat32({ ...result['merged'], shape: weight.shape }, weight.dtype);
 }
 
 /**
@@ -44,14 +40,16 @@ export async function writeMerged(
   weights: WeightFile,
   adapter: AdapterValues,
   strength = 1,
+  storedName: (name: string) => string = (name) => name,
 ): Promise<void> {
+  const byStored = new Map([...adapter].map(([module, trained]) => [storedName(`${module}.weight`), trained]));
   await writeSafetensorsStream(
     path,
     [...weights.entries.values()],
     async ({ name }) => {
-      const pair = name.endsWith('.weight') ? adapter.get(name.slice(0, -'.weight'.length)) : undefined;
+      const trained = byStored.get(name);
       const tensor = await weights.read(name);
-      return pair ? mergePair(tensor, { ...pair, scale: pair.scale * strength }) : tensor;
+      return trained ? mergedWeight(tensor, trained, strength) : tensor;
     },
     { format: 'pt' },
   );
@@ -68,14 +66,21 @@ export async function mergePipeline(
   strength = 1,
 ): Promise<void> {
   const { unet, text_encoder: text } = adapter;
+  const stored = (source: PipelineFolder['unet']) => (name: string) => source.storedName(name);
   await derivePipeline(base.path, out, {
     ...(unet && {
       unet: (folder: string) =>
-        writeMerged(join(folder, 'diffusion_pytorch_model.safetensors'), base.unet.weights, unet, strength),
+        writeMerged(
+          join(folder, 'diffusion_pytorch_model.safetensors'),
+          base.unet.weights,
+          unet,
+          strength,
+          stored(base.unet),
+        ),
     }),
     ...(text && {
       text_encoder: (folder: string) =>
-        writeMerged(join(folder, 'model.safetensors'), base.text.weights, text, strength),
+        writeMerged(join(folder, 'model.safetensors'), base.text.weights, text, strength, stored(base.text)),
     }),
   });
 }

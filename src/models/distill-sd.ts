@@ -21,7 +21,7 @@ import { DiffusionPipeline } from '../sampling/diffusion-pipeline.js';
 import { distillLoss, tappedUnet } from './distill-loss.js';
 import { DISTILL_PRESETS, presetTaps, type DistillWeights, type TapPair } from './distill-presets.js';
 import { openStudent, removeBlocks, type Student } from './distill-student.js';
-import { architectureHash } from '../adapters/peft.js';
+import { architectureHash } from '../adapters/base-record.js';
 import { openPipeline, pipelineFingerprint, type PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
 import { recorded, recordText, recordUnet } from '../networks/record.js';
 import { randomStart } from '../networks/random-start.js';

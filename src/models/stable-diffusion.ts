@@ -20,7 +20,7 @@ import { DenoisingTask, denoisingOptions, stepInputs } from './denoising-task.js
 import { schedulerFingerprint, type Drawing } from '../sampling/check-drawings.js';
 import { DiffusionPipeline } from '../sampling/diffusion-pipeline.js';
 import { Scope } from '../networks/layers/scope.js';
-import { loraSchema, textLoraSchema } from '../adapters/lora-config.js';
+import { ADAPTERS } from '../adapters/adapter-kind.js';
 import { openPipeline, pipelineFingerprint, type PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
 import { readJson } from '../formats/read-json.js';
 import { recorded, recordText, recordUnet } from '../networks/record.js';
@@ -47,8 +47,18 @@ export class StableDiffusion extends Model {
         description:
           'int8: with unet_lora_config, the frozen weights of the U-Net are held in 8 bits, with a scale per output; everything is still computed in float32',
       },
-      unet_lora_config: { ...loraSchema, description: 'LoRA on the U-Net; null trains all its parameters' },
-      text_encoder_lora_config: { ...textLoraSchema, description: 'LoRA on the text encoder; null leaves it frozen' },
+      unet_lora_config: {
+        type: ['object', 'null'],
+        component: 'ADAPTERS',
+        default: null,
+        description: 'adapter of the U-Net, such as LoRA; null trains all its parameters',
+      },
+      text_encoder_lora_config: {
+        type: ['object', 'null'],
+        component: 'ADAPTERS',
+        default: null,
+        description: 'adapter of the text encoder, such as LoRA; null leaves it frozen',
+      },
       finetune_text_encoder: { type: 'boolean', default: false, description: 'train all of the text encoder too' },
       prior_loss_weight: {
         type: 'number',
@@ -77,7 +87,7 @@ export class StableDiffusion extends Model {
 
   constructor(
     @inject(OPTIONS) private readonly opts: Output<typeof StableDiffusion.options>,
-    @inject(BUILD) build: Build,
+    @inject(BUILD) private readonly build: Build,
     @inject(LOGGER) private readonly log: Logger,
   ) {
     super();
@@ -115,11 +125,11 @@ export class StableDiffusion extends Model {
       'unet',
       folder.unet,
       recorded((s) => recordUnet(s, folder.unetConfig)),
-      unetLora ? { kind: 'lora', config: unetLora } : { kind: 'whole' },
+      unetLora ? { kind: 'adapter', adapter: this.build(ADAPTERS, unetLora) } : { kind: 'whole' },
       await config('unet'),
     );
     const textTraining = textLora
-      ? ({ kind: 'lora', config: textLora } as const)
+      ? ({ kind: 'adapter', adapter: this.build(ADAPTERS, textLora) } as const)
       : ({ kind: wholeText ? 'whole' : 'frozen' } as const);
     this.textPart = new TrainedPart(
       'text_encoder',
@@ -128,6 +138,8 @@ export class StableDiffusion extends Model {
       textTraining,
       await config('text_encoder'),
     );
+    await this.unetPart.prepare();
+    await this.textPart.prepare();
     this.pipeline = new DiffusionPipeline(
       folder,
       { unet: (w) => this.unetPart.source(w), text: (w) => this.textPart.source(w) },

@@ -1,4 +1,4 @@
-/** One network of a pipeline during training: frozen, adapted by LoRA, or trained whole. */
+/** One network of a pipeline during training: frozen, adapted, or trained whole. */
 import { configJson } from '../formats/config-json.js';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,23 +8,24 @@ import { parameter } from '../tensor/tensor.js';
 import type { RawConfig } from '../networks/component-config.js';
 import type { FrozenSource } from '../formats/frozen-source.js';
 import type { ParamSource } from '../networks/layers/scope.js';
-import { adapterShapes, initialAdapter, trainableSource } from '../adapters/lora-adapter.js';
-import { adaptableModules, resolvePairs, type LoraConfig, type LoraPair } from '../adapters/lora-config.js';
-import { architectureHash, savePeft, type BaseRecord } from '../adapters/peft.js';
+import type { AdapterKind } from '../adapters/adapter-kind.js';
+import { architectureHash, type BaseRecord } from '../adapters/base-record.js';
+import { NetworkAdapter } from '../adapters/network-adapter.js';
+import { savePeft } from '../adapters/peft.js';
 import type { WeightSet } from '../sampling/sample-request.js';
 import { writeSafetensors } from '../formats/safetensors/safetensors.js';
 
 export type PartName = 'unet' | 'text_encoder' | 'vae';
 export type Training =
-  { readonly kind: 'frozen' } | { readonly kind: 'whole' } | { readonly kind: 'lora'; readonly config: LoraConfig };
+  { readonly kind: 'frozen' } | { readonly kind: 'whole' } | { readonly kind: 'adapter'; readonly adapter: AdapterKind };
 
 export class TrainedPart {
   /** Trainable parameters, named `<part>.<module>...`. */
   readonly parameters: ReadonlyMap<string, Shape>;
-  private readonly pairs: ReadonlyMap<string, LoraPair> = new Map();
+  private readonly adapter: NetworkAdapter | undefined;
   private readonly trained: ParamSource;
 
-  /** @param shapes the network's own parameters @param config of its config.json @throws UserError when a LoRA target names no module */
+  /** @param shapes the network's own parameters @param config of its config.json @throws UserError when a target of the adapter names no module */
   constructor(
     readonly name: PartName,
     private readonly frozenSource: FrozenSource,
@@ -32,10 +33,10 @@ export class TrainedPart {
     private readonly training: Training,
     private readonly config: RawConfig,
   ) {
-    if (training.kind === 'lora') {
-      this.pairs = resolvePairs(training.config, adaptableModules(shapes), `model.${name}_lora_config`);
-      this.parameters = adapterShapes(name, this.pairs);
-      this.trained = trainableSource(frozenSource, name, this.pairs);
+    if (training.kind === 'adapter') {
+      this.adapter = new NetworkAdapter(training.adapter, name, shapes, `model.${name}_lora_config`);
+      this.parameters = this.adapter.parameters;
+      this.trained = this.adapter.source(frozenSource);
     } else if (training.kind === 'whole') {
       this.parameters = new Map([...shapes].map(([key, shape]) => [`${name}.${key}`, shape]));
       const leaves = new Map([...shapes].map(([key, shape]) => [key, parameter(`${name}.${key}`, shape)]));
@@ -55,13 +56,23 @@ export class TrainedPart {
     return this.training.kind === 'whole' ? 0 : [...this.shapes.values()].reduce((n, s) => n + sizeOf(s), 0);
   }
 
+  private frozenWeight = async (module: string): Promise<HostTensor> => {
+    const name = `${module}.weight`;
+    const stored = await this.frozenSource.weights.readFloat32(this.frozenSource.storedName(name));
+    return { ...stored, shape: this.shapes.get(name) as Shape };
+  };
+
   source(weights: WeightSet): ParamSource {
     return weights === 'base' ? this.frozenSource : this.trained;
   }
 
+  /** Computes what an adapter takes from the frozen weights; before the first program. */
+  async prepare(): Promise<void> {
+    await this.adapter?.prepare(this.frozenWeight);
+  }
+
   async initialValues(rng: Rng): Promise<Record<string, HostTensor>> {
-    if (this.training.kind === 'lora')
-      return initialAdapter(this.name, this.pairs, rng, this.training.config.init_lora_weights);
+    if (this.adapter) return this.adapter.start(rng, this.frozenWeight);
     const values: Record<string, HostTensor> = {};
     if (this.training.kind === 'whole')
       for (const [key, shape] of this.shapes) {
@@ -84,11 +95,12 @@ export class TrainedPart {
     config: RawConfig = this.config,
   ): Promise<void> {
     const target = join(folder, this.name);
-    if (this.training.kind === 'lora')
-      await savePeft(target, this.name, this.training.config, this.pairs, values, {
-        ...base,
-        architecture: architectureHash(this.shapes),
-      });
+    if (this.adapter) {
+      const { kind, targets } = this.adapter;
+      const description = { peftType: kind.peftType, options: kind.peftOptions(), targets };
+      const record = { ...base, architecture: architectureHash(this.shapes) };
+      await savePeft(target, this.name, description, this.adapter.trained(values), record);
+    }
     if (this.training.kind !== 'whole') return;
     await mkdir(target, { recursive: true });
     const stem = this.name === 'text_encoder' ? 'model' : 'diffusion_pytorch_model';

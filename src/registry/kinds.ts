@@ -12,6 +12,7 @@ export interface NoiseMap {}
 export interface TimestepsMap {}
 export interface SchedulerMap {}
 export interface MetricMap {}
+export interface AdapterMap {}
 export interface BackendMap {}
 /* eslint-enable @typescript-eslint/no-empty-object-type */
 
@@ -28,6 +29,7 @@ export interface Kinds {
   TIMESTEPS: TimestepsMap;
   SCHEDULERS: SchedulerMap;
   METRICS: MetricMap;
+  ADAPTERS: AdapterMap;
   BACKENDS: BackendMap;
 }
 export type KindName = keyof Kinds;
@@ -46,5 +48,6 @@ export const KINDS = [
   'TIMESTEPS',
   'SCHEDULERS',
   'METRICS',
+  'ADAPTERS',
   'BACKENDS',
 ] as const satisfies readonly KindName[];

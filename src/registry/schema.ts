@@ -41,6 +41,7 @@ type NestedPatterns = [
   At<'TIMESTEPS'>,
   At<'SCHEDULERS'>,
   At<'METRICS'>,
+  At<'ADAPTERS'>,
   At<'BACKENDS'>,
 ];
 

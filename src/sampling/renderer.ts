@@ -8,7 +8,7 @@ import { DiffusionPipeline } from './diffusion-pipeline.js';
 import { FrozenSource } from '../formats/frozen-source.js';
 import type { ParamSource } from '../networks/layers/scope.js';
 import { loadAdapter } from '../adapters/load-adapter.js';
-import { adaptedSource, type AdapterValues } from '../adapters/lora-adapter.js';
+import { adaptedSource, type AdapterValues } from '../adapters/network-adapter.js';
 import type { SampleRequest } from './sample-request.js';
 import { openPipeline, pipelineFingerprint, type PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
 import { readJson } from '../formats/read-json.js';

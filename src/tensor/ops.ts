@@ -9,4 +9,5 @@ export * from './ops/layer-norm.js';
 export * from './ops/gather.js';
 export * from './ops/attention.js';
 export * from './ops/recompute.js';
+export * from './ops/stop-gradient.js';
 export * from './ops/dequantize.js';

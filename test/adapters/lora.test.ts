@@ -9,17 +9,20 @@ import { FrozenSource } from '../../src/formats/frozen-source.js';
 import { Scope, type ParamSource } from '../../src/networks/layers/scope.js';
 import { exportAdapter } from '../../src/adapters/export.js';
 import { loadAdapter, loadAdapterFor } from '../../src/adapters/load-adapter.js';
+import { architectureHash } from '../../src/adapters/base-record.js';
+import { saveDiffusers } from '../../src/adapters/diffusers-lora.js';
+import { saveKohya } from '../../src/adapters/kohya.js';
+import { A, B, LoraModule } from '../../src/adapters/lora.js';
+import { mergedWeight, writeMerged } from '../../src/adapters/merge.js';
 import {
   adaptedSource,
-  adapterShapes,
-  initialAdapter,
+  NetworkAdapter,
   parameterName,
   type AdapterValues,
-} from '../../src/adapters/lora-adapter.js';
-import { adaptableModules, resolvePairs, type LoraConfig } from '../../src/adapters/lora-config.js';
-import { mergePair, writeMerged } from '../../src/adapters/merge.js';
-import { architectureHash, savePeft } from '../../src/adapters/peft.js';
-import { saveDiffusersLora, saveKohyaLora, type PartValues } from '../../src/adapters/single-file.js';
+} from '../../src/adapters/network-adapter.js';
+import type { PartValues } from '../../src/adapters/parts.js';
+import { savePeft } from '../../src/adapters/peft.js';
+import { adaptableModules, targetedModules, type Targets } from '../../src/adapters/targets.js';
 import { openPipeline } from '../../src/formats/pipeline/pipeline-folder.js';
 import { recorded, recordText, recordUnet } from '../../src/networks/record.js';
 import { unet } from '../../src/networks/unet.js';
@@ -30,9 +33,10 @@ import { Rng } from '../../src/base/rng.js';
 import { float32, floats, int32, sizeOf, type HostTensor, type Shape } from '../../src/tensor/host.js';
 import { input, type Tensor } from '../../src/tensor/tensor.js';
 import { golden, relativeError, skipGolden } from '../golden.js';
+import { buildKind } from './build-kind.js';
 
 const json = async (path: string): Promise<RawConfig> => JSON.parse(await readFile(path, 'utf8')) as RawConfig;
-const attention: LoraConfig = { r: 4, lora_alpha: 4, target_modules: ['to_q', 'to_k', 'to_v', 'to_out.0'] };
+const attention = { r: 4, lora_alpha: 4, target_modules: ['to_q', 'to_k', 'to_v', 'to_out.0'] };
 const small = new Map<string, Shape>([
   ['conv_in.weight', [6, 4, 3, 3]],
   ['conv_in.bias', [6]],
@@ -44,9 +48,7 @@ const small = new Map<string, Shape>([
   ['embeddings.token_embedding.weight', [50, 6]],
 ]);
 const modules = adaptableModules(small);
-const chosen = (config: Partial<LoraConfig>): string[] => [
-  ...resolvePairs({ ...attention, ...config }, modules, 'lora').keys(),
-];
+const chosen = (targets: Targets): string[] => targetedModules(targets, modules, 'lora');
 
 void t.test('linear layers and convolutions can be adapted, norms and embedding tables not', (t) => {
   t.same(
@@ -57,36 +59,53 @@ void t.test('linear layers and convolutions can be adapted, norms and embedding 
 });
 
 void t.test('a list of targets fits ends of module names at a dot, a string the whole name', (t) => {
-  t.same(chosen({ target_modules: ['to_q'] }), ['block.attn1.to_q', 'block.attn2.to_q']);
-  t.same(chosen({ target_modules: ['to_out.0', 'conv_in'] }), ['conv_in', 'block.attn2.to_out.0']);
-  t.same(chosen({ target_modules: '.*attn2.*' }), ['block.attn2.to_q', 'block.attn2.to_out.0']);
-  t.throws(() => chosen({ target_modules: ['o_q'] }), UserError);
+  t.same(chosen(['to_q']), ['block.attn1.to_q', 'block.attn2.to_q']);
+  t.same(chosen(['to_out.0', 'conv_in']), ['conv_in', 'block.attn2.to_out.0']);
+  t.same(chosen('.*attn2.*'), ['block.attn2.to_q', 'block.attn2.to_out.0']);
+  t.throws(() => chosen(['o_q']), UserError);
   t.end();
 });
 
 void t.test('a target that fits nothing is an error with the nearest name', (t) => {
   t.throws(
-    () => chosen({ target_modules: ['to_q', 'to_ot.0'] }),
+    () => chosen(['to_q', 'to_ot.0']),
     new UserError('lora.target_modules: "to_ot.0" names no linear or convolution module; did you mean "to_out.0"?'),
   );
-  t.throws(() => chosen({ target_modules: 'attn2' }), /"attn2" names no/);
-  t.throws(() => chosen({ target_modules: '(' }), /lora\.target_modules: Invalid regular expression/);
+  t.throws(() => chosen('attn2'), /"attn2" names no/);
+  t.throws(() => chosen('('), /lora\.target_modules: Invalid regular expression/);
   t.end();
 });
 
 void t.test('shapes and scale follow r, lora_alpha, use_rslora and the patterns', (t) => {
-  const pairs = (config: Partial<LoraConfig>) =>
-    resolvePairs(
-      { ...attention, r: 4, lora_alpha: 8, target_modules: ['to_q', 'conv_in'], ...config },
-      modules,
+  const module = (name: string, config: Record<string, unknown> = {}): LoraModule =>
+    buildKind('LoRA', { r: 4, lora_alpha: 8, ...config }).module(
+      name,
+      modules.get(name) as Shape,
       'lora',
-    );
-  t.same(pairs({}).get('block.attn2.to_q'), { module: 'block.attn2.to_q', shapeA: [4, 10], shapeB: [6, 4], scale: 2 });
-  t.same(pairs({}).get('conv_in'), { module: 'conv_in', shapeA: [4, 4, 3, 3], shapeB: [6, 4, 1, 1], scale: 2 });
-  t.equal(pairs({ use_rslora: true }).get('conv_in')?.scale, 4);
-  const patterned = pairs({ rank_pattern: { 'attn2.to_q': 2 }, alpha_pattern: { 'attn[12].to_q': 1, conv_in: 2 } });
+    ) as LoraModule;
+  const to_q = module('block.attn2.to_q');
   t.same(
-    [...patterned.values()].map((p) => [p.module, p.shapeA[0], p.scale]),
+    [...to_q.parts],
+    [
+      ['lora_A.weight', [4, 10]],
+      ['lora_B.weight', [6, 4]],
+    ],
+  );
+  t.equal(to_q.settings.scale, 2);
+  t.same(
+    [...module('conv_in').parts.values()],
+    [
+      [4, 4, 3, 3],
+      [6, 4, 1, 1],
+    ],
+  );
+  t.equal(module('conv_in', { use_rslora: true }).settings.scale, 4);
+  const patterns = { rank_pattern: { 'attn2.to_q': 2 }, alpha_pattern: { 'attn[12].to_q': 1, conv_in: 2 } };
+  t.same(
+    ['conv_in', 'block.attn1.to_q', 'block.attn2.to_q'].map((name) => {
+      const { rank, scale } = module(name, patterns).settings;
+      return [name, rank, scale];
+    }),
     [
       ['conv_in', 4, 0.5],
       ['block.attn1.to_q', 4, 0.25],
@@ -96,46 +115,57 @@ void t.test('shapes and scale follow r, lora_alpha, use_rslora and the patterns'
   t.end();
 });
 
-void t.test('training starts as in PEFT: B zero, A uniform within 1/sqrt(fan in) or normal with deviation 1/r', (t) => {
-  const pairs = resolvePairs(
-    { ...attention, target_modules: ['linear_1', 'conv_in'] },
-    new Map([
-      ['linear_1', [8, 400]],
-      ['conv_in', [8, 25, 4, 4]],
-    ]),
-    'lora',
-  );
-  const A = (seed: number, init: unknown, module: string): Float32Array =>
-    floats(initialAdapter('unet', pairs, new Rng(seed), init)[parameterName('unet', module, 'lora_A')]);
-  const deviation = (v: Float32Array): number => Math.sqrt(v.reduce((s, x) => s + x * x, 0) / v.length);
-  for (const module of ['linear_1', 'conv_in']) {
-    const uniform = A(1, true, module),
-      top = uniform.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
-    t.ok(top <= 0.05 && top > 0.0495, `${module}: largest ${top}`); // 1 / sqrt(400)
-    t.ok(Math.abs(deviation(uniform) / (0.05 / Math.sqrt(3)) - 1) < 0.05);
-    t.ok(Math.abs(deviation(A(1, 'gaussian', module)) / 0.25 - 1) < 0.05);
-  }
-  t.same(A(1, true, 'linear_1'), A(1, true, 'linear_1'));
-  t.not(A(1, true, 'linear_1')[0], A(2, true, 'linear_1')[0]);
-  t.ok(floats(initialAdapter('unet', pairs, new Rng(1), true)['unet.conv_in.lora_B.weight']).every((v) => v === 0));
-  t.end();
-});
+void t.test(
+  'training starts as in PEFT: B zero, A uniform within 1/sqrt(fan in) or normal with deviation 1/r',
+  async (t) => {
+    const shapes = new Map<string, Shape>([
+      ['linear_1.weight', [8, 400]],
+      ['conv_in.weight', [8, 25, 4, 4]],
+    ]);
+    const start = (seed: number, init: unknown): Promise<Record<string, HostTensor>> =>
+      new NetworkAdapter(
+        buildKind('LoRA', { r: 4, target_modules: ['linear_1', 'conv_in'], init_lora_weights: init }),
+        'unet',
+        shapes,
+        'lora',
+      ).start(new Rng(seed), () => Promise.reject(new Error('reads no weight')));
+    const a = async (seed: number, init: unknown, module: string): Promise<Float32Array> =>
+      floats((await start(seed, init))[parameterName('unet', module, A)]);
+    const deviation = (v: Float32Array): number => Math.sqrt(v.reduce((s, x) => s + x * x, 0) / v.length);
+    for (const module of ['linear_1', 'conv_in']) {
+      const uniform = await a(1, true, module),
+        top = uniform.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
+      t.ok(top <= 0.05 && top > 0.0495, `${module}: largest ${top}`); // 1 / sqrt(400)
+      t.ok(Math.abs(deviation(uniform) / (0.05 / Math.sqrt(3)) - 1) < 0.05);
+      t.ok(Math.abs(deviation(await a(1, 'gaussian', module)) / 0.25 - 1) < 0.05);
+    }
+    t.same(await a(1, true, 'linear_1'), await a(1, true, 'linear_1'));
+    t.not((await a(1, true, 'linear_1'))[0], (await a(2, true, 'linear_1'))[0]);
+    t.ok(floats((await start(1, true))['unet.conv_in.lora_B.weight']).every((v) => v === 0));
+  },
+);
 
-void t.test('merging adds scale * B A and keeps the dtype of the weight', (t) => {
-  const pair = { lora_A: float32([1, 2, 3], [1, 3]), lora_B: float32([10, 100], [2, 1]), scale: 0.5 };
-  t.same(mergePair(float32([1, 1, 1, 2, 2, 2], [2, 3]), pair).data, Float32Array.from([6, 11, 16, 52, 102, 152]));
-  const half = mergePair(
-    { dtype: 'float16', shape: [2, 3], data: Uint16Array.from([0x3c00, 0x3c00, 0x3c00, 0x4000, 0x4000, 0x4000]) },
-    pair,
+void t.test('merging adds scale * B A and keeps the dtype of the weight', async (t) => {
+  const trained = (shape: Shape, a: number[], b: number[], scale: number) => {
+    const adapter = new LoraModule(shape, { rank: 1, scale });
+    return {
+      adapter,
+      values: { [A]: float32(a, adapter.parts.get(A) as Shape), [B]: float32(b, adapter.parts.get(B) as Shape) },
+    };
+  };
+  const pair = trained([2, 3], [1, 2, 3], [10, 100], 0.5);
+  t.same(
+    (await mergedWeight(float32([1, 1, 1, 2, 2, 2], [2, 3]), pair)).data,
+    Float32Array.from([6, 11, 16, 52, 102, 152]),
   );
-  t.same(half, {
+  const words = Uint16Array.from([0x3c00, 0x3c00, 0x3c00, 0x4000, 0x4000, 0x4000]);
+  t.same(await mergedWeight({ dtype: 'float16', shape: [2, 3], data: words }, pair), {
     dtype: 'float16',
     shape: [2, 3],
     data: Uint16Array.from([0x4600, 0x4980, 0x4c00, 0x5280, 0x5660, 0x58c0]),
   });
-  const conv = { lora_A: float32([1, 2, 3, 4], [1, 1, 2, 2]), lora_B: float32([1], [1, 1, 1, 1]), scale: 2 };
-  t.same(mergePair(float32([0, 0, 0, 1], [1, 1, 2, 2]), conv), float32([2, 4, 6, 9], [1, 1, 2, 2]));
-  t.end();
+  const conv = trained([1, 1, 2, 2], [1, 2, 3, 4], [1], 2);
+  t.same(await mergedWeight(float32([0, 0, 0, 1], [1, 1, 2, 2]), conv), float32([2, 4, 6, 9], [1, 1, 2, 2]));
 });
 
 /** Both networks of the golden pipeline. */
@@ -160,9 +190,13 @@ const identical = (a: HostTensor | undefined, b: HostTensor): boolean =>
   a?.dtype === b.dtype && String(a.shape) === String(b.shape) && bytes(a).equals(bytes(b));
 const equalPairs = (t: Test, actual: AdapterValues | undefined, expected: AdapterValues | undefined): void => {
   t.same([...(actual?.keys() ?? [])].sort(), [...(expected?.keys() ?? [])].sort());
-  const differing = [...(expected ?? [])].filter(([module, { lora_A, lora_B, scale }]) => {
-    const pair = actual?.get(module);
-    return !identical(pair?.lora_A, lora_A) || !identical(pair?.lora_B, lora_B) || pair?.scale !== scale;
+  const differing = [...(expected ?? [])].filter(([module, { adapter, values }]) => {
+    const found = actual?.get(module);
+    const scale = (of: unknown): unknown => (of as LoraModule | undefined)?.settings.scale;
+    return (
+      scale(found?.adapter) !== scale(adapter) ||
+      Object.entries(values).some(([part, value]) => !identical(found?.values[part], value))
+    );
   });
   t.same(
     differing.map(([module]) => module),
@@ -184,9 +218,9 @@ void t.test(
       ['segmind/tiny-sd unet', segmind['segmind/tiny-sd unet']],
     ];
     for (const [name, config] of cases) {
-      const found = adaptableModules(recorded((s) => recordUnet(s, parseUNetConfig(config, name))));
+      const own = recorded((s) => recordUnet(s, parseUNetConfig(config, name)));
       for (const r of [4, 8, 16]) {
-        const shapes = adapterShapes('unet', resolvePairs({ ...attention, r }, found, name));
+        const shapes = new NetworkAdapter(buildKind('LoRA', { ...attention, r }), 'unet', own, name).parameters;
         t.equal(shapes.size, 2 * counts[name]['attention_linears(to_q,k,v,out)']);
         t.equal(
           [...shapes.values()].reduce((n, s) => n + sizeOf(s), 0),
@@ -207,17 +241,12 @@ void t.test('a PEFT adapter that is loaded and saved is the same adapter', { ski
   ] as const) {
     const loaded = await loadAdapter(golden(adapter), parameters);
     for (const part of ['unet', 'text_encoder'] as const) {
-      const config = {
-        ...attention,
-        r,
-        lora_alpha: alpha,
-        ...(part === 'text_encoder' ? { target_modules: ['q_proj', 'k_proj', 'v_proj', 'out_proj'] } : {}),
-      };
-      const pairs = resolvePairs(config, adaptableModules(parameters[part]), part);
-      const values: Record<string, HostTensor> = {};
-      for (const [module, pair] of loaded[part] as AdapterValues)
-        for (const side of ['lora_A', 'lora_B'] as const) values[parameterName(part, module, side)] = pair[side];
-      await savePeft(join(dir, adapter, part), part, config, pairs, values, record);
+      const targets = part === 'text_encoder' ? ['q_proj', 'k_proj', 'v_proj', 'out_proj'] : attention.target_modules;
+      const kind = buildKind('LoRA', { r, lora_alpha: alpha, target_modules: targets });
+      const description = { peftType: kind.peftType, options: kind.peftOptions(), targets };
+      // PEFT 0.8 wrote these, with a transformers of that time.
+      const libraries = 'transformers<5.6';
+      await savePeft(join(dir, adapter, part), part, description, loaded[part] as AdapterValues, record, libraries);
 
       const [ours, theirs] = await Promise.all(
         [join(dir, adapter, part), golden(adapter, part)].map((d) =>
@@ -237,6 +266,7 @@ void t.test('a PEFT adapter that is loaded and saved is the same adapter', { ski
         await json(golden(adapter, part, 'adapter_config.json')),
       ];
       t.equal(saved['base_model_name_or_path'], 'tiny-sd-random');
+      delete (saved as Record<string, unknown>)['use_dora']; // younger than PEFT 0.8
       t.match(sorted(peft), sorted(saved), 'every field that we write has the value that PEFT writes');
     }
     const again = await loadAdapter(join(dir, adapter), parameters, record);
@@ -259,10 +289,10 @@ void t.test(
     };
     await same(golden('diffusers_lora_r4'), r4);
     await same(golden('diffusers_lora_r4/pytorch_lora_weights.safetensors'), r4);
-    await saveDiffusersLora(join(dir, 'diffusers.safetensors'), r4, record);
+    await saveDiffusers(join(dir, 'diffusers.safetensors'), r4, record);
     await same(join(dir, 'diffusers.safetensors'), r4);
     const r8 = await loadAdapter(golden('peft_adapter_r8_a16'), parameters);
-    await saveKohyaLora(join(dir, 'kohya.safetensors'), r8, record);
+    await saveKohya(join(dir, 'kohya.safetensors'), r8, record);
     await same(join(dir, 'kohya.safetensors'), r8);
     t.equal(
       (await openSafetensors(join(dir, 'kohya.safetensors'))).entries.get(
@@ -272,13 +302,13 @@ void t.test(
     );
 
     // diffusers' files hold no alpha: B is twice as large instead.
-    await saveDiffusersLora(join(dir, 'folded.safetensors'), r8, record);
+    await saveDiffusers(join(dir, 'folded.safetensors'), r8, record);
     const folded = await loadAdapter(join(dir, 'folded.safetensors'), parameters);
     const [[module, pair]] = r8.unet as AdapterValues;
-    t.equal(folded.unet?.get(module)?.scale, 1);
+    t.equal((folded.unet?.get(module)?.adapter as LoraModule).settings.scale, 1);
     t.same(
-      folded.unet?.get(module)?.lora_B.data,
-      floats(pair.lora_B).map((v) => 2 * v),
+      folded.unet?.get(module)?.values[B].data,
+      floats(pair.values[B]).map((v) => 2 * v),
     );
   },
 );
@@ -291,10 +321,13 @@ void t.test(
       dir = t.testdir();
     const fitted = await loadAdapterFor(pipeline, 'tiny-sd-random', golden('diffusers_lora_r4'));
     const [[first, pair], ...rest] = fitted.values.unet as AdapterValues;
+    const [a, b] = [pair.values[A], pair.values[B]];
     const odd = {
-      lora_A: float32(floats(pair.lora_A).slice(0, 2 * pair.lora_A.shape[1]), [2, pair.lora_A.shape[1]]),
-      lora_B: float32(floats(pair.lora_B).slice(0, 2 * pair.lora_B.shape[0]), [pair.lora_B.shape[0], 2]),
-      scale: 3,
+      adapter: new LoraModule(pair.adapter.shape, { rank: 2, scale: 3 }),
+      values: {
+        [A]: float32(floats(a).slice(0, 2 * a.shape[1]), [2, a.shape[1]]),
+        [B]: float32(floats(b).slice(0, 2 * b.shape[0]), [b.shape[0], 2]),
+      },
     };
     const values = { unet: new Map([[first, odd], ...rest]), text_encoder: fitted.values.text_encoder };
     await exportAdapter({ ...fitted, values }, 'peft', dir);
@@ -319,29 +352,30 @@ void t.test('older and newer keys of diffusers and PEFT are known', { skip: skip
     dir = t.testdir();
   const module = 'down_blocks.0.attentions.0.transformer_blocks.0.attn1',
     one = (v: number, shape: Shape): HostTensor => float32(new Float32Array(sizeOf(shape)).fill(v), shape);
-  const A = one(1, [2, 16]),
-    B = one(2, [16, 2]);
+  const a = one(1, [2, 16]),
+    b = one(2, [16, 2]);
+  const scaleOf = (of: PartValues, name: string): number => (of.unet?.get(name)?.adapter as LoraModule).settings.scale;
   const load = async (tensors: Record<string, HostTensor>, metadata = {}): Promise<PartValues> => {
     await writeSafetensors(join(dir, 'a.safetensors'), tensors, metadata);
     return loadAdapter(join(dir, 'a.safetensors'), parameters);
   };
   const processor = await load({
-    [`${module}.processor.to_out_lora.down.weight`]: A,
-    [`${module}.processor.to_out_lora.up.weight`]: B,
+    [`${module}.processor.to_out_lora.down.weight`]: a,
+    [`${module}.processor.to_out_lora.up.weight`]: b,
   });
   t.same([...(processor.unet?.keys() ?? [])], [`${module}.to_out.0`]);
   const alpha = await load({
-    [`unet.${module}.to_q.lora_A.weight`]: A,
-    [`unet.${module}.to_q.lora_B.weight`]: B,
+    [`unet.${module}.to_q.lora_A.weight`]: a,
+    [`unet.${module}.to_q.lora_B.weight`]: b,
     [`unet.${module}.to_q.alpha`]: float32([1], []),
   });
-  t.equal(alpha.unet?.get(`${module}.to_q`)?.scale, 0.5);
+  t.equal(scaleOf(alpha, `${module}.to_q`), 0.5);
   const config = { 'unet.r': 2, 'unet.lora_alpha': 6, 'unet.target_modules': ['to_q'], 'unet.rank_pattern': {} };
   const described = await load(
-    { [`unet.${module}.to_q.lora_A.weight`]: A, [`unet.${module}.to_q.lora_B.weight`]: B },
+    { [`unet.${module}.to_q.lora_A.weight`]: a, [`unet.${module}.to_q.lora_B.weight`]: b },
     { lora_adapter_metadata: JSON.stringify(config) },
   );
-  t.equal(described.unet?.get(`${module}.to_q`)?.scale, 3);
+  t.equal(scaleOf(described, `${module}.to_q`), 3);
 
   await mkdir(join(dir, 'peft'));
   await writeFile(
@@ -357,8 +391,8 @@ void t.test('older and newer keys of diffusers and PEFT are known', { skip: skip
     }),
   );
   await writeSafetensors(join(dir, 'peft/adapter_model.safetensors'), {
-    [`base_model.model.${module}.to_q.lora_A.default.weight`]: A,
-    [`base_model.model.${module}.to_q.lora_B.default.weight`]: B,
+    [`base_model.model.${module}.to_q.lora_A.default.weight`]: a,
+    [`base_model.model.${module}.to_q.lora_B.default.weight`]: b,
   });
   t.same([...((await loadAdapter(join(dir, 'peft'), parameters)).unet?.keys() ?? [])], [`${module}.to_q`]);
 });
@@ -374,21 +408,18 @@ void t.test('an adapter that does not fit is refused with what does not fit', { 
     );
   };
   const module = 'mid_block.attentions.0.transformer_blocks.0.attn1.to_q',
-    A = float32(new Float32Array(64), [2, 32]),
-    B = float32(new Float32Array(64), [32, 2]);
-  await fails({ 'unet.block.lora_A.weight': A }, /"unet\.block\.lora_A\.weight" fits no module of this model/);
+    a = float32(new Float32Array(64), [2, 32]),
+    b = float32(new Float32Array(64), [32, 2]);
+  await fails({ 'unet.block.lora_A.weight': a }, /"unet\.block\.lora_A\.weight" fits no module of this model/);
+  await fails({ [`unet.${module}.ia3_l`]: a }, /key "unet\.mid.*ia3_l" is not of a diffusers or kohya LoRA/);
+  await fails({ lora_unet_block_to_q: a }, /"lora_unet_block_to_q" fits no module of this model/);
+  await fails({ [`unet.${module}.lora_A.weight`]: a }, /has only one of its two matrices/);
   await fails(
-    { [`unet.${module}.lora_magnitude_vector`]: A },
-    /key "unet\.mid.*lora_magnitude_vector" is not of a diffusers or kohya LoRA/,
-  );
-  await fails({ lora_unet_block_to_q: A }, /key "lora_unet_block_to_q" is not of/);
-  await fails({ [`unet.${module}.lora_A.weight`]: A }, /has only one of its two matrices/);
-  await fails(
-    { [`unet.${module}.lora_A.weight`]: B, [`unet.${module}.lora_B.weight`]: A },
-    /has A \[32,2\] and B \[2,32\], this model needs \[32,32\] and \[32,32\]/,
+    { [`unet.${module}.lora_A.weight`]: b, [`unet.${module}.lora_B.weight`]: a },
+    /lora_A\.weight has shape \[32,2\], this model needs \[32,32\]/,
   );
   await fails(
-    { [`unet.${module}.lora_A.weight`]: A, [`unet.${module}.lora_B.weight`]: B },
+    { [`unet.${module}.lora_A.weight`]: a, [`unet.${module}.lora_B.weight`]: b },
     /trained on "other-sd" \(weights beef\), not on "tiny-sd-random" \(weights f00d\)/,
     { base_model: 'other-sd', base_fingerprint: 'beef' },
   );
@@ -414,13 +445,15 @@ void t.test('an adapter that does not fit is refused with what does not fit', { 
     await writeSafetensors(join(dir, 'peft/adapter_model.safetensors'), Object.fromEntries(tensors), metadata);
     await t.rejects(loadAdapter(join(dir, 'peft'), parameters, record), Object.assign(new UserError(''), { message }));
   };
-  await peft({ peft_type: 'LOHA' }, /peft_type = "LOHA" is not supported/);
+  await peft({ peft_type: 'BOFT' }, /peft_type = "BOFT" is not supported; supported: "LOHA", "LOKR", "LORA", "OFT"/);
+  await peft({ target_modules: 5 }, /adapter_config\.json\.target_modules: expected array or string or null, got 5/);
   await peft({ bias: 'all' }, /bias = "all" is not supported/);
-  await peft({ use_dora: true }, /use_dora = true is not supported/);
+  await peft({ use_dora: true }, /has no lora_magnitude_vector; save the adapter again/);
+  await peft({ lora_bias: true }, /lora_bias = true is not supported/);
   await peft({ init_lora_weights: 'pissa_niter_4' }, /init_lora_weights = "pissa_niter_4" is not supported/);
   await peft(
     { r: 8 },
-    /lora_A of "down_blocks\.0\..*" has shape \[4,16\], this model and adapter_config\.json need \[8,16\]/,
+    /lora_A\.weight of "down_blocks\.0\..*" has shape \[4,16\], this model and adapter_config\.json need \[8,16\]/,
   );
   await peft({ r: null }, /"r" is missing/);
   await peft(
@@ -528,20 +561,21 @@ void t.test(
       weights: WeightFile,
       shapes: ReadonlyMap<string, Shape>,
     ): Promise<void> => {
+      const own = adaptableModules(shapes);
       const values: AdapterValues = new Map(
-        [...resolvePairs({ ...attention, r: 2, target_modules: '.*' }, adaptableModules(shapes), name)].map(
-          ([module, { shapeA, shapeB }]) => {
-            const draw = (side: string, shape: Shape, size: number): HostTensor =>
-              float32(
-                new Rng(3)
-                  .stream(`${module} ${side}`)
-                  .normals(sizeOf(shape))
-                  .map((v) => v * size),
-                shape,
-              );
-            return [module, { lora_A: draw('A', shapeA, 0.1), lora_B: draw('B', shapeB, 0.1), scale: 1.5 }];
-          },
-        ),
+        [...own].map(([module, shape]) => {
+          const adapter = new LoraModule(shape, { rank: 2, scale: 1.5 });
+          const draw = (part: string, size: readonly number[]): HostTensor =>
+            float32(
+              new Rng(3)
+                .stream(`${module} ${part}`)
+                .normals(sizeOf(size))
+                .map((v) => v * 0.1),
+              size,
+            );
+          const parts = [...adapter.parts].map(([part, size]) => [part, draw(part, size)]);
+          return [module, { adapter, values: Object.fromEntries(parts) as Record<string, HostTensor> }];
+        }),
       );
       await writeMerged(file, weights, values);
       const adapted = await run(adaptedSource(new FrozenSource(weights), values), config);

@@ -3,7 +3,7 @@ import { ReferenceBackend } from '../../src/backends/reference/reference-backend
 import { Rng } from '../../src/base/rng.js';
 import { grad } from '../../src/tensor/autodiff.js';
 import { floats, sizeOf, type HostTensor } from '../../src/tensor/host.js';
-import { add, mul, sum } from '../../src/tensor/ops.js';
+import { add, mul, stopGradient, sum } from '../../src/tensor/ops.js';
 import { applyPrimitive, primitives, type AnyPrimitive, type RefArray } from '../../src/tensor/primitive.js';
 import { constant, input } from '../../src/tensor/tensor.js';
 import { sampleInputs } from '../sample-tensors.js';
@@ -15,7 +15,8 @@ const H = 1e-5; // float64 central differences: error about H^2
 const differentiable = (name: string, count: number): number => (name === 'layerNorm' ? 1 : count);
 
 void t.test('every gradient rule agrees with central differences in float64', async (t) => {
-  for (const [name, rule] of primitives())
+  for (const [name, rule] of primitives()) {
+    if (name === 'stopGradient') continue; // its gradient is none, by its contract
     for (const [s, sample] of rule.samples.entries()) {
       const values = sampleInputs(name, sample, s);
       const floating = values.map((_, i) => i).filter((i) => sample.indices?.[i] === undefined);
@@ -45,6 +46,17 @@ void t.test('every gradient rule agrees with central differences in float64', as
         t.ok(worst / top < 1e-5, `${name} sample ${s} input ${i}: ${worst / top}`);
       }
     }
+  }
+});
+
+void t.test('stopGradient keeps the value and lets no gradient through', async (t) => {
+  const x = input('x', [3]);
+  const y = sum(mul(stopGradient(x), x));
+  const program = await backend.compile({ name: 'stop', outputs: { y, gradient: grad(y, [x])[0] } });
+  const { y: value, gradient } = await program.run({
+    x: { dtype: 'float32', shape: [3], data: Float32Array.of(1, 2, 3) },
+  });
+  t.same([...floats(value), ...floats(gradient)], [14, 1, 2, 3]); // not 2 x
 });
 
 /** d sum(weights * f(x)) / d x_i, element by element. */

@@ -24,6 +24,7 @@ export interface LoadedUNet {
 export interface ReferenceEntry {
   readonly meta?: Record<string, unknown> | null;
   readonly tensors?: Record<string, unknown>;
+  readonly fp32_noise?: { readonly 'by_prefix(max_abs,max_rel)'?: Readonly<Record<string, readonly [number, number]>> };
 }
 
 export class Golden {
@@ -61,6 +62,12 @@ export class Golden {
   /** Tensors of a file that was checked and that nobody looked at. */
   skipped = (file: string): string[] => [...(this.unread.get(file) ?? [])];
   meta = <T>(file: string): T => (this.index[file].meta ?? {}) as T;
+
+  /** How far the reference run itself is from one in float64, over the tensors of a prefix. */
+  noise(file: string, prefix: string): { readonly abs: number; readonly rel: number } {
+    const [abs, rel] = this.index[file].fp32_noise?.['by_prefix(max_abs,max_rel)']?.[prefix] ?? [0, 0];
+    return { abs, rel };
+  }
 
   /** A file or folder here, else in the fallback. */
   find(...names: string[]): string | undefined {
@@ -125,18 +132,25 @@ export class Golden {
   }
 
   private unetFolders(): { dir: string; raw: RawConfig }[] {
-    return readdirSync(this.folder)
+    return this.unetFoldersIn(this.folder);
+  }
+
+  private unetFoldersIn(root: string): { dir: string; raw: RawConfig }[] {
+    return readdirSync(root)
       .sort()
-      .map((d) => join(this.folder, d, 'unet'))
+      .map((d) => join(root, d, 'unet'))
       .filter((d) => existsSync(join(d, 'config.json')) && existsSync(join(d, 'diffusion_pytorch_model.safetensors')))
       .map((dir) => ({ dir, raw: readPythonJson(join(dir, 'config.json')) }));
   }
 
-  /** The `*-sd-random` folder whose U-Net has a teacher's two layers per block. */
+  /** The `*-sd-random` folder whose U-Net has a teacher's two layers per block, here or in the fallback. */
   private baseUnet(): { dir: string; raw: RawConfig } {
-    const found = this.unetFolders().filter(
-      ({ dir, raw }) => /-sd-random[\\/]unet$/.test(dir) && Number(raw['layers_per_block'] ?? 2) === 2,
-    );
+    const teachers = (root: string): { dir: string; raw: RawConfig }[] =>
+      this.unetFoldersIn(root).filter(
+        ({ dir, raw }) => /-sd-random[\\/]unet$/.test(dir) && Number(raw['layers_per_block'] ?? 2) === 2,
+      );
+    const own = teachers(this.folder);
+    const found = own.length === 0 && this.fallback !== undefined ? teachers(this.fallback) : own;
     if (found.length !== 1)
       throw new UserError(
         `${this.folder}: ${found.length} folders *-sd-random/unet with layers_per_block 2; there must be one`,

@@ -11,6 +11,8 @@ export const LIMITS = {
   /** final latents of a pipeline, relative; images in 0..1, absolute */
   pipelineLatents: 1e-4,
   pipelineImage: 2e-3,
+  /** weights with an adapter merged into them, relative */
+  mergedWeight: 2e-6,
   /** gradients per tensor and all of them as one vector; relative */
   gradient: 1e-3,
   gradientWhole: 1e-4,

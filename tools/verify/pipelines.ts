@@ -8,7 +8,7 @@ import { clipText } from '../../src/networks/clip-text.js';
 import { DiffusionPipeline } from '../../src/sampling/diffusion-pipeline.js';
 import { Scope, type ParamSource } from '../../src/networks/layers/scope.js';
 import { loadAdapter } from '../../src/adapters/load-adapter.js';
-import { adaptedSource, type AdapterValues } from '../../src/adapters/lora-adapter.js';
+import { adaptedSource, type AdapterValues } from '../../src/adapters/network-adapter.js';
 import { recorded, recordText } from '../../src/networks/record.js';
 import { unet } from '../../src/networks/unet.js';
 import { openSafetensors } from '../../src/formats/safetensors/safetensors.js';

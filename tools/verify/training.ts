@@ -5,17 +5,20 @@ import { Parameters } from '../../src/engine/parameters.js';
 import { clipText } from '../../src/networks/clip-text.js';
 import { distillLoss, tappedUnet } from '../../src/models/distill-loss.js';
 import { presetTaps } from '../../src/models/distill-presets.js';
-import { Scope, type ParamSource } from '../../src/networks/layers/scope.js';
+import { Scope } from '../../src/networks/layers/scope.js';
 import { recorded, recordText } from '../../src/networks/record.js';
-import { adapterShapes, trainableSource } from '../../src/adapters/lora-adapter.js';
-import { adaptableModules, resolvePairs, type LoraConfig, type LoraPair } from '../../src/adapters/lora-config.js';
+import { ADAPTERS } from '../../src/adapters/adapter-kind.js';
+import { LoRA } from '../../src/adapters/lora.js';
+import { NetworkAdapter } from '../../src/adapters/network-adapter.js';
+import type { Registry } from '../../src/registry/registry.js';
+import { validateComponent } from '../../src/registry/validate.js';
 import { weightedMse } from '../../src/models/losses/l2-loss.js';
 import type { Model } from '../../src/models/model.js';
 import { unet } from '../../src/networks/unet.js';
 import { NoiseSchedule } from '../../src/sampling/schedulers/noise-schedule.js';
 import type { WeightFile } from '../../src/formats/weight-file.js';
 import { grad } from '../../src/tensor/autodiff.js';
-import { float32, floats, type HostTensor } from '../../src/tensor/host.js';
+import { float32, floats, type HostTensor, type Shape } from '../../src/tensor/host.js';
 import { add, mean, square, sub } from '../../src/tensor/ops.js';
 import { substitute } from '../../src/tensor/passes/rewrite.js';
 import { fill, input, leafName, parameter, topo, weight, type Tensor } from '../../src/tensor/tensor.js';
@@ -49,25 +52,28 @@ function sampleWeights(mode: string, prior: number | null, rows: number): HostTe
   );
 }
 
-/** Parameter leaves replaced by inputs, so that a plain program can be fed their values. */
-function fed(source: ParamSource): ParamSource {
-  return {
-    get: (n, s) => source.get(n, s),
-    adapter: (m, s) => {
-      const found = source.adapter?.(m, s);
-      return (
-        found && {
-          ...found,
-          A: leaf(leafName(found.A), { ...found.A, data: new Float32Array() }),
-          B: leaf(leafName(found.B), { ...found.B, data: new Float32Array() }),
-        }
-      );
-    },
-  };
+interface LoraConfig {
+  readonly r: number;
+  readonly lora_alpha: number;
+  readonly target_modules?: readonly string[];
 }
 
+/** LoRA on a network; without targets, on the projections of attention. */
+function adapterOf(
+  shapes: LoadedUNet['shapes'],
+  { r, lora_alpha, target_modules }: LoraConfig,
+  part = 'unet',
+): NetworkAdapter {
+  const config = { type: 'LoRA', r, lora_alpha, ...(target_modules && { target_modules }) };
+  const options = validateComponent(ADAPTERS as unknown as Registry, config);
+  return new NetworkAdapter(new LoRA(options as never), part, shapes, 'lora');
+}
+
+/** An input in place of a parameter, so that a plain program can be fed its values. */
+export const fed = (name: string, shape: Shape): Tensor => input(name, shape);
+
 /** Leaves of that name in a graph; the same parameter may stand in it several times. */
-function gradients(loss: Tensor, names: Iterable<string>): Record<string, Tensor> {
+export function gradients(loss: Tensor, names: Iterable<string>): Record<string, Tensor> {
   const leaves = topo([loss])
     .filter((n) => n.op === 'input')
     .map((n) => n.outs[0]);
@@ -85,16 +91,13 @@ function gradients(loss: Tensor, names: Iterable<string>): Record<string, Tensor
 }
 
 /** Each gradient against its reference, and all of them as one vector. */
-function compareGradients(golden: Golden, label: string, actual: Values, expected: Values): void {
+export function compareGradients(golden: Golden, label: string, actual: Values, expected: Values): void {
   const names = Object.keys(expected);
   for (const name of names)
     golden.report.rel(`${label}/${name}`, floats(actual[name]), floats(expected[name]), LIMITS.gradient);
   const flat = (values: Values): number[] => names.flatMap((n) => Array.from(floats(values[n])));
   golden.report.rel(`${label}/(all as one)`, flat(actual), flat(expected), LIMITS.gradientWhole);
 }
-
-const pairsOf = (net: LoadedUNet, config: LoraConfig): ReadonlyMap<string, LoraPair> =>
-  resolvePairs(config, adaptableModules(net.shapes), 'lora');
 
 interface Variant {
   readonly data: string;
@@ -108,7 +111,7 @@ export async function checkLoraGradients(golden: Golden, file: string, kind: str
   const reference = await golden.reference(file),
     net = await golden.unet(kind);
   const meta = golden.meta<LoraConfig & { variants: Record<string, Variant> }>(file);
-  const source = fed(trainableSource(net.source, 'unet', pairsOf(net, meta)));
+  const source = adapterOf(net.shapes, meta).source(net.source, fed);
   const init = await peftValues(reference, 'init', 'unet');
   for (const [variant, { data, mode, prior_loss_weight: prior, loss: expectedLoss, grad_norm: norm }] of Object.entries(
     meta.variants,
@@ -183,11 +186,9 @@ export async function checkTextLoraGradients(golden: Golden, file: string): Prom
     loss: number;
   }>(file);
   const lora = { r: meta.r, lora_alpha: meta.lora_alpha };
-  const unetSource = fed(
-    trainableSource(net.source, 'unet', pairsOf(net, { ...lora, target_modules: meta.unet_targets })),
-  );
+  const unetSource = adapterOf(net.shapes, { ...lora, target_modules: meta.unet_targets }).source(net.source, fed);
   const textShapes = recorded((s) => recordText(s, textConfig));
-  const textPairs = resolvePairs({ ...lora, target_modules: meta.text_targets }, adaptableModules(textShapes), 'lora');
+  const text = adapterOf(textShapes, { ...lora, target_modules: meta.text_targets }, 'text');
   const init = {
     ...(await peftValues(reference, 'init.unet', 'unet')),
     ...(await peftValues(reference, 'init.text', 'text')),
@@ -199,11 +200,7 @@ export async function checkTextLoraGradients(golden: Golden, file: string): Prom
     await read('noise'),
     asFloats(await read('timesteps')),
   ];
-  const { lastHiddenState: states } = clipText(
-    new Scope(fed(trainableSource(textSource, 'text', textPairs))),
-    leaf('ids', ids),
-    textConfig,
-  );
+  const { lastHiddenState: states } = clipText(new Scope(text.source(textSource, fed)), leaf('ids', ids), textConfig);
   const { out } = unet(
     new Scope(unetSource),
     { sample: leaf('sample', sample), timesteps: leaf('timesteps', timesteps), encoderHiddenStates: states },
@@ -261,8 +258,8 @@ export async function checkLoraTraining(golden: Golden, file: string, kind: stri
     meta = golden.meta<TrainMeta>(file);
   const initFile = /(\S+\.safetensors)/.exec(meta.init ?? '')?.[1] ?? `lora_grads_${kind}_r${meta.r}.safetensors`;
   const init = await peftValues(await golden.reference(initFile), 'init', 'unet');
-  const pairs = pairsOf(net, { ...meta, target_modules: meta.target_modules ?? ['to_q', 'to_k', 'to_v', 'to_out.0'] });
-  const source = trainableSource(net.source, 'unet', pairs);
+  const adapter = adapterOf(net.shapes, meta);
+  const source = adapter.source(net.source);
   const model = {
     loss: (types: Record<string, Tensor>) => {
       const { out } = unet(
@@ -273,7 +270,7 @@ export async function checkLoraTraining(golden: Golden, file: string, kind: stri
       return { loss: weightedMse(out, types['target'], types['weights'], 1) };
     },
   } as unknown as Model; // the step asks a model for its loss only
-  const parameters = new Parameters(adapterShapes('unet', pairs));
+  const parameters = new Parameters(adapter.parameters);
   const optimizer = new AdamW(meta.optimizer);
   const data = async (name: string): Promise<HostTensor> => reference.read(`data/${name}`);
   const [latents, noise, pool, index, timesteps] = [

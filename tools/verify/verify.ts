@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Backend } from '../../src/backends/backend.js';
 import { UserError } from '../../src/base/errors.js';
+import { checkAdapter } from './adapters.js';
 import { Golden } from './context.js';
 import { checkTextEncoder, checkTimestepEmbedding, checkTokenizer, checkUnet, checkVae } from './networks.js';
 import { checkAdapters, checkBlockRemoval, checkPipeline, checkTorchBin } from './pipelines.js';
@@ -27,6 +28,7 @@ const CHECKS: readonly (readonly [RegExp, Check])[] = [
   [/^min_snr\./, checkLossWeights],
   [/^pipeline\./, checkPipeline],
   [/^adapters\./, checkAdapters],
+  [/^adapter_(\w+)\.safetensors$/, checkAdapter],
   [/^lora_grads_text_encoder/, checkTextLoraGradients],
   [/^lora_grads_(\w+?)_r\d+/, checkLoraGradients],
   [/^lora_train_(\w+?)_r\d+/, checkLoraTraining],

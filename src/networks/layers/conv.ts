@@ -1,6 +1,6 @@
-import { add, conv2d as convolve, mul, unpackedAfter } from '../../tensor/ops.js';
+import { conv2d as convolve, reshape, unpackedAfter } from '../../tensor/ops.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import type { Scope } from './scope.js';
+import type { AdaptedLayer, Scope } from './scope.js';
 
 export interface ConvOptions {
   readonly kernel?: number;
@@ -9,7 +9,7 @@ export interface ConvOptions {
   readonly padding?: number | readonly number[];
 }
 
-/** x [B, C, H, W] -> [B, out, H', W'], plus the module's low-rank adapter (A is a convolution, B a 1x1 one, as in PEFT). */
+/** x [B, C, H, W] -> [B, out, H', W'], changed by the module's adapter. */
 export function conv2d(
   scope: Scope,
   x: Tensor,
@@ -17,9 +17,16 @@ export function conv2d(
   { kernel = 3, stride = 1, padding = (kernel - 1) / 2 }: ConvOptions = {},
 ): Tensor {
   const shape = [out, x.shape[1], kernel, kernel];
-  const y = convolve(x, unpackedAfter(scope.param('weight', shape), [x]), scope.param('bias', [out]), stride, padding);
+  const weight = unpackedAfter(scope.param('weight', shape), [x]);
+  const bias = scope.param('bias', [out]);
+  const layer: AdaptedLayer = {
+    input: x,
+    weight,
+    bias,
+    apply: (w, b, from = x) => convolve(from, w, b, stride, padding),
+    mix: (answer, w) => convolve(answer, w, undefined, 1, 0),
+    perOutput: (values) => reshape(values, [out, 1, 1]),
+  };
   const adapter = scope.adapter(shape);
-  if (!adapter) return scope.tap(y);
-  const delta = convolve(convolve(x, adapter.A, undefined, stride, padding), adapter.B, undefined, 1, 0);
-  return scope.tap(add(y, adapter.scale === 1 ? delta : mul(delta, adapter.scale)));
+  return scope.tap(adapter ? adapter.answer(layer) : layer.apply(weight, bias));
 }

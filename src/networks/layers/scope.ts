@@ -8,17 +8,38 @@ import { parameter, type Tensor } from '../../tensor/tensor.js';
 export interface ParamSource {
   /** @param name full name, e.g. `down_blocks.0.resnets.0.conv1.weight` */
   get(name: string, shape: Shape): Tensor;
-  /** The low-rank pair of a module (linear or convolution), when it has one. */
+  /** What changes a module (linear or convolution), when anything does. */
   adapter?(module: string, weightShape: Shape): Adapter | undefined;
   /** Is shown the result of every linear layer and convolution, e.g. to distil from it. */
   tap?(module: string, out: Tensor): void;
 }
 
-/** delta W = scale * B A; A [R, in] (or [R, C, kh, kw]), B [out, R] (or [O, R, 1, 1]). Hu et al., arXiv 2106.09685. */
+/** One linear layer or convolution, as an adapter sees it. */
+export interface AdaptedLayer {
+  /** what comes in: [rows, in], or pixels [B, C, H, W] */
+  readonly input: Tensor;
+  /** frozen, in torch's layout: [out, in] or [O, C, kh, kw] */
+  readonly weight: Tensor;
+  /** [out] */
+  readonly bias: Tensor | undefined;
+  /**
+   * What the layer would answer with another weight, or to another input of the same shape.
+   * @param weight as `weight`, with any number of outputs
+   * @returns [rows, outputs] or [B, outputs, H', W']
+   */
+  apply(weight: Tensor, bias?: Tensor, input?: Tensor): Tensor;
+  /** Mixes the outputs of such an answer. @param weight [out, outputs] or [O, outputs, 1, 1] */
+  mix(answer: Tensor, weight: Tensor): Tensor;
+  /** One value per output [out], in the shape that multiplies an answer. */
+  perOutput(values: Tensor): Tensor;
+}
+
+/** Changes what one module answers. No layer knows how. */
 export interface Adapter {
-  readonly A: Tensor;
-  readonly B: Tensor;
-  readonly scale: number;
+  /** in place of `layer.apply(layer.weight, layer.bias)` */
+  answer(layer: AdaptedLayer): Tensor;
+  /** what `answer` adds to the answer without it; adapters on one module add up */
+  change(layer: AdaptedLayer): Tensor;
 }
 
 export class Scope {

@@ -51,6 +51,10 @@ const apply = definePrimitive<None, 2>({
 /** (q - 128) * scale by rows: q whole numbers 0 to 255 [O, ...], scale [O] -> float32 [O, ...] */
 export const dequantize = (q: Tensor, scale: Tensor): Tensor => apply([q, scale], {})[0];
 
+/** Whether it is a weight in 8 bits that `unpackedAfter` handles, reshaped or not. */
+export const isPacked = (weight: Tensor): boolean =>
+  weight.node.op === 'dequantize' || (weight.node.op === 'reshape' && isPacked(weight.node.inputs[0]));
+
 /**
  * A weight that its reader unpacks for itself, when it comes to it, and drops: unpacked early or kept for the gradient,
  * it would take the memory that packing saved. Gives back what is not packed.
