@@ -125,7 +125,9 @@ export async function saveKohya(
  * transformers gives them.
  */
 const writtenNames = (part: Part, module: string, libraries: TargetLibraries): string[] =>
-  [...new Set([outerName(part, module, libraries), module])].map((name) => PREFIXES[part][0] + name.replaceAll('.', '_'));
+  [...new Set([outerName(part, module, libraries), module])].map(
+    (name) => PREFIXES[part][0] + name.replaceAll('.', '_'),
+  );
 
 function formOf(adapter: ModuleAdapter): LycorisForm & { readonly kind: string } {
   const found = adapterKinds().find(({ Kind }) => Kind.holds?.(adapter));

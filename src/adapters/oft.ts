@@ -52,9 +52,12 @@ export class OFT extends AdapterKind {
   /** Options that give just these modules. */
   static describe(modules: ReadonlyMap<string, OftModule>): Output<typeof OFT.options> {
     const [{ settings }] = modules.values();
+    const all = [...modules.values()];
+    const size = Math.max(...all.map((module) => module.settings.block));
+    const isBySize = all.every(({ inputs, settings: { block } }) => nearestDivisor(inputs, size) === block);
     return {
-      r: 0,
-      oft_block_size: Math.max(...[...modules.values()].map((module) => module.settings.block)),
+      r: isBySize ? 0 : Math.max(...all.map(({ inputs, settings: { block } }) => inputs / block)),
+      oft_block_size: isBySize ? size : 0,
       target_modules: [...modules.keys()],
       block_share: settings.share,
       use_cayley_neumann: settings.terms !== undefined,
@@ -113,6 +116,8 @@ export interface OftSettings {
 
 export class OftModule extends ModuleAdapter {
   readonly parts: ReadonlyMap<string, Shape>;
+  /** of the module's weight, as a matrix */
+  readonly inputs: number;
   private readonly blocks: number;
 
   constructor(
@@ -121,7 +126,8 @@ export class OftModule extends ModuleAdapter {
   ) {
     super(shape);
     const { block, share } = settings;
-    this.blocks = sizeOf(shape) / shape[0] / block;
+    this.inputs = sizeOf(shape) / shape[0];
+    this.blocks = this.inputs / block;
     this.parts = new Map([[R, [share ? 1 : this.blocks, (block * (block - 1)) / 2]]]);
   }
 

@@ -82,7 +82,7 @@ export class Report {
       r.tensor,
       r.maxAbs.toExponential(1),
       r.maxRel.toExponential(1),
-      `${r.measure} ${r.limit}`,
+      `${r.measure} ${Number(r.limit.toPrecision(2))}`,
       r.ok ? 'ok' : 'MISS',
     ];
     const shown = brief ? [...perFile(this.rows), ...this.misses] : this.rows;
