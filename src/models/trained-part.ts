@@ -17,7 +17,9 @@ import { writeSafetensors } from '../formats/safetensors/safetensors.js';
 
 export type PartName = 'unet' | 'text_encoder' | 'vae';
 export type Training =
-  { readonly kind: 'frozen' } | { readonly kind: 'whole' } | { readonly kind: 'adapter'; readonly adapter: AdapterKind };
+  | { readonly kind: 'frozen' }
+  | { readonly kind: 'whole' }
+  | { readonly kind: 'adapter'; readonly adapter: AdapterKind };
 
 export class TrainedPart {
   /** Trainable parameters, named `<part>.<module>...`. */
