@@ -58,11 +58,13 @@ function otherEncoding(line: Uint8Array, where: string): UserError {
     at = Buffer.byteLength(forgiven.slice(0, i));
     if (!Buffer.from(line.subarray(at, at + 3)).equals(REPLACEMENT)) break; // the text itself may hold U+FFFD
   }
-  const byte = line[at].toString(16).toUpperCase().padStart(2, '0');
-  const read = new TextDecoder('windows-1252').decode(line.subarray(at, at + 1));
+  const byte = line[at],
+    read = byte < 0xa0 ? WINDOWS_1252[byte - 0x80] : String.fromCharCode(byte);
   return new UserError(
-    `${where}: not UTF-8: byte 0x${byte}, which is "${read}" in Windows-1252 (latin-1); save it as UTF-8`,
+    `${where}: not UTF-8: byte 0x${byte.toString(16).toUpperCase()}, which is "${read}" in Windows-1252 (latin-1); save it as UTF-8`,
   );
 }
 
+/** Bytes 0x80 to 0x9F, where Windows-1252 differs from latin-1; dots for the five it leaves out. Node 20 decodes them wrongly. */
+const WINDOWS_1252 = '€.‚ƒ„…†‡ˆ‰Š‹Œ.Ž..‘’“”•–—˜™š›œ.žŸ';
 const REPLACEMENT = Buffer.from('\uFFFD');

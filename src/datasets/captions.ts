@@ -1,72 +1,105 @@
-/** Tables of file names and texts: metadata.csv or metadata.jsonl, as the hub's image folders have them. */
-import { readFile } from 'node:fs/promises';
-import { CsvError, parse } from 'csv-parse/sync';
+/** Which picture has which text, from a table: metadata.csv or metadata.jsonl, as the hub's image folders have them. */
+import { stat } from 'node:fs/promises';
+import { basename, extname, isAbsolute, join, relative } from 'node:path';
 import { UserError } from '../base/errors.js';
+import type { Logger } from '../base/logger.js';
+import { count, examples, stem, type DescribedPicture } from './folder.js';
+import { isImageName } from './image/picture-format.js';
+import { readTable, type Row } from './table.js';
 
-export interface CaptionRow {
+export interface TableOptions {
+  /** the table, relative to the folder */
+  readonly csv: string;
+  readonly image_column: string;
+  readonly caption_column: string;
+}
+
+interface CaptionRow {
   readonly file: string;
   readonly text: string;
   /** how errors call the row: the table and the line, as an editor counts */
   readonly where: string;
 }
 
-interface Row {
-  readonly values: Readonly<Record<string, unknown>>;
-  readonly where: string;
-}
+/**
+ * One picture per row. Columns that are not used and pictures in several rows are named in a warning each.
+ * @param names all files of the folder
+ * @throws UserError for a missing table, a missing column, a malformed or empty row, or pictures that are not there
+ */
+export async function tablePictures(
+  folder: string,
+  names: readonly string[],
+  { csv, image_column, caption_column }: TableOptions,
+  log: Logger,
+): Promise<DescribedPicture[]> {
+  const table = join(folder, csv),
+    absent = otherTexts(names) ?? `write one with the columns ${image_column} and ${caption_column}`,
+    rows = await readTable(table, absent);
+  if (rows.length === 0) throw new UserError(`${table}: no rows; write one per picture`);
+  const captions = rows.map((row): CaptionRow => {
+    const file = cell(row, image_column);
+    if (file === '') throw new UserError(`${row.where}: ${image_column} is empty; name a file`);
+    return { file, text: cell(row, caption_column), where: row.where };
+  });
+  const columns = new Set(rows.flatMap(({ values }) => Object.keys(values)));
+  for (const known of [image_column, caption_column]) columns.delete(known);
+  if (columns.size > 0) log.warn(`${table}: ${count(columns.size, 'column')} not used: ${[...columns].join(', ')}`);
 
-/** @throws UserError for a missing table, a missing column or a malformed or empty row */
-export async function readCaptions(path: string, imageColumn: string, captionColumn: string): Promise<CaptionRow[]> {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new UserError(
-      `${path}: cannot be read (${error.code}); write one with the columns ${imageColumn} and ${captionColumn}`,
-      { cause: error },
-    );
+  const paths = await Promise.all(captions.map(({ file }) => findPicture(join(table, '..'), file)));
+  const missing = captions.filter((_, i) => paths[i] === undefined);
+  if (missing.length > 0) throw notThere(missing, rows.length, table);
+  const found = captions.map(({ text }, i) => {
+    const path = paths[i]!;
+    return { name: relative(folder, path).replaceAll('\\', '/'), path, text };
   });
-  const rows = path.endsWith('.jsonl') ? jsonLines(text, path) : csv(text, path);
-  if (rows.length === 0) throw new UserError(`${path}: no rows; write one per picture`);
-  return rows.map((row) => {
-    const file = cell(row, imageColumn);
-    if (file === '') throw new UserError(`${row.where}: ${imageColumn} is empty; name a file`);
-    return { file, text: cell(row, captionColumn), where: row.where };
-  });
+  const twice = severalTimes(found.map(({ name }) => name));
+  if (twice.length > 0)
+    log.warn(`${table}: ${count(twice.length, 'picture')} in several rows, each of which counts (${examples(twice)})`);
+  return found;
 }
 
 function cell({ values, where }: Row, column: string): string {
-  const value = values[column];
-  if (typeof value !== 'string') {
-    const has = Object.keys(values).join(', ');
-    throw new UserError(
-      `${where}: ${value === undefined ? `no column "${column}"` : `"${column}" is no text`}; it has ${has} (options image_column, caption_column)`,
+  const value = Object.hasOwn(values, column) ? values[column] : undefined;
+  if (typeof value === 'string') return value;
+  const what =
+    value === undefined ? `no column "${column}"` : `"${column}" is no text but ${JSON.stringify(value).slice(0, 40)}`;
+  throw new UserError(
+    `${where}: ${what}; it has ${Object.keys(values).join(', ') || 'none'} (options image_column, caption_column)`,
+  );
+}
+
+/** As Python's os.path.join: an absolute path stands for itself. Separators of Windows count where nothing has that name. */
+async function findPicture(folder: string, file: string): Promise<string | undefined> {
+  for (const name of new Set([file, file.replaceAll('\\', '/')])) {
+    const path = isAbsolute(name) ? name : join(folder, name);
+    const found = await stat(path).catch(() => undefined);
+    if (found?.isFile()) return path;
+  }
+  return undefined;
+}
+
+function notThere(missing: readonly CaptionRow[], all: number, table: string): UserError {
+  const [{ where, file }] = missing;
+  if (missing.length === 1)
+    return new UserError(
+      `${where}: no such picture, ${isAbsolute(file) ? file : join(table, '..', file)}; correct the name or remove the row`,
     );
-  }
-  return value;
+  const which = examples(missing.map((row) => `${row.file} in ${row.where.slice(table.length + 1)}`));
+  return new UserError(
+    `${table}: ${missing.length} of ${all} pictures are not there (${which}); correct the names or remove the rows`,
+  );
 }
 
-function csv(text: string, path: string): Row[] {
-  try {
-    const records = parse(text, { columns: true, bom: true, skip_empty_lines: true, info: true }) as unknown as {
-      record: Record<string, string>;
-      info: { lines: number };
-    }[];
-    return records.map(({ record, info }) => ({ values: record, where: `${path} line ${info.lines}` }));
-  } catch (error) {
-    if (error instanceof CsvError)
-      throw new UserError(`${path}: ${error.message}; quote texts that contain commas`, { cause: error });
-    throw error;
-  }
+function severalTimes(names: readonly string[]): string[] {
+  const seen = new Set<string>();
+  return [...new Set(names.filter((name) => seen.size === seen.add(name).size))];
 }
 
-function jsonLines(text: string, path: string): Row[] {
-  return text.split('\n').flatMap((line, i) => {
-    if (line.trim() === '') return [];
-    const where = `${path} line ${i + 1}`;
-    try {
-      return [{ values: JSON.parse(line) as Record<string, unknown>, where }];
-    } catch (error) {
-      throw new UserError(`${where}: ${(error as Error).message}; each line is a JSON object of its own`, {
-        cause: error,
-      });
-    }
-  });
+/** What to do where the table is missing: texts may be there in another form. */
+function otherTexts(names: readonly string[]): string | undefined {
+  const table = names.find((name) => /^[^/]*\.(csv|tsv|jsonl)$/i.test(name));
+  if (table !== undefined) return `there is ${table} (option csv)`;
+  const pictures = new Set(names.filter((name) => isImageName(basename(name))).map(stem)),
+    beside = names.find((name) => /\.(txt|caption)$/i.test(name) && pictures.has(stem(name)));
+  return beside && `there are captions like ${beside} (option caption_extension: "${extname(beside)}")`;
 }

@@ -44,6 +44,10 @@ export interface DatasetServices {
   /** folder for files that later runs can reuse */
   readonly cacheDir: string;
   readonly seed: number;
+  /** the run is asked to stop */
+  readonly signal?: AbortSignal;
+  /** at most so many pictures need to be tried in advance; all where it is absent */
+  readonly checkPictures?: number;
   /** @returns the local folder of a hub dataset, downloaded if needed, or of a path */
   readonly resolveDataset: (idOrPath: string) => Promise<string>;
   readonly generateClassImages?: (request: ClassImageRequest) => Promise<void>;

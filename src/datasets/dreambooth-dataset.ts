@@ -1,8 +1,9 @@
 import { inject } from 'inversify';
-import { Rng, type RandomStream } from '../base/rng.js';
+import type { RandomStream } from '../base/rng.js';
 import { DATASETS, Dataset, type ClassDrawing, type DatasetServices, type Sample } from './dataset.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, OPTIONS, type Build } from '../registry/tokens.js';
+import { checkPictures } from './check.js';
 import { cachedClassImages } from './class-images.js';
 import type { Pipeline, Source } from './pipeline.js';
 import { buildPipeline, pipelineOption } from './pipeline-option.js';
@@ -105,8 +106,8 @@ export class DreamBoothDataset extends Dataset {
 
   /** @throws UserError when there are no pictures, or one is unreadable or does not suit the pipeline */
   override async prepare(services: DatasetServices): Promise<void> {
-    this.instances = await folderSources(await services.resolveDataset(this.opts.dataset));
-    await this.check(this.instances, this.opts.instance_prompt);
+    this.instances = await folderSources(await services.resolveDataset(this.opts.dataset), services.logger);
+    await this.check(this.instances, this.opts.instance_prompt, services);
     services.logger.info(
       `dataset: ${this.instances.length} pictures of "${this.opts.instance_prompt}" from ${this.opts.dataset}`,
     );
@@ -134,12 +135,12 @@ export class DreamBoothDataset extends Dataset {
       scheduler,
     } = this.opts.class_image;
     if (data_dir !== null) {
-      const own = await folderSources(data_dir);
-      await this.check(own, prompt);
+      const own = await folderSources(data_dir, services.logger);
+      await this.check(own, prompt, services);
       return own;
     }
     const [height, width] = heightWidth(size);
-    return cachedClassImages(
+    const made = await cachedClassImages(
       {
         model: model ?? undefined,
         prompt,
@@ -153,12 +154,16 @@ export class DreamBoothDataset extends Dataset {
       },
       services,
     );
+    await this.check(made, prompt, services);
+    return made;
   }
 
-  /** Runs every picture through the pipeline; what chance draws here is thrown away, what it cannot change is kept. */
-  private async check(sources: readonly Source[], text: string): Promise<void> {
-    const stream = new Rng(0).stream('check');
-    for (const source of sources) await this.pipeline.run(source, text, stream);
+  private check(sources: readonly Source[], text: string, services: DatasetServices): Promise<void> {
+    return checkPictures(
+      sources.map((source) => ({ source, text })),
+      this.pipeline,
+      services,
+    );
   }
 }
 

@@ -1,20 +1,24 @@
-import { access } from 'node:fs/promises';
-import { join } from 'node:path';
 import { inject } from 'inversify';
 import { UserError } from '../base/errors.js';
-import { Rng, type RandomStream } from '../base/rng.js';
+import type { RandomStream } from '../base/rng.js';
 import { DATASETS, Dataset, type DatasetServices, type Sample } from './dataset.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, OPTIONS, type Build } from '../registry/tokens.js';
-import { readCaptions } from './captions.js';
-import type { Pipeline, Source } from './pipeline.js';
+import { tablePictures } from './captions.js';
+import { checkPictures, type Candidate } from './check.js';
+import { count, listFolder, unusedFiles, type DescribedPicture } from './folder.js';
+import type { Pipeline } from './pipeline.js';
 import { buildPipeline, pipelineOption } from './pipeline-option.js';
+import { repeatsOf, timesOf } from './repeats.js';
+import { sidecarPictures } from './sidecars.js';
 import { fileSource } from './sources.js';
+
+const TABLE = 'metadata.csv';
 
 @DATASETS.register()
 export class ImageFolderDataset extends Dataset {
   static readonly options = {
-    description: 'A folder of pictures with a table that gives each its text.',
+    description: 'A folder of pictures, each with a text: from a table, or from a file beside each picture.',
     type: 'object',
     additionalProperties: false,
     required: ['dataset', 'pipeline'],
@@ -22,22 +26,41 @@ export class ImageFolderDataset extends Dataset {
       dataset: { type: 'string', description: 'folder, or dataset id on the hub' },
       csv: {
         type: 'string',
-        default: 'metadata.csv',
-        description: 'table in that folder: .csv with a header line, or .jsonl',
+        default: TABLE,
+        description:
+          'table in that folder: .csv or .tsv with a header line, or .jsonl; not read with caption_extension',
       },
       image_column: {
         type: 'string',
         default: 'file_name',
-        description: 'column with the file name, relative to the table',
+        description: 'column with the file name, relative to the table, or absolute',
       },
       caption_column: { type: 'string', default: 'text', description: 'column with the text' },
+      caption_extension: {
+        type: ['string', 'null'],
+        default: null,
+        pattern: '^\\.[^./]+$',
+        description: 'read texts from files beside the pictures instead: ".txt" or ".caption", as kohya\'s scripts do',
+      },
+      repeats: {
+        enum: ['none', 'folder_name'],
+        default: 'none',
+        description:
+          'folder_name: pictures of a folder "10_sks dog" come up ten times a round, and "sks dog" describes those without a caption file',
+      },
+      check_pictures: {
+        type: ['integer', 'null'],
+        minimum: 1,
+        default: null,
+        description: 'how many pictures to try before training; null: all',
+      },
       pipeline: pipelineOption,
     },
   } as const satisfies OptionsSchema;
 
   override readonly augmented: boolean;
   private readonly pipeline: Pipeline;
-  private rows: readonly { source: Source; text: string }[] = [];
+  private rows: readonly Candidate[] = [];
 
   constructor(
     @inject(OPTIONS) private readonly opts: Output<typeof ImageFolderDataset.options>,
@@ -52,29 +75,56 @@ export class ImageFolderDataset extends Dataset {
     return this.rows.length;
   }
 
-  /** Checks that every picture is there and tries the first; there may be too many to decode them all. */
+  /** @throws UserError naming what is missing, malformed or broken, all of it at once where it can be */
   override async prepare(services: DatasetServices): Promise<void> {
-    const { dataset, csv, image_column, caption_column } = this.opts;
-    const table = join(await services.resolveDataset(dataset), csv);
-    const captions = await readCaptions(table, image_column, caption_column);
-    this.rows = await Promise.all(
-      captions.map(async ({ file, text, where }) => {
-        const path = join(table, '..', file);
-        await access(path).catch((error) => {
-          throw new UserError(`${where}: no such picture, ${path}; correct the name or remove the row`, {
-            cause: error,
-          });
-        });
-        return { source: fileSource(path), text };
-      }),
+    const { dataset, csv, caption_extension, repeats, check_pictures } = this.opts,
+      { logger } = services,
+      folder = await services.resolveDataset(dataset),
+      names = await listFolder(folder),
+      { pictures, read } = await this.find(folder, names, services);
+    const unused = unusedFiles(folder, names, new Set([...read, ...pictures.map(({ name }) => name)]), {
+      pictures: `not in ${csv}`,
+      captions: caption_extension === null ? 'read with caption_extension' : 'another extension than caption_extension',
+    });
+    if (unused !== undefined) logger.warn(unused);
+
+    const candidates = pictures.map(({ path, text }) => ({ source: fileSource(path), text }));
+    await checkPictures(candidates, this.pipeline, services, check_pictures);
+    const times = timesOf(
+      folder,
+      pictures.map(({ name }) => name),
+      repeats,
+      logger,
     );
-    await this.get(0, new Rng(0).stream('check'));
-    services.logger.info(`dataset: ${this.rows.length} pictures with texts from ${table}`);
+    this.rows = candidates.flatMap((candidate, i) => new Array<Candidate>(times[i]).fill(candidate));
+    const from = caption_extension === null ? csv : `${caption_extension} files`;
+    logger.info(
+      `dataset: ${count(pictures.length, 'picture')} with texts from ${from} in ${folder}${repeats === 'none' ? '' : `, ${this.length} with repeats`}`,
+    );
   }
 
   override get(index: number, stream: RandomStream): Promise<Sample> {
     const { source, text } = this.rows[index];
     return this.pipeline.run(source, text, stream);
+  }
+
+  /** @returns the pictures and the files that their texts are from */
+  private async find(
+    folder: string,
+    names: readonly string[],
+    { logger }: DatasetServices,
+  ): Promise<{ pictures: readonly DescribedPicture[]; read: readonly string[] }> {
+    const { csv, caption_extension, repeats } = this.opts;
+    if (caption_extension === null)
+      return { pictures: await tablePictures(folder, names, this.opts, logger), read: [csv] };
+    if (csv !== TABLE)
+      throw new UserError(
+        `ImageFolderDataset: csv (${csv}) and caption_extension (${caption_extension}) are both set; remove one`,
+      );
+    const words = (picture: string): string | undefined =>
+      repeats === 'folder_name' ? repeatsOf(folder, picture)?.words || undefined : undefined;
+    const { pictures, files } = await sidecarPictures(folder, names, caption_extension, words, logger);
+    return { pictures, read: files };
   }
 }
 

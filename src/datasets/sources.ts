@@ -1,91 +1,52 @@
 /** Where pictures come from: files in a folder, or rows of parquet files, as hub datasets have them. */
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { brotliDecompressSync, gunzipSync } from 'node:zlib';
-import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparquet';
+import { basename, join } from 'node:path';
 import { UserError } from '../base/errors.js';
-import { decodeImage, readImage } from './image/picture-file.js';
-import { isImageName } from './image/picture-format.js';
+import type { Logger } from '../base/logger.js';
+import { listFolder, unusedFiles } from './folder.js';
+import { readImage } from './image/picture-file.js';
+import { isImageName, isOtherImageName } from './image/picture-format.js';
+import { parquetSources } from './parquet.js';
 import type { Source } from './pipeline.js';
+import { numberedFolder } from './repeats.js';
 
 /**
  * All pictures of a folder, sorted by name: the files in it; if there are none, those in its subfolders; if there are
- * none either, the `image` column of its parquet files.
+ * none either, the `image` column of its parquet files. What is not used is named in one warning.
  * @throws UserError when there is no such folder or no picture in it
  */
-export async function folderSources(folder: string): Promise<Source[]> {
-  const names = await listFiles(folder);
-  const pictures = names.filter((name) => isImageName(name.split('/').at(-1)!));
+export async function folderSources(folder: string, log: Logger): Promise<Source[]> {
+  const names = await listFolder(folder);
+  const pictures = names.filter((name) => isImageName(basename(name)));
   const here = pictures.filter((name) => !name.includes('/'));
   const chosen = here.length > 0 ? here : pictures;
+  const tables = chosen.length > 0 ? [] : names.filter((name) => name.endsWith('.parquet'));
   const sources =
-    chosen.length > 0 ? chosen.map((name) => fileSource(join(folder, name))) : await parquetSources(folder, names);
-  if (sources.length === 0) {
-    throw new UserError(
-      `${folder}: no pictures in it (${names.length} other files); put .png, .jpg, .jpeg, .webp or .parquet files there`,
+    chosen.length > 0
+      ? chosen.map((name) => fileSource(join(folder, name)))
+      : (
+          await Promise.all(tables.map((name, i) => parquetSources(join(folder, name), i === 0 ? log : undefined)))
+        ).flat();
+  if (sources.length === 0) throw nothingIn(folder, names);
+  const unused = unusedFiles(folder, names, new Set([...chosen, ...tables]), {
+    pictures: 'subfolders are read only where the folder itself has no pictures',
+    captions: 'ImageFolderDataset reads them, with caption_extension',
+  });
+  if (unused !== undefined) log.warn(unused);
+  const numbered = numberedFolder(folder, chosen);
+  if (numbered !== undefined)
+    log.warn(
+      `${folder}: the number of "${numbered}" does not repeat its pictures; ImageFolderDataset with repeats: folder_name does`,
     );
-  }
   return sources;
 }
 
 export const fileSource = (path: string): Source => ({ name: path, load: () => readImage(path) });
 
-/** Names relative to the folder, with forward slashes, sorted by code unit as Python's sorted() does; nothing hidden. */
-async function listFiles(folder: string): Promise<string[]> {
-  try {
-    const names = await readdir(folder, { recursive: true });
-    return names
-      .map((name) => name.replaceAll('\\', '/'))
-      .filter((name) => !/(^|\/)\./.test(name))
-      .sort();
-  } catch (error) {
-    throw new UserError(
-      `${folder}: cannot be opened as a folder (${(error as NodeJS.ErrnoException).code}); is the path right?`,
-      { cause: error },
-    );
-  }
-}
-
-async function parquetSources(folder: string, names: readonly string[]): Promise<Source[]> {
-  const files = names.filter((name) => name.endsWith('.parquet')).map((name) => join(folder, name));
-  return (await Promise.all(files.map(readParquet))).flat();
-}
-
-/** The encoded pictures stay in memory, as large as the file. */
-async function readParquet(path: string): Promise<Source[]> {
-  const rows = await parquetImageRows(path);
-  return rows.map(({ image }, row) => {
-    const bytes = (image as { bytes?: unknown } | null)?.bytes;
-    if (!(bytes instanceof Uint8Array)) {
-      throw new UserError(
-        `${path} row ${row}: the image column has no bytes; download the dataset with its images embedded`,
-      );
-    }
-    const name = `${path} row ${row}`;
-    return { name, load: () => decodeImage(bytes, name) };
-  });
-}
-
-async function parquetImageRows(path: string): Promise<Record<string, unknown>[]> {
-  try {
-    const file = await asyncBufferFromFile(path);
-    const metadata = await parquetMetadataAsync(file);
-    const columns = parquetSchema(metadata).children.map(({ element }) => element.name);
-    if (!columns.includes('image')) {
-      throw new UserError(`${path}: no column "image"; it has ${columns.join(', ')}`);
-    }
-    // utf8: false keeps binary columns binary; strings are marked as such in the file and stay strings.
-    return await parquetReadObjects({
-      file,
-      metadata,
-      columns: ['image'],
-      utf8: false,
-      compressors: { GZIP: (input) => gunzipSync(input), BROTLI: (input) => brotliDecompressSync(input) },
-    });
-  } catch (error) {
-    if (error instanceof UserError) throw error;
-    throw new UserError(`${path}: not a readable parquet file (${(error as Error).message}); download it again`, {
-      cause: error,
-    });
-  }
+function nothingIn(folder: string, names: readonly string[]): UserError {
+  const unread = names.filter(isOtherImageName);
+  return new UserError(
+    unread.length > 0
+      ? `${folder}: no pictures in it that are read (${unread.length} like ${unread[0]}); save them as .png or .jpg`
+      : `${folder}: no pictures in it (${names.length} other files); put .png, .jpg, .webp, .gif, .bmp, .tif, .avif or .parquet files there`,
+  );
 }

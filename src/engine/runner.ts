@@ -163,6 +163,7 @@ export class Runner {
         ...datasetServices,
         logger: log,
         seed: rng.seed,
+        signal,
         modelFingerprint: classImageFingerprint({ model, otherModel }),
         generateClassImages: classImageGenerator({ model, otherModel, backend, signal }),
       });

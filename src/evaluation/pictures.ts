@@ -1,12 +1,13 @@
 /** Pictures to compare with, and prompts to draw. */
 import { readFile } from 'node:fs/promises';
-import { CsvError, parse } from 'csv-parse/sync';
 import { type DatasetServices, DATASETS } from '../datasets/dataset.js';
 import { image } from '../datasets/image/picture-file.js';
 import { folderSources } from '../datasets/sources.js';
+import { readTable } from '../datasets/table.js';
 import { UserError } from '../base/errors.js';
 import { Rng } from '../base/rng.js';
 import { resolvePackagePath } from '../base/package-path.js';
+import { decodeText } from '../base/text-file.js';
 import type { Build } from '../registry/tokens.js';
 import { floats, type HostTensor } from '../tensor/host.js';
 
@@ -44,7 +45,7 @@ export async function openPictures(
 }
 
 async function fromFolder(folder: string, services: DatasetServices): Promise<PictureSet> {
-  const sources = await folderSources(await services.resolveDataset(folder));
+  const sources = await folderSources(await services.resolveDataset(folder), services.logger);
   return { length: sources.length, picture: (index) => sources[index].load() };
 }
 
@@ -81,33 +82,39 @@ const COLUMNS = ['prompt', 'text', 'caption'];
 /** @param given a file, or the prompts themselves @throws UserError for a file that is missing, has no prompts or no such column */
 export async function readPrompts(given: string | readonly string[]): Promise<readonly string[]> {
   if (typeof given !== 'string') return given;
-  const path = resolvePackagePath(given),
-    where = `prompts: ${path}`;
-  if (!/\.(txt|csv)$/i.test(path))
+  const path = resolvePackagePath(given);
+  if (!/\.(txt|csv|tsv|jsonl)$/i.test(path))
     throw new UserError(
-      `${where}: neither .txt nor .csv; give a file with a prompt per line, or a table with a column "prompt"`,
+      `prompts: ${path}: neither .txt nor .csv nor .jsonl; give a file with a prompt per line, or a table with a column "prompt"`,
     );
-  const content = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new UserError(`${where}: cannot be read (${error.code}); is the path right?`, { cause: error });
-  });
-  const prompts = (/\.csv$/i.test(path) ? fromTable(content, where) : content.replace(/^\uFEFF/, '').split(/\r?\n/))
-    .map((line) => line.trim())
-    .filter((line) => line !== '');
-  if (prompts.length === 0) throw new UserError(`${where}: no prompts in it; write one per line`);
-  return prompts;
+  try {
+    const prompts = (/\.txt$/i.test(path) ? await lines(path) : await fromTable(path))
+      .map((line) => line.trim())
+      .filter((line) => line !== '');
+    if (prompts.length === 0) throw new UserError(`${path}: no prompts in it; write one per line`);
+    return prompts;
+  } catch (error) {
+    throw error instanceof UserError ? new UserError(`prompts: ${error.message}`, { cause: error }) : error;
+  }
 }
 
-function fromTable(content: string, where: string): string[] {
-  try {
-    const rows = parse(content, { columns: true, bom: true, skip_empty_lines: true }) as Record<string, string>[];
-    if (rows.length === 0) return [];
-    const column = COLUMNS.find((name) => name in rows[0]);
-    if (column === undefined)
-      throw new UserError(`${where}: no column ${COLUMNS.join(', ')}; it has ${Object.keys(rows[0]).join(', ')}`);
-    return rows.map((row) => row[column]);
-  } catch (error) {
-    if (error instanceof CsvError)
-      throw new UserError(`${where}: ${error.message}; quote texts that contain commas`, { cause: error });
-    throw error;
-  }
+async function lines(path: string): Promise<string[]> {
+  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+    throw new UserError(`${path}: cannot be read (${error.code}); is the path right?`, { cause: error });
+  });
+  return decodeText(bytes, path).split(/\r\n|\n|\r/);
+}
+
+async function fromTable(path: string): Promise<string[]> {
+  const rows = await readTable(path, 'is the path right?');
+  if (rows.length === 0) return [];
+  const column = COLUMNS.find((name) => name in rows[0].values);
+  if (column === undefined)
+    throw new UserError(`${path}: no column ${COLUMNS.join(', ')}; it has ${Object.keys(rows[0].values).join(', ')}`);
+  return rows.map(({ values, where }) => {
+    const prompt = values[column];
+    if (typeof prompt !== 'string')
+      throw new UserError(`${where}: "${column}" is no text but ${JSON.stringify(prompt)}; write a prompt`);
+    return prompt;
+  });
 }

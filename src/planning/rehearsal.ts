@@ -132,6 +132,7 @@ async function prepareDataset(
   };
   await loader.dataset.prepare?.({
     ...datasetServices,
+    checkPictures: 1,
     cacheDir: scratch,
     logger: log,
     seed: rng.seed,

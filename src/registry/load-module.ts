@@ -4,6 +4,7 @@ import { register } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { UserError } from '../base/errors.js';
+import { decodeText } from '../base/text-file.js';
 import { packageRoot } from '../base/package-path.js';
 import { stackFiles } from './stack.js';
 import { parseYaml } from './yaml.js';
@@ -94,8 +95,8 @@ async function syntaxErrorLine(file: string): Promise<string> {
 
 /** @throws UserError naming file and line */
 export async function loadYaml(file: string): Promise<unknown> {
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+  const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
     throw new UserError(`${file}: cannot be read (${error.code}); is it a file?`, { cause: error });
   });
-  return parseYaml(text, (line) => (line === undefined ? file : `${file}:${line}`), 'mend the YAML').value;
+  return parseYaml(decodeText(bytes, file), (line) => (line === undefined ? file : `${file}:${line}`), 'mend the YAML').value;
 }

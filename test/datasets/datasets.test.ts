@@ -139,7 +139,9 @@ void t.test('an empty, absent or broken dataset is refused before training, by n
     run = services(dir);
   await t.rejects(
     dreambooth(dir).prepare(run),
-    new UserError(`${dir}: no pictures in it (0 other files); put .png, .jpg, .jpeg, .webp or .parquet files there`),
+    new UserError(
+      `${dir}: no pictures in it (0 other files); put .png, .jpg, .webp, .gif, .bmp, .tif, .avif or .parquet files there`,
+    ),
   );
   await t.rejects(
     dreambooth(join(dir, 'no')).prepare(run),
@@ -286,16 +288,16 @@ void t.test('a pipeline that does not end in float32 channels first is refused',
   );
 });
 
-const imageFolder = (
-  dataset: string,
-  more: Partial<{ csv: string; image_column: string; caption_column: string }> = {},
-) =>
+const imageFolder = (dataset: string, more: Partial<ConstructorParameters<typeof ImageFolderDataset>[0]> = {}) =>
   new ImageFolderDataset(
     {
       dataset,
       csv: 'metadata.csv',
       image_column: 'file_name',
       caption_column: 'text',
+      caption_extension: null,
+      repeats: 'none',
+      check_pictures: null,
       pipeline: [...PIPELINE],
       ...more,
     },
@@ -356,7 +358,7 @@ void t.test('mistakes in the table are named with their line', async (t) => {
   );
   await refuses(
     '{"file_name":"a.png","text":3}\n',
-    /rows\.jsonl line 1: "text" is no text; it has file_name, text/,
+    /rows\.jsonl line 1: "text" is no text but 3; it has file_name, text/,
     'rows.jsonl',
   );
 });

@@ -405,7 +405,7 @@ void t.test('mistakes are told in words, before anything is drawn', async (t) =>
   );
   await refused(
     { val_cfg: { clip, prompts: 'my.yaml' } },
-    'prompts: my.yaml: neither .txt nor .csv; give a file with a prompt per line, or a table with a column "prompt"',
+    'prompts: my.yaml: neither .txt nor .csv nor .jsonl; give a file with a prompt per line, or a table with a column "prompt"',
   );
   await refused(
     { val_cfg: { prompts } },

@@ -8,6 +8,7 @@ export default defineConfig({
     dataset: {
       type: 'ImageFolderDataset',
       dataset: 'data/laion_aes/preprocessed_212k',
+      check_pictures: 1000, // all would take minutes
       pipeline: [
         { type: 'Resize', size: 512, interpolation: 'bilinear' },
         { type: 'CenterCrop', size: 512 },

@@ -52,22 +52,7 @@ export function pictureFormat(bytes: Uint8Array): PictureFormat | undefined {
   return FORMATS.find((format) => format.start.test(brands));
 }
 
-/** Suffixes of the files in a folder that count as pictures. */
-export const PICTURE_SUFFIXES = [
-  'png',
-  'jpg',
-  'jpeg',
-  'jpe',
-  'jfif',
-  'webp',
-  'gif',
-  'bmp',
-  'tif',
-  'tiff',
-  'avif',
-] as const;
-
-const READ = new RegExp(`\\.(${PICTURE_SUFFIXES.join('|')})$`, 'i');
+const READ = /\.(png|jpe|jpe?g|jfif|webp|gif|bmp|tiff?|avif)$/i;
 const OTHER =
   /\.(heic|heif|hif|jxl|jp2|j2k|jpx|jpf|svg|psd|ico|icns|tga|pbm|pgm|ppm|pnm|pfm|qoi|dds|exr|hdr|pcx|sgi|eps|dng|cr2|cr3|nef|arw|orf|rw2|raf|raw)$/i;
 

@@ -1,10 +1,11 @@
 /** Which files of a hub repository are worth downloading. Pure: names in, names out. */
+import { posix } from 'node:path';
+import { isImageName } from '../../datasets/image/picture-format.js';
 import { findWeights, STEMS, type FoundWeights } from '../open-weights.js';
 
 /** The folders of a Stable Diffusion pipeline that are used; others (safety_checker, feature_extractor, ...) stay there. */
 const COMPONENTS = new Set(['unet', 'vae', 'text_encoder', 'tokenizer', 'scheduler']);
-const IMAGE = /\.(?:jpe?g|png|webp)$/i,
-  TABLE = /\.(?:csv|jsonl)$/i,
+const TEXTS = /\.(?:csv|tsv|jsonl|txt|caption)$/i,
   PARQUET = /\.parquet$/i;
 
 /**
@@ -59,10 +60,10 @@ function shardMark(name: string, variant: string | undefined, format: string): s
   return name.endsWith(`.${variant}.${format}`) ? `#.${variant}.${format}` : `.${variant}#.${format}`;
 }
 
-/** Pictures with their tables of texts; the parquet files when there are no pictures. */
+/** Pictures with their texts, in tables or beside them; the parquet files when there are no pictures. */
 export function datasetFiles(paths: readonly string[]): string[] {
   const visible = paths.filter((path) => !/(^|\/)\./.test(path));
-  const pictures = visible.filter((path) => IMAGE.test(path));
+  const pictures = visible.filter((path) => isImageName(posix.basename(path)));
   const chosen = pictures.length > 0 ? pictures : visible.filter((path) => PARQUET.test(path));
-  return [...chosen, ...visible.filter((path) => TABLE.test(path))].sort();
+  return [...chosen, ...visible.filter((path) => TEXTS.test(path))].sort();
 }

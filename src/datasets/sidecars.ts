@@ -1,0 +1,67 @@
+/** Captions that lie beside their pictures: `dog.png` and `dog.txt`, as kohya's scripts and taggers write them. */
+import { readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { UserError } from '../base/errors.js';
+import type { Logger } from '../base/logger.js';
+import { decodeText } from '../base/text-file.js';
+import { count, examples, stem, type DescribedPicture } from './folder.js';
+import { isImageName } from './image/picture-format.js';
+
+export interface Sidecars {
+  readonly pictures: readonly DescribedPicture[];
+  /** caption files that were read */
+  readonly files: readonly string[];
+}
+
+/**
+ * All pictures of a folder and its subfolders, each with the first line of its caption file, as kohya's scripts take it.
+ * @param names all files of the folder  @param suffix of caption files: ".txt"
+ * @param fallback the text of a picture without a caption file, or undefined
+ * @throws UserError naming the pictures that have no text at all
+ */
+export async function sidecarPictures(
+  folder: string,
+  names: readonly string[],
+  suffix: string,
+  fallback: (picture: string) => string | undefined,
+  log: Logger,
+): Promise<Sidecars> {
+  const byStem = new Map(
+      names.filter((name) => name.toLowerCase().endsWith(suffix.toLowerCase())).map((name) => [stem(name), name]),
+    ),
+    images = names.filter((name) => isImageName(basename(name)));
+  if (images.length === 0) throw new UserError(`${folder}: no pictures in it; put them beside their ${suffix} files`);
+
+  const pictures: DescribedPicture[] = [],
+    files = new Set<string>(),
+    [without, replaced, empty, longer]: string[][] = [[], [], [], []];
+  const textOf = async (picture: string): Promise<string | undefined> => {
+    const file = byStem.get(stem(picture));
+    if (file === undefined) {
+      const words = fallback(picture);
+      (words === undefined ? without : replaced).push(picture);
+      return words;
+    }
+    files.add(file);
+    const path = join(folder, file),
+      [line, ...rest] = decodeText(await readFile(path), path)
+        .trim()
+        .split(/\r\n|\n|\r/);
+    if (line === '') empty.push(file);
+    if (rest.length > 0) longer.push(file);
+    return line.trim();
+  };
+  for (const name of images) pictures.push({ name, path: join(folder, name), text: (await textOf(name)) ?? '' });
+
+  if (without.length > 0)
+    throw new UserError(
+      `${folder}: ${without.length} of ${count(images.length, 'picture')} without a ${suffix} file (${examples(without)}); write ${stem(without[0])}${suffix}, or move the picture away`,
+    );
+  const note = (list: readonly string[], noun: string, what: string): void => {
+    if (list.length > 0) log.warn(`${folder}: ${count(list.length, noun)} ${what} (${examples(list)})`);
+  };
+  note(replaced, 'picture', `without a ${suffix} file, described by the words of the folder`);
+  note(empty, 'caption', 'without text');
+  note(longer, 'caption', 'of several lines, of which the first is used');
+  return { pictures, files: [...files] };
+}
