@@ -98,5 +98,6 @@ export async function loadYaml(file: string): Promise<unknown> {
   const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
     throw new UserError(`${file}: cannot be read (${error.code}); is it a file?`, { cause: error });
   });
-  return parseYaml(decodeText(bytes, file), (line) => (line === undefined ? file : `${file}:${line}`), 'mend the YAML').value;
+  return parseYaml(decodeText(bytes, file), (line) => (line === undefined ? file : `${file}:${line}`), 'mend the YAML')
+    .value;
 }
