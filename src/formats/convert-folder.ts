@@ -66,7 +66,8 @@ export async function convertFolder(
 /** @throws UserError when no component has the variant */
 async function findComponents(folder: string, variant: string | undefined): Promise<Component[]> {
   const components: Component[] = [],
-    variants = new Set<string>();
+    variants = new Set<string>(),
+    without: (() => void)[] = [];
   for (const inner of ['', ...(await subfolders(folder))]) {
     const names = await readdir(join(folder, inner));
     for (const stem of STEMS) {
@@ -76,13 +77,14 @@ async function findComponents(folder: string, variant: string | undefined): Prom
         ? { format: 'safetensors', name: pointer, variant: undefined }
         : ((variant === undefined ? undefined : findWeights(names, stem, variant)) ?? findWeights(names, stem));
       if (found) components.push({ folder: inner, stem, found });
-      else refuseSeveral(join(folder, inner), names, stem);
+      else without.push(() => refuseSeveral(join(folder, inner), names, stem));
     }
   }
   if (variant !== undefined && !variants.has(variant))
     throw new UserError(
       `${folder}: no variant "${variant}"; it has ${[...variants].sort().join(', ') || 'none, only plain files'}`,
     );
+  for (const refuse of without) refuse();
   return components;
 }
 

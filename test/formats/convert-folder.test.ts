@@ -119,6 +119,31 @@ void t.test('a refused file or a value too large for the type leaves no new fold
   });
 });
 
+void t.test(
+  'several variants without a plain file are named; --variant chooses one, which gets the plain name',
+  async (t) => {
+    const folder = join(t.testdir(), 'model'),
+      out = join(t.testdirName, 'out');
+    for (const [variant, value] of [
+      ['fp16', 1],
+      ['non_ema', 2],
+    ] as const)
+      await writeSafetensors(join(folder, 'unet', `diffusion_pytorch_model.${variant}.safetensors`), {
+        w: float32([value], [1]),
+      });
+    const message =
+      /unet: no plain weights, but several variants: fp16, non_ema; keep one of them, or "diffengine convert"/;
+    await t.rejects(openWeights(join(folder, 'unet'), 'diffusion_pytorch_model'), { name: 'UserError', message });
+    await t.rejects(convertFolder(folder, { out }), { name: 'UserError', message });
+    await t.rejects(convertFolder(folder, { out, variant: 'bf16' }), {
+      message: /no variant "bf16"; it has fp16, non_ema$/,
+    });
+    await convertFolder(folder, { out, variant: 'non_ema' });
+    const chosen = await openWeights(join(out, 'unet'), 'diffusion_pytorch_model');
+    t.strictSame(await chosen.read('w'), float32([2], [1]));
+  },
+);
+
 void t.test('the command converts the U-Net that torch.save wrote', { skip: skipGolden }, async (t) => {
   const folder = join(t.testdir(), 'unet');
   await cp(golden('pytorch-bin', 'unet'), folder, { recursive: true });

@@ -9,6 +9,8 @@ import { checkTextEncoder, checkTimestepEmbedding, checkTokenizer, checkUnet, ch
 import { checkAdapters, checkBlockRemoval, checkPipeline, checkTorchBin } from './pipelines.js';
 import { Report } from './report.js';
 import { checkLossWeights, checkSchedule } from './schedules.js';
+import { checkSdxlText } from './sdxl-text.js';
+import { checkSingleFiles } from './single-files.js';
 import { checkStableDiffusion2 } from './sd2.js';
 import { checkTrajectories } from './trajectories.js';
 import { checkDistillation, checkLoraGradients, checkLoraTraining, checkTextLoraGradients } from './training.js';
@@ -25,6 +27,7 @@ const CHECKS: readonly (readonly [RegExp, Check])[] = [
   [/^scheduler_basics\./, checkSchedule],
   [/^(?:scheduler_trajectories|samplers)\./, checkTrajectories],
   [/^(sd2)\./, checkStableDiffusion2],
+  [/^sdxl\./, checkSdxlText],
   [/^min_snr\./, checkLossWeights],
   [/^pipeline\./, checkPipeline],
   [/^adapters\./, checkAdapters],
@@ -39,6 +42,7 @@ const CHECKS: readonly (readonly [RegExp, Check])[] = [
 const EXTRAS: readonly (readonly [string, (golden: Golden) => Promise<void>])[] = [
   ['block_removal.json', checkBlockRemoval],
   [join('pytorch-bin', 'expected.safetensors'), checkTorchBin],
+  ['single-file', checkSingleFiles],
 ];
 
 /**
