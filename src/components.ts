@@ -29,6 +29,7 @@ export async function loadCustomImports(config: Tree, configFile: string): Promi
   if (!Array.isArray(listed) || listed.some((path) => typeof path !== 'string')) {
     throw new UserError(
       `custom_imports: expected a list of files, got ${JSON.stringify(listed)}; write custom_imports: ['./my_hook.ts']`,
+      { code: 'CONFIG_INVALID' },
     );
   }
   const files = (listed as string[]).map((path) => resolve(dirname(configFile), path));

@@ -1,14 +1,38 @@
-/** The public API: configs, and what a component of your own needs. */
+/** The public API: what a program calls, configs, and what a component of your own needs. docs/api.md shows the first. */
+export { train, type TrainOptions } from './library/train.js';
+export { type TrainingRun } from './library/training-run.js';
+export { type TrainResult } from './engine/runner.js';
+export type * from './engine/run-events.js';
+export { loadPipeline, type LoadPipelineOptions } from './library/load-pipeline.js';
+export { type AdapterOptions, type DrawOptions, type Pipeline } from './library/pipeline.js';
+export { type Picture } from './library/picture.js';
+export { evaluate, type EvaluateOptions, type EvaluationResult } from './library/evaluate.js';
+export { plan, type PlanOptions, type PlanResult } from './library/plan.js';
+export { mergeLora, type MergeLoraOptions } from './library/merge-lora.js';
+export { exportLora, type ExportFormat, type ExportLoraOptions } from './library/export-lora.js';
+export { type AdaptedModules } from './library/open-adapter.js';
+export { exportPipeline, type ExportPipelineOptions, type ExportPipelineResult } from './library/export-pipeline.js';
+export { compress, type BlockRemoval, type CompressOptions, type CompressResult } from './library/compress.js';
+export { convert, type ConvertOptions, type FloatType } from './library/convert.js';
+export { makeModel, type MakeModelOptions } from './library/make-model.js';
+export { describe } from './library/describe.js';
+export { type ComponentDescription } from './registry/describe.js';
+export { type CallOptions } from './library/call-options.js';
+export { type ConfigOptions } from './library/open-config.js';
+export { loadConfig, type LoadConfigOptions } from './library/load-config.js';
+export { type LoadedConfig } from './registry/load-config.js';
+export { type CfgOptions } from './registry/cfg-options.js';
+export { ERROR_CODES, Interrupted, UserError, type ErrorCode, type UserErrorOptions } from './base/errors.js';
+export { ConsoleLogger, type ConsoleLoggerOptions } from './loggers/console-logger.js';
 export { defineConfig, type ConfigInput } from './registry/define-config.js';
 export { ref } from './registry/ref.js';
 /** One interface per kind: `declare module 'diffengine' { interface HookMap { MyHook: typeof MyHook } }` adds a component of your own. */
 export type * from './registry/kinds.js';
 export { BUILD, CACHE_DIR, LOGGER, OPTIONS, RNG, type Build } from './registry/tokens.js';
 export { WORK_DIR } from './engine/work-dir.js';
-export { type Logger } from './base/logger.js';
+export { type Logger, type Progress, type ProgressLogger } from './base/logger.js';
 export type { Input, OptionsSchema, Output } from './registry/schema.js';
 export { inject } from 'inversify';
-export { UserError } from './base/errors.js';
 export { Hook, HOOKS, type Priority } from './engine/hook.js';
 export type { RunState } from './engine/run-state.js';
 export { Optimizer, OPTIMIZERS, type Update } from './engine/optimizers/optimizer.js';

@@ -1,7 +1,6 @@
 /** Options and work that `demo` and `demo_lora` share. */
 import { extname } from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
-import type { Trained } from '../src/sampling/renderer.js';
 
 export interface DemoOptions {
   readonly out: string;
@@ -33,56 +32,49 @@ export function addDemoOptions(command: Command): Command {
     .option('--backend <name>', 'what computes: onnxruntime, tfjs, or another component of BACKENDS');
 }
 
+/** @param trained what is put on the pipeline, and how strongly */
 export async function demo(
   prompt: string,
   model: string,
-  trained: Trained | undefined,
+  trained: { readonly path: string; readonly scale: number } | undefined,
   options: DemoOptions,
 ): Promise<void> {
   const { isStdout, outputPlace } = await import('../src/base/output-place.js');
   const { UserError } = await import('../src/base/errors.js');
-  const { contactSheet, writePng } = await import('../src/datasets/image/picture-file.js');
-  const { Renderer } = await import('../src/sampling/renderer.js');
+  const { contactSheet, image, writePng } = await import('../src/datasets/image/picture-file.js');
+  const { openToDraw } = await import('../src/library/load-pipeline.js');
   const { ConsoleLogger } = await import('../src/loggers/console-logger.js');
-  const { buildBackend } = await import('../src/engine/build-backend.js');
-  const { loadComponents } = await import('../src/components.js');
-  await loadComponents();
   const places = await Promise.all(outputs(options).map(outputPlace)); // before hours of work
   if (places.length > 1 && places[0].kind === 'stream')
     throw new UserError(
       `--out ${options.out}: not a file, so that the ${options.n} pictures have no place beside it; leave --n out, or give a file name`,
     );
   const log = new ConsoleLogger((await isStdout(places[0])) ? { out: process.stderr } : {});
-  const backend = buildBackend(options.backend, log);
+  const { backend, steps, n, guidance: guidanceScale, negativePrompt, height, width, scheduler } = options;
+  const keys = { scheduler: '--scheduler', steps: '--steps' };
+  const pipe = await openToDraw(model, { backend, log }, { scheduler, steps, keys });
   try {
-    const { steps, seed, n, scheduler } = options;
-    const keys = { scheduler: '--scheduler', steps: '--steps' };
-    const renderer = await Renderer.open(model, trained, backend, log, { scheduler, steps, keys });
+    if (trained) await pipe.loadAdapter(trained.path, { scale: trained.scale });
     const bar = log.progress(n * steps, 0);
-    const request = {
-      prompts: Array<string>(n).fill(prompt),
-      negative_prompt: options.negativePrompt,
-      seeds: Array.from({ length: n }, (_, k) => seed + k),
-      steps,
-      guidance_scale: options.guidance,
-      height: options.height ?? renderer.defaultSize,
-      width: options.width ?? renderer.defaultSize,
-      ...(scheduler === undefined ? {} : { scheduler }),
-      onStep: (done: number) => bar?.update(done, 'denoising'),
-    };
     const pictures = [];
     try {
-      for await (const picture of renderer.render(request)) pictures.push(picture);
+      for (let k = 0; k < n; k++) {
+        const onStep = (done: number): void => bar?.update(k * steps + done, 'denoising');
+        const seed = options.seed + k;
+        pictures.push(
+          await pipe.draw({ prompt, negativePrompt, seed, steps, guidanceScale, height, width, scheduler, onStep }),
+        );
+      }
     } finally {
       bar?.stop();
     }
     const [sheet, ...each] = outputs(options);
-    for (const [k, path] of each.entries()) await writePng(path, pictures[k]);
-    await writePng(sheet, n > 1 ? contactSheet(pictures) : pictures[0]);
+    for (const [k, path] of each.entries()) await pictures[k].save(path);
+    if (n === 1) await pictures[0].save(sheet);
+    else await writePng(sheet, contactSheet(pictures.map((p) => image(p.data, p.height, p.width))));
     log.info(`wrote ${options.out}`);
-    await renderer.dispose();
   } finally {
-    await backend.dispose();
+    await pipe.dispose();
   }
 }
 

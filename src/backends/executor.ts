@@ -28,6 +28,7 @@ export class Executor {
     if (!executable) {
       executable = this.compile(name, weights, build());
       this.compiled.set(key, executable);
+      executable.catch(() => this.compiled.delete(key)); // the caller has the error; there is nothing to free
     }
     return (await executable).run(feeds);
   }

@@ -42,7 +42,9 @@ export async function requireNewFolder(out: string): Promise<boolean> {
     throw new UserError(`${path}: cannot be used (${error.code})${what}; choose another folder`, { cause: error });
   });
   if (names && names.length > 0)
-    throw new UserError(`${path}: exists and is not empty; choose another folder or remove it`);
+    throw new UserError(`${path}: exists and is not empty; choose another folder or remove it`, {
+      code: 'OUTPUT_EXISTS',
+    });
   return names !== undefined;
 }
 

@@ -5,6 +5,9 @@ export interface Logger {
   debug(message: string): void;
 }
 
+/** Says nothing. */
+export const SILENT: Logger = { info: () => {}, warn: () => {}, debug: () => {} };
+
 export interface Progress {
   /** @param done of the total, @param text what stands beside the bar */
   update(done: number, text: string): void;

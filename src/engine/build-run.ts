@@ -11,6 +11,7 @@ import { SAMPLERS } from '../datasets/sampler.js';
 import type { Build } from '../registry/tokens.js';
 import type { Logger } from '../base/logger.js';
 import type { LossScaleSetting } from './loss-scale.js';
+import type { EmitEvent } from './run-events.js';
 import type { RunParts } from './runner.js';
 import type { WorkDir } from './work-dir.js';
 
@@ -49,6 +50,7 @@ export interface RunServices {
   readonly rng: Rng;
   readonly log: Logger;
   readonly signal: AbortSignal;
+  readonly emit?: EmitEvent | undefined;
   readonly datasetServices: Pick<DatasetServices, 'cacheDir' | 'resolveDataset'>;
 }
 

@@ -12,6 +12,7 @@ export async function checkpointPath(path: string): Promise<string> {
   if (!existsSync(found))
     throw new UserError(
       `${path}: no such checkpoint or adapter; give a folder such as work_dirs/my_run/step999, or a .safetensors file`,
+      { code: 'FILE_NOT_FOUND' },
     );
   return found;
 }

@@ -44,6 +44,7 @@ export class LossScale {
       if (!finite)
         throw new UserError(
           `iteration ${iteration}: gradients are not numbers with optim_wrapper.loss_scale ${this.setting}; take a smaller one, or 'dynamic'`,
+          { code: 'LOSS_NOT_FINITE' },
         );
       return;
     }
@@ -54,6 +55,7 @@ export class LossScale {
     if (next < LEAST)
       throw new UserError(
         `iteration ${iteration}: gradients are not numbers at any loss scale down to ${scale}; try a lower optim_wrapper.optimizer.lr, optim_wrapper.clip_grad, or optim_wrapper.type: 'OptimWrapper', which computes with 32 bits`,
+        { code: 'LOSS_NOT_FINITE' },
       );
     await this.write(states, next, grows ? 0 : good, finite ? skipped : skipped + 1);
   }

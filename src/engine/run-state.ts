@@ -6,6 +6,7 @@ import type { WeightSet } from '../sampling/sample-request.js';
 import type { HostTensor } from '../tensor/host.js';
 import type { Rng } from '../base/rng.js';
 import type { Parameters } from './parameters.js';
+import type { EmitEvent } from './run-events.js';
 import type { WorkDir } from './work-dir.js';
 
 export interface RunState {
@@ -27,8 +28,10 @@ export interface RunState {
   weights: WeightSet;
   /** Names of all backend states that a checkpoint must hold; a hook that adds states appends here in `beforeRun`. */
   readonly stateNames: string[];
-  /** Aborted by Ctrl-C or SIGTERM: finish the step, save, leave. */
+  /** Aborted by the caller, or by Ctrl-C or SIGTERM: finish the step, save, leave. */
   readonly signal: AbortSignal;
+  /** Tells the program that started this run. */
+  readonly emit: EmitEvent;
   /** Trainable values now, by parameter name. */
   values(weights?: WeightSet): Promise<Record<string, HostTensor>>;
   /** Writes the checkpoint of this iteration, once; resolves to its folder. */

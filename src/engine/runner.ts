@@ -29,6 +29,7 @@ import { learningRate, type LrSchedule } from './lr_schedules/lr-schedule.js';
 import type { Optimizer } from './optimizers/optimizer.js';
 import { Parameters, purposeOf } from './parameters.js';
 import { Phases, timed } from './phases.js';
+import type { EmitEvent } from './run-events.js';
 import { RunHooks } from './run-hooks.js';
 import type { RunState } from './run-state.js';
 import { trainLoop, type Trained } from './train-loop.js';
@@ -59,15 +60,19 @@ export interface RunParts {
   /** a second model, for class pictures, by hub id or folder; undefined: it is the model of this run */
   readonly otherModel: (idOrPath: string) => Model | undefined;
   readonly signal: AbortSignal;
+  /** what the run tells its caller */
+  readonly emit?: EmitEvent | undefined;
 }
 
 /** true: the last checkpoint of the work dir; a path: that one; undefined: a new run */
 export type Resume = true | string | undefined;
 
+/** What a finished run leaves. Paths are absolute. */
 export interface TrainResult {
+  readonly workDir: string;
   /** last iteration, 0-based */
   readonly iteration: number;
-  /** the checkpoint of that iteration, when there is one */
+  /** folder of the checkpoint of that iteration, when there is one */
   readonly checkpoint: string | undefined;
 }
 
@@ -87,18 +92,18 @@ export class Runner {
   }
 
   /**
-   * Runs to the end, or to the first signal.
-   * @throws Interrupted after Ctrl-C or SIGTERM; UserError for what the user can mend
+   * Runs to the end, or until the signal is aborted.
+   * @throws Interrupted after the signal; UserError for what the user can mend
    */
   async train(resume?: Resume): Promise<TrainResult> {
-    const { model, backend, log, maxIters } = this.parts;
-    await requireOwnFolders(this.parts.workDir);
+    const { model, backend, log, maxIters, workDir } = this.parts;
+    await requireOwnFolders(workDir);
     const checkpoint = await this.checkpointToResume(resume);
     if (checkpoint && checkpoint.record.iteration + 1 >= maxIters) {
       log.info(
         `already trained to iteration ${checkpoint.record.iteration}, train_cfg.max_iters is ${maxIters}; nothing to do`,
       );
-      return { iteration: checkpoint.record.iteration, checkpoint: checkpoint.folder };
+      return { workDir: workDir.path, iteration: checkpoint.record.iteration, checkpoint: checkpoint.folder };
     }
     await this.phases.measure('open', () => checkAllDrawings(this.parts));
     await this.phases.measure('open', () => model.load());
@@ -120,6 +125,7 @@ export class Runner {
       if (checkpoint) await this.restore(run, checkpoint);
       else await this.startAfresh();
       this.banner(parameters);
+      this.announce(run, parameters, checkpoint);
       await trainLoop(run, {
         ...this.parts,
         step,
@@ -136,7 +142,8 @@ export class Runner {
       throw error;
     }
     await cleanUp();
-    return { iteration: run.iter, checkpoint: this.saved?.iter === run.iter ? this.saved.folder : undefined };
+    const saved = this.saved?.iter === run.iter ? this.saved.folder : undefined;
+    return { workDir: workDir.path, iteration: run.iter, checkpoint: saved };
   }
 
   private async checkpointToResume(resume: Resume): Promise<Checkpoint | undefined> {
@@ -153,6 +160,7 @@ export class Runner {
     if (record.model_fingerprint === fingerprint) return;
     throw new UserError(
       `${folder}: trained on another base model (${record.model_fingerprint}, this one is ${fingerprint}); set model.model as it was, or start a new run with another --work-dir`,
+      { code: 'MODEL_MISMATCH' },
     );
   }
 
@@ -219,12 +227,27 @@ export class Runner {
     );
   }
 
+  private announce(run: RunState, parameters: Parameters, checkpoint: Checkpoint | undefined): void {
+    const { model, loader, backend, workDir, maxIters } = this.parts;
+    run.emit({
+      kind: 'start',
+      iter: run.iter,
+      workDir: workDir.path,
+      maxIters,
+      trainable: parameters.count,
+      frozen: model.counts.frozen,
+      samples: loader.dataset.length,
+      backend: backend.name,
+      ...(checkpoint && { resumedFrom: checkpoint.folder }),
+    });
+  }
+
   private lr(iteration: number): number {
     return learningRate(this.parts.schedules, iteration, this.parts.maxIters, this.parts.optimizer.lr);
   }
 
   private state(parameters: Parameters, stateNames: string[]): RunState {
-    const { model, backend, loader, workDir, rng, config, maxIters, signal } = this.parts;
+    const { model, backend, loader, workDir, rng, config, maxIters, signal, emit = () => {} } = this.parts;
     const run: RunState = {
       model,
       backend,
@@ -235,6 +258,7 @@ export class Runner {
       config,
       maxIters,
       signal,
+      emit,
       stateNames,
       iter: 0,
       logs: {},
@@ -299,6 +323,7 @@ export class Runner {
       addFiles: (aside) => this.hooks.beforeSaveCheckpoint(run, aside, without),
     });
     this.saved = { iter: run.iter, folder };
+    run.emit({ kind: 'checkpoint', iter: run.iter, path: folder });
     return folder;
   }
 }

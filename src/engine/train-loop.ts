@@ -2,6 +2,7 @@
 import { Interrupted, UserError } from '../base/errors.js';
 import type { DataLoader } from '../datasets/loader.js';
 import type { Phases } from './phases.js';
+import type { IterEvent } from './run-events.js';
 import type { RunHooks } from './run-hooks.js';
 import type { RunState } from './run-state.js';
 import type { TrainStep } from './train-step.js';
@@ -42,12 +43,18 @@ export async function trainLoop(run: RunState, parts: LoopParts): Promise<void> 
     run.logs = { ...(await phases.measure('steps', () => step.run(feeds, now))), lr: now.lr };
     requireFinite(run);
     trained.iter = run.iter;
+    run.emit(iterEvent(run));
     await hooks.afterTrainIter(run);
     if (run.isLast || stopped()) break;
     if (run.signal.aborted) throw await interrupted(run);
     run.iter++;
   }
   await hooks.call('afterTrain', run);
+}
+
+function iterEvent({ iter, maxIters, logs }: RunState): IterEvent {
+  const { loss, lr, grad_norm } = logs;
+  return { kind: 'iter', iter, maxIters, loss, lr, ...(grad_norm !== undefined && { grad_norm }), logs };
 }
 
 /** The parameters have already taken the bad step, so this must come before hooks look at them. */
@@ -58,6 +65,7 @@ function requireFinite(run: RunState): void {
     throw new UserError(
       `iteration ${run.iter}: ${name} is ${value} (learning rate ${run.logs['lr']}); nothing of this iteration was saved. ` +
         'Try a lower optim_wrapper.optimizer.lr, a warm-up (param_scheduler: LinearLR) or optim_wrapper.clip_grad, and --resume from the last checkpoint',
+      { code: 'LOSS_NOT_FINITE' },
     );
   }
 }
@@ -67,5 +75,6 @@ async function interrupted(run: RunState): Promise<Interrupted> {
   const left = run.maxIters - run.iter - 1;
   return new Interrupted(
     `stopped after iteration ${run.iter}, ${left} left; saved ${folder}. Add --resume to the same command to continue`,
+    { cause: run.signal.reason },
   );
 }

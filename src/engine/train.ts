@@ -1,6 +1,7 @@
-/** A whole training run from a merged config: work dir, log, device, signals. */
+/** A whole training run from a merged config: work dir, log, device. */
 import { type Backend, BACKEND } from '../backends/backend.js';
 import type { RunLogger } from '../base/logger.js';
+import { stopIfAborted } from '../base/errors.js';
 import { defaultCacheDir } from '../base/cache-dir.js';
 import { resolveDataset } from '../formats/hub/hub.js';
 import { Rng } from '../base/rng.js';
@@ -11,15 +12,18 @@ import { CACHE_DIR, LOGGER, RNG } from '../registry/tokens.js';
 import { WORK_DIR, readable, WorkDir } from './work-dir.js';
 import { buildBackend } from './build-backend.js';
 import { buildRun, type RunConfig } from './build-run.js';
-import { Interrupt } from './interrupt.js';
+import type { EmitEvent } from './run-events.js';
 import { Runner, type Resume, type TrainResult } from './runner.js';
 
-export interface TrainOptions {
+export interface RunTrainingOptions {
   /** merged and validated; components must be loaded */
   readonly config: Tree;
   readonly workDir: string;
   readonly resume?: Resume;
   readonly log: RunLogger;
+  /** aborted: the run saves a checkpoint after this step, and ends */
+  readonly signal: AbortSignal;
+  readonly emit?: EmitEvent;
 }
 
 /** In the work dir: seconds by phase, of the process that finished the run. */
@@ -32,13 +36,12 @@ interface RunPlaces {
   readonly cache_dir?: string;
 }
 
-/**
- * @throws Interrupted after a signal, with `process.exitCode` set; UserError for what the user can mend
- */
-export async function train({ config: tree, workDir: path, resume, log }: TrainOptions): Promise<TrainResult> {
+/** @throws Interrupted after the signal; UserError for what the user can mend */
+export async function runTraining(options: RunTrainingOptions): Promise<TrainResult> {
+  const { config: tree, workDir: path, resume, log, signal, emit } = options;
+  stopIfAborted(signal, 'train');
   const config = tree as unknown as RunConfig & RunPlaces; // validateConfig has seen it
   const workDir = await WorkDir.open(path);
-  const interrupt = new Interrupt(log);
   let backend: Backend | undefined;
   try {
     log.writeTo(workDir.file(`${timestamp(new Date())}.log`));
@@ -55,19 +58,15 @@ export async function train({ config: tree, workDir: path, resume, log }: TrainO
       [CACHE_DIR, cacheDir],
     ]);
     const datasetServices = { cacheDir, resolveDataset: (idOrPath: string) => resolveDataset(idOrPath, { log }) };
-    const runner = new Runner(
-      buildRun(config, { build, backend, workDir, rng, log, signal: interrupt.signal, datasetServices }),
-    );
+    const runner = new Runner(buildRun(config, { build, backend, workDir, rng, log, signal, emit, datasetServices }));
     const result = await runner.train(resume);
     await workDir.write(PHASES_FILE, `${JSON.stringify(runner.phases.seconds, null, 2)}\n`);
     log.info(`time       ${runner.phases}`);
     return result;
   } catch (error) {
-    if (interrupt.exitCode !== 0) process.exitCode = interrupt.exitCode;
     log.debug(error instanceof Error ? String(error.stack) : String(error)); // for the log file; the caller shows the message
     throw isFull(error) ? readable(error, error.path ?? workDir.path) : error;
   } finally {
-    interrupt.dispose();
     await backend?.dispose();
     await workDir.close();
   }

@@ -51,6 +51,7 @@ async function evictStale(path: string): Promise<void> {
   if (owner && isRunning(owner)) {
     throw new UserError(
       `${dirname(path)}: in use by another run (process ${owner.pid} on ${owner.host}); wait for it, or choose another folder with --work-dir`,
+      { code: 'WORK_DIR_IN_USE' },
     );
   }
   // Renaming, not removing: of two processes that find the same stale lock, the slower one must not remove the winner's.

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { writeFileAtomic } from '../base/atomic-file.js';
 import { contactSheet, writePng } from '../datasets/image/picture-file.js';
 import type { DatasetServices } from '../datasets/dataset.js';
-import { Interrupted, UserError } from '../base/errors.js';
+import { Interrupted, stopIfAborted, UserError } from '../base/errors.js';
+import { startProgress, type Logger } from '../base/logger.js';
 import { outputPlace } from '../base/output-place.js';
-import type { RunLogger } from '../base/logger.js';
 import { type FeatureExtractor, type Metric, type Rows, METRICS } from './metrics/metric.js';
 import { ClipFeatures } from '../sampling/clip-features.js';
 import { defaultCacheDir } from '../base/cache-dir.js';
@@ -31,7 +31,6 @@ import {
   type Seen,
   type Shared,
 } from './observe.js';
-import { Interrupt } from '../engine/interrupt.js';
 import { packageVersion } from '../base/version.js';
 
 /** After `validateEvaluation`. */
@@ -63,12 +62,14 @@ export interface EvaluationOptions {
   readonly target: Pick<Target, 'model' | 'trained'> | undefined;
   /** measured in place of what a model draws: a folder, or a dataset's config */
   readonly pictures?: string | object | undefined;
-  readonly out: string;
+  /** undefined: nothing is written */
+  readonly out: string | undefined;
   /** time single steps */
   readonly latency: boolean;
   /** write every picture, not the sheets alone */
   readonly savePictures: boolean;
-  readonly log: RunLogger;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
 }
 
 /** What `eval.json` holds. */
@@ -96,11 +97,11 @@ export interface Evaluation {
 
 /**
  * Writes `eval.json` and a contact sheet per seed into `out`.
- * @throws Interrupted after a signal, with `process.exitCode` set; UserError for what the user can mend
+ * @throws Interrupted after the signal; UserError for what the user can mend
  */
 export async function runEvaluation(options: EvaluationOptions): Promise<Evaluation> {
-  const { config, log } = options,
-    interrupt = new Interrupt(log, 'stopping after this step, without results; once more ends the run now');
+  const { config, log } = options;
+  stopIfAborted(options.signal, 'evaluate');
   const cacheDir = config.cache_dir ?? defaultCacheDir(),
     backend = buildBackend(config.backend, log, cacheDir);
   try {
@@ -115,18 +116,16 @@ export async function runEvaluation(options: EvaluationOptions): Promise<Evaluat
       seed: 0,
       resolveDataset: (idOrPath: string) => resolveDataset(idOrPath, { log }),
     };
-    return await new EvaluationRun(options, build, services, interrupt.signal).run(backend);
+    return await new EvaluationRun(options, build, services).run(backend);
   } catch (error) {
-    if (interrupt.exitCode !== 0) process.exitCode = interrupt.exitCode;
     throw writable(error, options.out);
   } finally {
-    interrupt.dispose();
     await backend.dispose();
   }
 }
 
 /** What the file system refused, in words; anything else unchanged. */
-function writable(error: unknown, out: string): unknown {
+function writable(error: unknown, out = ''): unknown {
   const { code, path } = error as NodeJS.ErrnoException;
   if (!['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EPERM', 'ENOTDIR', 'EEXIST'].includes(code ?? '')) return error;
   return new UserError(
@@ -157,7 +156,6 @@ class EvaluationRun {
     private readonly options: EvaluationOptions,
     private readonly build: Build,
     private readonly services: DatasetServices,
-    private readonly signal: AbortSignal,
   ) {}
 
   async run(backend: Backend): Promise<Evaluation> {
@@ -165,7 +163,7 @@ class EvaluationRun {
       { val_cfg: cfg } = config,
       open: { dispose(): Promise<void> }[] = [];
     const opened = <T extends { dispose(): Promise<void> }>(what: T): T => (open.push(what), what);
-    await outputPlace(join(out, 'eval.json')); // before hours of work
+    if (out !== undefined) await outputPlace(join(out, 'eval.json')); // before hours of work
     try {
       const pictures = await this.open(this.options.pictures, '--pictures');
       const metrics = this.metrics({
@@ -193,7 +191,7 @@ class EvaluationRun {
       };
       const seen = await this.observeAll(seeds, gallery, metrics, clip),
         scores = summarise(metrics, seen, shared, cfg.interval);
-      const timed = this.options.latency ? await gallery.latency(this.signal) : null;
+      const timed = this.options.latency ? await gallery.latency(this.options.signal) : null;
       this.stopIfAsked();
       const result: Evaluation = {
         diffengine: packageVersion,
@@ -218,7 +216,7 @@ class EvaluationRun {
         latency: timed,
         prompts: (await gallery.part(0)).drawing.prompts,
       };
-      await writeFileAtomic(join(out, 'eval.json'), `${JSON.stringify(result, null, 2)}\n`);
+      if (out !== undefined) await writeFileAtomic(join(out, 'eval.json'), `${JSON.stringify(result, null, 2)}\n`);
       return result;
     } finally {
       for (const what of open.reverse()) await what.dispose();
@@ -294,7 +292,7 @@ class EvaluationRun {
   }
 
   private async features(set: PictureSet, clip: FeatureExtractor, what: string): Promise<Rows> {
-    const bar = this.options.log.progress(set.length, 0);
+    const bar = startProgress(this.options.log, set.length);
     try {
       return await pictureFeatures(set, clip, set.length, (done) => {
         this.stopIfAsked();
@@ -324,7 +322,7 @@ class EvaluationRun {
         drawing: { request },
       } = await gallery.part(0),
       steps = gallery.count * request.steps,
-      bar = log.progress(seeds.length * steps, 0);
+      bar = startProgress(log, seeds.length * steps);
     try {
       for (const [k, seed] of seeds.entries()) {
         const shown: HostTensor[] = [],
@@ -336,17 +334,17 @@ class EvaluationRun {
             draw,
             metrics,
             features,
-            signal: this.signal,
+            signal: this.options.signal,
             onStep: (done) => bar?.update(k * steps + done, `seed ${seed}`),
             onPicture: async (index, picture) => {
               if (shown.length < ON_SHEET) shown.push(picture);
-              if (savePictures) await writePng(join(out, `seed${seed}`, `${index}.png`), picture);
+              if (savePictures && out !== undefined) await writePng(join(out, `seed${seed}`, `${index}.png`), picture);
             },
           },
         );
         this.stopIfAsked();
         if (found) seen.push(found);
-        await writePng(join(out, `seed${seed}.png`), contactSheet(shown));
+        if (out !== undefined) await writePng(join(out, `seed${seed}.png`), contactSheet(shown));
       }
     } finally {
       bar?.stop();
@@ -355,7 +353,11 @@ class EvaluationRun {
   }
 
   private stopIfAsked(): void {
-    if (this.signal.aborted)
-      throw new Interrupted(`stopped; no results in ${this.options.out}. The same command starts again`);
+    const { signal, out } = this.options;
+    if (signal.aborted)
+      throw new Interrupted(
+        out === undefined ? 'stopped; no results' : `stopped; no results in ${out}. The same command starts again`,
+        { cause: signal.reason },
+      );
   }
 }

@@ -47,7 +47,9 @@ export async function drawnGallery(
 ): Promise<Gallery> {
   const { scheduler, steps } = settings,
     keys = { scheduler: 'val_cfg.scheduler (--scheduler)', steps: 'val_cfg.num_inference_steps (--steps)' };
-  const renderer = await Renderer.open(model, trained, backend, log, { scheduler, steps, keys });
+  const renderer = await Renderer.open(model, trained ? [trained] : [], backend, log, {
+    drawing: { scheduler, steps, keys },
+  });
   const size = { height: settings.height ?? renderer.defaultSize, width: settings.width ?? renderer.defaultSize };
   return {
     size,

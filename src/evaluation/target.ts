@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { UserError } from '../base/errors.js';
-import { applyCfgOptions } from '../registry/cfg-options.js';
+import { applyCfgOptions, type CfgOptions } from '../registry/cfg-options.js';
 import { loadConfig } from '../registry/load-config.js';
 import { isTree, type Tree } from '../registry/merge.js';
 import { readJson } from '../formats/read-json.js';
@@ -30,7 +30,7 @@ export interface TargetOptions {
   readonly sdmodel?: string | undefined;
   /** a config to take the settings from */
   readonly config?: string | undefined;
-  readonly cfgOptions: readonly string[];
+  readonly cfgOptions: CfgOptions;
 }
 
 const CONFIG = ['.ts', '.mts', '.js', '.mjs', '.yaml', '.yml'];
@@ -56,7 +56,7 @@ export async function findTarget(given: string, options: TargetOptions): Promise
 /** Those of a config, or of the command line alone. */
 export async function findSettings(
   nameOrPath: string | undefined,
-  cfgOptions: readonly string[],
+  cfgOptions: CfgOptions,
 ): Promise<Pick<Target, 'config' | 'configFile'>> {
   if (nameOrPath === undefined) return { config: applyCfgOptions({}, cfgOptions, new Map()), configFile: HERE };
   const { config, file: configFile } = await loadConfig(nameOrPath, cfgOptions);

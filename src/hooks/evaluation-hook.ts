@@ -124,7 +124,9 @@ export class EvaluationHook extends Hook {
         return;
       }
       const before = await this.measure(run, drawing, 'base', clip, metrics);
-      if (before) await this.write(run, { settings, before });
+      if (!before) return;
+      await this.write(run, { settings, before });
+      this.tell(run, 'before', before);
     });
   }
 
@@ -135,6 +137,7 @@ export class EvaluationHook extends Hook {
     const after = await this.withClip(run, (clip, metrics) => this.measure(run, drawing, run.weights, clip, metrics));
     if (!after) return;
     await this.write(run, { ...found, after });
+    this.tell(run, 'after', after);
     this.log.info(found.before.map((b, i) => `${b.name} ${valueText(b)} -> ${valueText(after[i])}`).join(', '));
   }
 
@@ -259,6 +262,15 @@ export class EvaluationHook extends Hook {
       cacheDir,
       seed: run.rng.seed,
       resolveDataset: (id) => resolveDataset(id, { log }),
+    });
+  }
+
+  private tell({ emit, iter }: RunState, when: 'before' | 'after', scores: readonly Score[]): void {
+    emit({
+      kind: 'evaluation',
+      iter,
+      when,
+      scores: scores.map(({ name, better, value, halfWidth }) => ({ name, better, value, halfWidth })),
     });
   }
 

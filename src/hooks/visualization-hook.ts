@@ -131,6 +131,8 @@ export class VisualizationHook extends Hook {
     const sheet = run.workDir.file(join('vis', `${name}.png`));
     await writePng(sheet, contactSheet(pictures));
     this.lastRendered = name;
+    const paths = pictures.map((_, k) => run.workDir.file(join('vis', name, `${k}.png`)));
+    run.emit({ kind: 'pictures', iter: run.iter, paths, sheet });
     this.log.info(`pictures: ${sheet}`);
   }
 }

@@ -1,7 +1,6 @@
-/** Lines on the terminal and in the log file of a run; a progress bar stays below the lines. */
-import { appendFileSync } from 'node:fs';
+/** Lines on the terminal; a progress bar stays below them. */
 import { MultiBar, type SingleBar } from 'cli-progress';
-import type { Progress, RunLogger } from '../base/logger.js';
+import type { Progress, ProgressLogger } from '../base/logger.js';
 
 /** The part of a terminal stream that is used here. */
 export interface Output {
@@ -12,15 +11,14 @@ export interface Output {
 export interface ConsoleLoggerOptions {
   readonly out?: Output;
   readonly err?: Output;
-  /** also show debug lines on the terminal; the file always has them */
+  /** also show debug lines */
   readonly debug?: boolean;
 }
 
-export class ConsoleLogger implements RunLogger {
+export class ConsoleLogger implements ProgressLogger {
   private readonly out: Output;
   private readonly err: Output;
   private readonly showDebug: boolean;
-  private file: string | undefined;
   private bars: MultiBar | undefined;
   private readonly shown = new Set<SingleBar>();
 
@@ -30,18 +28,14 @@ export class ConsoleLogger implements RunLogger {
     this.showDebug = debug;
   }
 
-  writeTo(file: string): void {
-    this.file = file;
-  }
-
   info(message: string): void {
-    this.line('INFO', message, this.out, message);
+    this.line(this.out, message);
   }
   warn(message: string): void {
-    this.line('WARNING', message, this.err, `warning: ${message}`);
+    this.line(this.err, `warning: ${message}`);
   }
   debug(message: string): void {
-    this.line('DEBUG', message, this.showDebug ? this.out : undefined, message);
+    if (this.showDebug) this.line(this.out, message);
   }
 
   progress(total: number, start: number): Progress | undefined {
@@ -75,20 +69,12 @@ export class ConsoleLogger implements RunLogger {
     this.bars = undefined;
   }
 
-  private line(level: string, message: string, stream: Output | undefined, shown: string): void {
-    if (this.file !== undefined) {
-      try {
-        appendFileSync(this.file, `${new Date().toISOString()} ${level} ${message}\n`);
-      } catch {
-        this.file = undefined; // a full disk ends the log file, not the run; saving reports it
-      }
-    }
-    if (!stream) return;
+  private line(stream: Output, text: string): void {
     if (!this.bars) {
-      stream.write(`${shown}\n`);
+      stream.write(`${text}\n`);
       return;
     }
-    this.bars.log(`${shown}\n`);
+    this.bars.log(`${text}\n`);
     this.bars.update(); // now: what waits for the next redraw is lost when the bars stop
   }
 }

@@ -41,7 +41,7 @@ function construct<T>(get: () => T, name: string): T {
     if (!(error instanceof Error && error.constructor.name.startsWith('Inversify'))) throw error;
     throw new UserError(
       `${name}: its constructor cannot be called (${error.message.split('\n')[0]}); every parameter needs @inject(OPTIONS), @inject(LOGGER) or another token that "diffengine" exports`,
-      { cause: error },
+      { cause: error, code: 'CONFIG_INVALID' },
     );
   }
 }

@@ -1,7 +1,8 @@
 /** Components and configs as text, for `diffengine describe`. */
 import type { KindName } from './kinds.js';
 import { leaves, type Origins, type Tree } from './merge.js';
-import { allRegistries, type ComponentClass } from './registry.js';
+import { allRegistries } from './registry.js';
+import type { OptionsSchema } from './schema.js';
 
 interface Property {
   readonly type?: string | readonly string[];
@@ -17,18 +18,22 @@ interface Property {
   readonly additionalProperties?: Property | boolean;
 }
 
-export interface FoundComponent {
-  readonly name: string;
+/** What a component is called in a config, and what it may be told there. */
+export interface ComponentDescription {
   readonly kind: KindName;
-  readonly component: ComponentClass;
+  readonly name: string;
+  /** JSON schema of its options; descriptions, defaults and limits are in it */
+  readonly options: OptionsSchema;
 }
 
-/** Components of that name; a name may stand in two registries. */
-export function findComponents(name: string): FoundComponent[] {
-  return allRegistries().flatMap((registry) => {
-    const component = registry.get(name);
-    return component ? [{ name, kind: registry.kind, component }] : [];
-  });
+/** Components by kind: those of one name, which may stand in two registries, or all. */
+export function findComponents(wanted?: string): ComponentDescription[] {
+  return allRegistries().flatMap((registry) =>
+    registry
+      .names()
+      .filter((name) => wanted === undefined || name === wanted)
+      .map((name) => ({ kind: registry.kind, name, options: registry.get(name)!.options })),
+  );
 }
 
 /** Names of all components, of every kind. */
@@ -49,7 +54,7 @@ export function componentList(): string {
 }
 
 /** Name, purpose, and a table of the options: type, default, meaning. */
-export function componentText({ name, kind, component: { options } }: FoundComponent): string {
+export function componentText({ name, kind, options }: ComponentDescription): string {
   const { properties = {}, required = [] } = options as Property;
   const lines = [...optionLines(properties, required, '  ')];
   return `${name} (${kind})\n${options.description}\n${lines.length > 0 ? `\noptions:\n${lines.join('\n')}` : '\nno options'}`;

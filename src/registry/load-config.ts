@@ -3,8 +3,8 @@ import { access, readdir } from 'node:fs/promises';
 import { basename, dirname, extname, join as joinPath, relative, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { UserError } from '../base/errors.js';
-import { applyCfgOptions } from './cfg-options.js';
-import { definitionOf } from './define-config.js';
+import { applyCfgOptions, type CfgOptions } from './cfg-options.js';
+import { type ConfigInput, definitionOf } from './define-config.js';
 import { loadModule, loadYaml } from './load-module.js';
 import { isBranch, isTree, join, merge, type Origins, type Tree } from './merge.js';
 import { packageRoot } from '../base/package-path.js';
@@ -24,16 +24,37 @@ export interface LoadedConfig {
 }
 
 /**
- * @param nameOrPath a file (.ts, .js, .mjs, .yaml, .yml), or the name of a built-in config
- * @param options `path.to.key=value` each
+ * Loads a config with all that it inherits, and merges it. Values are not checked yet: `train` and `plan` do that.
+ * @param config a file (.ts, .js, .mjs, .yaml, .yml), the name of a built-in config, or what `defineConfig` gives
+ * @param options single values by path, which replace those of the config
  * @throws UserError naming the file and the fix
  */
-export async function loadConfig(nameOrPath: string, options: readonly string[] = []): Promise<LoadedConfig> {
-  const file = await findConfig(nameOrPath);
+export async function loadConfig(config: string | ConfigInput, options: CfgOptions = []): Promise<LoadedConfig> {
+  if (typeof config !== 'string' && !isTree(config))
+    throw new UserError(
+      `config: expected a file, a name or what defineConfig gives, got ${JSON.stringify(config) ?? String(config)}`,
+      { code: 'CONFIG_INVALID' },
+    );
+  if (typeof config === 'string') {
+    const file = await findConfig(config);
+    return resolved(await loadFile(file), file, options);
+  }
+  requireTree(
+    config,
+    (what) => new UserError(`config: ${what}; write each value once, where it belongs`, { code: 'CONFIG_INVALID' }),
+  );
+  return resolved(config, definitionOf(config) ?? resolve(UNNAMED), options);
+}
+
+/** Where a config could stand that was written without `defineConfig`. */
+const UNNAMED = 'run';
+
+async function resolved(own: Tree, file: string, options: CfgOptions): Promise<LoadedConfig> {
   const origins: Origins = new Map();
-  const merged = await resolveTree(await loadFile(file), file, origins);
-  requirePlain(merged, origins);
-  const config = resolveRefs(applyCfgOptions(merged, options, origins));
+  const merged = await resolveTree(own, file, origins);
+  const given = applyCfgOptions(merged, options, origins);
+  requirePlain(given, origins);
+  const config = resolveRefs(given);
   return { name: basename(file, extname(file)), file, config, origins };
 }
 
@@ -57,7 +78,7 @@ async function findConfig(nameOrPath: string): Promise<string> {
   if (ENDINGS.includes(extname(nameOrPath))) {
     const path = resolve(nameOrPath);
     if (await exists(path)) return path;
-    throw new UserError(`${nameOrPath}: no such config file${await nearestFile(path)}`);
+    throw new UserError(`${nameOrPath}: no such config file${await nearestFile(path)}`, { code: 'CONFIG_NOT_FOUND' });
   }
   const builtIn = await builtInConfigs();
   const found = builtIn.get(nameOrPath);
@@ -66,8 +87,11 @@ async function findConfig(nameOrPath: string): Promise<string> {
     if (await exists(nameOrPath + ending))
       throw new UserError(
         `${nameOrPath}: no built-in config of that name; did you mean the file ${nameOrPath}${ending}?`,
+        { code: 'CONFIG_NOT_FOUND' },
       );
-  throw new UserError(`${nameOrPath}: no built-in config of that name${suggestion(nameOrPath, [...builtIn.keys()])}`);
+  throw new UserError(`${nameOrPath}: no built-in config of that name${suggestion(nameOrPath, [...builtIn.keys()])}`, {
+    code: 'CONFIG_NOT_FOUND',
+  });
 }
 
 const exists = (path: string): Promise<boolean> =>
@@ -90,8 +114,12 @@ async function loadFile(file: string): Promise<Tree> {
   if (!isTree(content))
     throw new UserError(
       `${file}: does not give a config object; ${isYaml ? 'the top level must be a mapping' : 'write export default defineConfig({ ... })'}`,
+      { code: 'CONFIG_INVALID' },
     );
-  requireTree(content, (what) => new UserError(`${file}: ${what}; write each value once, where it belongs`));
+  requireTree(
+    content,
+    (what) => new UserError(`${file}: ${what}; write each value once, where it belongs`, { code: 'CONFIG_INVALID' }),
+  );
   return content;
 }
 
@@ -120,14 +148,18 @@ async function openBase(base: unknown, file: string, chain: readonly string[]): 
     if (chain.includes(path))
       throw new UserError(
         `${displayName(file)}: _base_ goes in a circle: ${[...chain, path].map(displayName).join(' -> ')}`,
+        { code: 'CONFIG_INVALID' },
       );
     if (!(await exists(path)))
-      throw new UserError(`${displayName(file)}: _base_ "${base}": no such config file${await nearestFile(path)}`);
+      throw new UserError(`${displayName(file)}: _base_ "${base}": no such config file${await nearestFile(path)}`, {
+        code: 'CONFIG_NOT_FOUND',
+      });
     return [await loadFile(path), path];
   }
   if (!isTree(base))
     throw new UserError(
       `${displayName(file)}: _base_ holds ${JSON.stringify(base) ?? String(base)}; give imported configs or paths`,
+      { code: 'CONFIG_INVALID' },
     );
   return [base, definitionOf(base) ?? `${file} (inline base)`];
 }
@@ -159,6 +191,7 @@ function refuseConflict(first: Tree, firstOrigins: Origins, second: Tree, second
   for (const [path, before, after] of differences(first, second)) {
     throw new UserError(
       `${path}: set to ${show(before)} by ${originOf(firstOrigins, path)} and to ${show(after)} by ${originOf(secondOrigins, path)}; set it in the config that inherits from both, or in only one of them`,
+      { code: 'CONFIG_INVALID' },
     );
   }
 }

@@ -41,12 +41,20 @@ async function settled<T>(file: string, work: Promise<T>): Promise<T> {
   let refuse: (error: UserError) => void = () => undefined;
   const ended = new Promise<never>((_, reject) => (refuse = reject));
   const stuck = (): void =>
-    refuse(new UserError(`${file}: never finishes: it awaits something that does not come; mend its top-level await`));
+    refuse(
+      new UserError(`${file}: never finishes: it awaits something that does not come; mend its top-level await`, {
+        code: 'CONFIG_INVALID',
+      }),
+    );
   const timer = setTimeout(stuck, PATIENCE_MS).unref();
   process.once('beforeExit', stuck); // nothing is left that could wake it
   process.exit = (code) => {
     if (!stackFiles(new Error().stack ?? '').includes(file)) return exit(code);
-    refuse(new UserError(`${file}: calls process.exit(${code ?? ''}); a config only says what to do, leave it out`));
+    refuse(
+      new UserError(`${file}: calls process.exit(${code ?? ''}); a config only says what to do, leave it out`, {
+        code: 'CONFIG_INVALID',
+      }),
+    );
     return undefined as never; // what the file does then does not count any more
   };
   try {
@@ -61,24 +69,33 @@ async function settled<T>(file: string, work: Promise<T>): Promise<T> {
 async function readableImportError(error: unknown, file: string): Promise<unknown> {
   if (error instanceof UserError) return error; // thrown by the file itself
   if (!(error instanceof Error))
-    return new UserError(`${file}: throws ${String(error).split('\n', 1)[0]}; mend it`, { cause: error });
+    return new UserError(`${file}: throws ${String(error).split('\n', 1)[0]}; mend it`, {
+      cause: error,
+      code: 'CONFIG_INVALID',
+    });
   const { name, message, code, stack = '' } = error as NodeJS.ErrnoException;
   const [first] = message.split('\n');
   // The code is lost when the error crosses from the loader's thread.
   if (code === 'ERR_PACKAGE_PATH_NOT_EXPORTED' || /^Cannot find (module|package) /.test(first))
-    return new UserError(`${file}: ${first}; check the import`, { cause: error });
+    return new UserError(`${file}: ${first}; check the import`, { cause: error, code: 'CONFIG_INVALID' });
   if (name === 'SyntaxError') {
     const where = /^file:\/\/\S+(?=:\d+\n)/.exec(stack)?.[0];
     if (first.includes('does not provide an export'))
-      return new UserError(`${where ? fileURLToPath(where) : file}: ${first}; check the import`, { cause: error });
+      return new UserError(`${where ? fileURLToPath(where) : file}: ${first}; check the import`, {
+        cause: error,
+        code: 'CONFIG_INVALID',
+      });
     return new UserError(
       `${/^\S.*:\d+: /.test(first) ? first : `${file}${await syntaxErrorLine(file)}: ${first}`}; mend the syntax`,
-      { cause: error },
+      { cause: error, code: 'CONFIG_INVALID' },
     );
   }
   // Only what the file itself does is the user's to mend; our own errors from deeper down keep their stack.
   return stackFiles(stack).includes(file)
-    ? new UserError(`${file}: stops with ${name}: ${first}; mend it (--debug shows the line)`, { cause: error })
+    ? new UserError(`${file}: stops with ${name}: ${first}; mend it (--debug shows the line)`, {
+        cause: error,
+        code: 'CONFIG_INVALID',
+      })
     : error;
 }
 

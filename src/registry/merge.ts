@@ -50,6 +50,7 @@ export function checkType(before: Tree, after: Tree, path: string, where: string
   if (now === undefined || old === undefined || now === old || Object.keys(before).length === 1) return;
   throw new UserError(
     `${where}: ${path}.type changes from "${String(old)}" to "${String(now)}", but the other options of "${String(old)}" would stay; add _delete_: true to ${path} and list the options of "${String(now)}"`,
+    { code: 'CONFIG_INVALID' },
   );
 }
 

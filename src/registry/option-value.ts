@@ -54,6 +54,7 @@ function structured(text: string, where: string): unknown {
   if (hasComment)
     throw new UserError(
       `${where}: " #" begins a comment in YAML, and what follows would be lost; quote the text in it`,
+      { code: 'CONFIG_INVALID' },
     );
   return value;
 }

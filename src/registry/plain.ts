@@ -11,6 +11,7 @@ export function requirePlain(config: Tree, origins: Origins): void {
     else if (!isScalar(value))
       throw new UserError(
         `${path}: ${nameOf(value)} (set by ${origins.get(leaf) ?? 'the config'}); a config holds plain values only: texts, numbers, true, false, null, lists and objects`,
+        { code: 'CONFIG_INVALID' },
       );
   };
   visit(config, '', '');

@@ -19,10 +19,13 @@ export function resolveRefs(config: Tree): Tree {
       if (seen.includes(target))
         throw new UserError(
           `${path}: ref("${target}") goes in a circle: ${[...seen, target].join(' -> ')}; give one of them a value`,
+          { code: 'CONFIG_INVALID' },
         );
       const found = getPath(config, target);
       if (found === undefined)
-        throw new UserError(`${path}: ref("${target}") points at nothing; check the path, or set ${target}`);
+        throw new UserError(`${path}: ref("${target}") points at nothing; check the path, or set ${target}`, {
+          code: 'CONFIG_INVALID',
+        });
       return resolve(found, path, [...seen, target]);
     }
     if (Array.isArray(value)) return value.map((v, i) => resolve(v, `${path}.${i}`, seen));

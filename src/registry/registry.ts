@@ -29,11 +29,15 @@ export class Registry<Base extends object = object> {
   register(name?: string): <C extends ComponentClass<Base>>(component: C) => void {
     return (component) => {
       const key = name ?? component.name;
-      if (this.classes.has(key)) throw new UserError(`${this.kind}: "${key}" is registered twice; choose another name`);
+      if (this.classes.has(key))
+        throw new UserError(`${this.kind}: "${key}" is registered twice; choose another name`, {
+          code: 'CONFIG_INVALID',
+        });
       // JavaScript, and TypeScript whose types are only stripped, can leave them out.
       if (!(component as Partial<ComponentClass>).options?.description)
         throw new UserError(
           `${this.kind}: "${key}" does not say what its options are; add static readonly options = { description: '...', type: 'object', additionalProperties: false, properties: {} }`,
+          { code: 'CONFIG_INVALID' },
         );
       injectable()(component);
       this.classes.set(key, component);

@@ -1,7 +1,7 @@
 /** Checks a config, and every component in it, against the schemas: all mistakes at once, with the nearest valid name. */
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { closest, distance } from 'fastest-levenshtein';
-import { UserError } from '../base/errors.js';
+import { type ErrorCode, UserError } from '../base/errors.js';
 import { configSchema, evaluationSchema } from './config-schema.js';
 import { getPath, isTree, join, type Tree } from './merge.js';
 import type { KindName } from './kinds.js';
@@ -50,6 +50,14 @@ function validated(config: Tree, schema: object): Tree {
   return copy;
 }
 
+/**
+ * What a function of the library was given, against a schema of its own.
+ * @param where names the function @throws UserError listing every mistake
+ */
+export function checkOptions(options: Tree, schema: object, where: string): void {
+  fail(check(options, schema, where), 'INVALID_INPUT');
+}
+
 /** Options of one component, defaults filled in. @throws UserError listing every mistake */
 export function validateComponent(registry: Registry, config: Tree, path = registry.noun): Tree {
   const problems: string[] = [];
@@ -58,8 +66,8 @@ export function validateComponent(registry: Registry, config: Tree, path = regis
   return options ?? {};
 }
 
-function fail(problems: readonly string[]): void {
-  if (problems.length > 0) throw new UserError(problems.join('\n'));
+function fail(problems: readonly string[], code: ErrorCode = 'CONFIG_INVALID'): void {
+  if (problems.length > 0) throw new UserError(problems.join('\n'), { code });
 }
 
 /** @throws UserError for a schema that is none: the component's author has to mend it */
@@ -69,7 +77,7 @@ function compile(schema: object, path: string): ValidateFunction {
   } catch (error) {
     throw new UserError(
       `${path}: the options of this component are not a valid JSON schema (${(error as Error).message}); mend its static options`,
-      { cause: error },
+      { cause: error, code: 'CONFIG_INVALID' },
     );
   }
 }

@@ -21,7 +21,7 @@ export interface ParsedYaml {
  */
 export function parseYaml(text: string, place: (line?: number) => string, advice: string): ParsedYaml {
   const broken = (what: string, line?: number, cause?: unknown): UserError =>
-    new UserError(`${place(line)}: ${what}; ${advice}`, { cause });
+    new UserError(`${place(line)}: ${what}; ${advice}`, { cause, code: 'CONFIG_INVALID' });
   let document: Document;
   let value: unknown;
   try {

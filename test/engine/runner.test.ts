@@ -47,7 +47,7 @@ function child(
 void t.test('a run learns, logs every iteration, and leaves a checkpoint of its last iteration', async (t) => {
   const path = t.testdir();
   const result = await linearRun(path, { maxIters: 100, interval: 50, lr: 0.1 });
-  t.strictSame(result, { iteration: 99, checkpoint: join(path, 'step99') });
+  t.strictSame(result, { workDir: path, iteration: 99, checkpoint: join(path, 'step99') });
   const log = logOf(path);
   t.equal(log.length, 100);
   t.ok(log[99].loss < log[0].loss / 20, `the loss fell from ${log[0].loss} to ${log[99].loss}`);
@@ -188,6 +188,7 @@ void t.test('resume: a finished run has nothing to do', async (t) => {
     log = new Lines();
   await linearRun(path, { maxIters: 3 });
   t.strictSame(await linearRun(path, { maxIters: 3, resume: true }, log), {
+    workDir: path,
     iteration: 2,
     checkpoint: join(path, 'step2'),
   });

@@ -8,6 +8,7 @@ import { ReportHook } from '../../src/hooks/report-hook.js';
 import { lineChart } from '../../src/hooks/report/line-chart.js';
 import { VisualizationHook } from '../../src/hooks/visualization-hook.js';
 import { ConsoleLogger } from '../../src/loggers/console-logger.js';
+import { RunLog } from '../../src/loggers/run-log.js';
 import { floats } from '../../src/tensor/host.js';
 import { linearRun, Lines } from '../fixtures/engine/linear-run.js';
 
@@ -154,17 +155,20 @@ void t.test(
 );
 
 void t.test(
-  'console logger: information on one stream, warnings on the other, everything with the time in the file',
+  'log of a run: information on one stream, warnings on the other, everything with the time in the file and to who listens',
   async (t) => {
     const out: string[] = [],
       err: string[] = [],
+      heard: string[] = [],
       file = join(t.testdir(), 'run.log');
-    const log = new ConsoleLogger({ out: { write: (s) => out.push(s) }, err: { write: (s) => err.push(s) } });
+    const shown = new ConsoleLogger({ out: { write: (s) => out.push(s) }, err: { write: (s) => err.push(s) } });
+    const log = new RunLog(shown, (level, message) => heard.push(`${level} ${message}`));
     log.writeTo(file);
     log.info('going');
     log.warn('slow');
     log.debug('detail');
     t.strictSame([out, err], [['going\n'], ['warning: slow\n']]);
+    t.strictSame(heard, ['info going', 'warn slow', 'debug detail']);
     t.match(readFileSync(file, 'utf8'), /^\d{4}-\d\d-\d\dT\S+Z INFO going\n\S+ WARNING slow\n\S+ DEBUG detail\n$/);
     t.equal(log.progress(10, 0), undefined, 'no bar where there is no terminal');
   },
@@ -192,9 +196,9 @@ void t.test('console logger: on a terminal, lines appear above the bar', async (
   t.match(screen, /afterwards\n$/);
 });
 
-void t.test('console logger: a log file that cannot be written does not end the run', async (t) => {
+void t.test('log of a run: a file that cannot be written does not end the run', async (t) => {
   const out: string[] = [];
-  const log = new ConsoleLogger({ out: { write: (s) => out.push(s) } });
+  const log = new RunLog(new ConsoleLogger({ out: { write: (s) => out.push(s) } }));
   log.writeTo('/no/such/folder/run.log');
   log.info('going');
   t.strictSame(out, ['going\n']);

@@ -365,7 +365,7 @@ void t.test('a loss by noise level weighs the rows of the task, not what is lear
 void t.test('the student draws; the base is the teacher', async (t) => {
   const model = await ready({ block_removal: 'small' });
   const request = { prompts: ['a dog'], seeds: [3], steps: 2, guidance_scale: 3, height: 64, width: 64 };
-  const whole = await Renderer.open(teacher, undefined, backend, new Lines());
+  const whole = await Renderer.open(teacher, [], backend, new Lines());
   const drawn = await first(whole.render(request));
   t.ok(same(await first(model.sample({ ...request, weights: 'base' })), drawn));
   t.notOk(same(await first(model.sample(request)), drawn));
@@ -506,13 +506,13 @@ void t.test(
     const request = { prompts: ['a dog'], seeds: [3], steps: 2, guidance_scale: 3, height: 64, width: 64 };
     const drawn = await first(student.sample(request));
     for (const [model, trained] of [
-      [whole, undefined],
-      [teacher, { path: checkpoint, scale: 1 }],
+      [whole, []],
+      [teacher, [{ path: checkpoint, scale: 1 }]],
     ] as const) {
       const renderer = await Renderer.open(model, trained, backend, new Lines());
       t.ok(
         same(await first(renderer.render(request)), drawn),
-        `${trained ? 'the checkpoint' : 'the exported pipeline'} draws what the student draws`,
+        `${trained.length > 0 ? 'the checkpoint' : 'the exported pipeline'} draws what the student draws`,
       );
       await renderer.dispose();
     }

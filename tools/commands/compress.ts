@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import type { BlockRemoval } from '../../src/models/block-removal.js';
+import type { BlockRemoval } from '../../src/library/compress.js';
 
 export function register(program: Command): void {
   program
@@ -21,25 +21,14 @@ export function register(program: Command): void {
 Example:
   diffengine compress CompVis/stable-diffusion-v1-4 --preset tiny --out my-tiny-sd`,
     )
-    .action(compress);
+    .action(compressCommand);
 }
 
-async function compress(model: string, { preset, out }: { preset: BlockRemoval; out: string }): Promise<void> {
-  const { BLOCK_REMOVALS, compressPipeline } = await import('../../src/models/block-removal.js');
-  const { openPipeline } = await import('../../src/formats/pipeline/pipeline-folder.js');
-  const { recorded, recordUnet } = await import('../../src/networks/record.js');
-  const { resolveModel } = await import('../../src/formats/hub/hub.js');
+async function compressCommand(model: string, options: { preset: BlockRemoval; out: string }): Promise<void> {
+  const { compress } = await import('../../src/library/compress.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
-  const { sizeOf } = await import('../../src/tensor/host.js');
-  const { requireNewFolder } = await import('../../src/base/atomic-folder.js');
   const log = new ConsoleLogger();
-  await requireNewFolder(out); // before long work
-  const count = (folder: Awaited<ReturnType<typeof openPipeline>>): number =>
-    [...recorded((s) => recordUnet(s, folder.unetConfig)).values()].reduce((n, shape) => n + sizeOf(shape), 0);
-  const teacher = await openPipeline(await resolveModel(model, { log }), log);
-  await compressPipeline(teacher, preset, out);
-  const student = await openPipeline(out, log); // every tensor is there and fits its config
-  log.info(
-    `${out}: ${BLOCK_REMOVALS[preset].summary}; U-Net ${count(student).toLocaleString('en')} parameters, the teacher's ${count(teacher).toLocaleString('en')}`,
-  );
+  const { out, summary, parameters } = await compress(model, { ...options, log });
+  const [student, teacher] = [parameters.student, parameters.teacher].map((n) => n.toLocaleString('en'));
+  log.info(`${out}: ${summary}; U-Net ${student} parameters, the teacher's ${teacher}`);
 }

@@ -26,15 +26,15 @@ Examples:
   diffengine describe small_sd_dreambooth_lora_dog --explain
   diffengine describe --json > diffengine.schema.json      then, in a YAML config: # yaml-language-server: $schema=diffengine.schema.json`,
     )
-    .action(describe);
+    .action(describeCommand);
 }
 
-async function describe(name: string | undefined, options: DescribeOptions): Promise<void> {
+async function describeCommand(name: string | undefined, options: DescribeOptions): Promise<void> {
   if (name === undefined) return describeAll(options);
   const { builtInConfigs } = await import('../../src/registry/load-config.js');
   const configs = await builtInConfigs();
   const isConfig = /\.(m?ts|m?js|ya?ml)$/.test(name) || configs.has(name);
-  await (isConfig ? describeConfig(name, options) : describeComponent(name, options, [...configs.keys()]));
+  await (isConfig ? describeConfig(name, options) : describeComponent(name, options));
 }
 
 async function describeAll({ json }: DescribeOptions): Promise<void> {
@@ -45,27 +45,18 @@ async function describeAll({ json }: DescribeOptions): Promise<void> {
   console.log(json ? JSON.stringify(editorSchema(), null, 2) : componentList());
 }
 
-async function describeComponent(name: string, { json }: DescribeOptions, configs: readonly string[]): Promise<void> {
-  const { loadComponents } = await import('../../src/components.js');
-  const { componentNames, componentText, findComponents } = await import('../../src/registry/describe.js');
-  const { suggestion } = await import('../../src/registry/validate.js');
-  const { UserError } = await import('../../src/base/errors.js');
-  await loadComponents();
-  const found = findComponents(name);
-  if (found.length === 0)
-    throw new UserError(
-      `${name}: no component or config of that name${suggestion(name, [...configs, ...componentNames()])}`,
-    );
-  console.log(json ? JSON.stringify(found[0].component.options, null, 2) : found.map(componentText).join('\n\n'));
+async function describeComponent(name: string, { json }: DescribeOptions): Promise<void> {
+  const { describe } = await import('../../src/library/describe.js');
+  const { componentText } = await import('../../src/registry/describe.js');
+  const found = await describe(name);
+  console.log(json ? JSON.stringify(found[0].options, null, 2) : found.map(componentText).join('\n\n'));
 }
 
 async function describeConfig(name: string, { explain, json, cfgOptions }: DescribeOptions): Promise<void> {
-  const { loadConfig } = await import('../../src/registry/load-config.js');
+  const { loadConfig } = await import('../../src/library/load-config.js');
   const { explainText } = await import('../../src/registry/describe.js');
   const { dumpConfig } = await import('../../src/registry/dump.js');
-  const { loadComponents } = await import('../../src/components.js');
-  await loadComponents(); // options say what they take
-  const { config, origins } = await loadConfig(name, cfgOptions ?? []);
+  const { config, origins } = await loadConfig(name, { options: cfgOptions });
   console.log(
     explain ? explainText(config, origins) : json ? JSON.stringify(config, null, 2) : dumpConfig(config).trimEnd(),
   );

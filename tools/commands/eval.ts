@@ -15,7 +15,7 @@ interface EvalOptions {
   readonly metrics?: readonly string[];
   readonly numImages?: number;
   readonly seeds?: number | readonly number[];
-  readonly interval?: string;
+  readonly interval?: 'seeds' | 'bootstrap';
   readonly steps?: number;
   readonly guidance?: number;
   readonly height?: number;
@@ -97,79 +97,42 @@ Equal arguments give equal numbers; only the latency differs.`,
 }
 
 async function evalCommand(model: string | undefined, options: EvalOptions): Promise<void> {
-  const { loadComponents, loadCustomImports } = await import('../../src/components.js');
-  const { validateEvaluation } = await import('../../src/registry/validate.js');
-  const { backendType } = await import('../../src/engine/build-backend.js');
-  const { evaluationOf, present } = await import('../../src/evaluation/settings.js');
-  const { findSettings, findTarget } = await import('../../src/evaluation/target.js');
-  const { runEvaluation } = await import('../../src/evaluation/evaluation-run.js');
+  const { evaluate } = await import('../../src/library/evaluate.js');
   const { evaluationText } = await import('../../src/evaluation/evaluation-text.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
-  const { Interrupted, UserError } = await import('../../src/base/errors.js');
+  const { UserError } = await import('../../src/base/errors.js');
+  const { interruptible } = await import('../interrupt.js');
   const { parseYaml } = await import('../../src/registry/yaml.js');
-  type Settings = Parameters<typeof runEvaluation>[0]['config'];
 
-  const { config: optionsFile, cfgOptions = [], ...rest } = options;
-  if ((model === undefined) === (rest.pictures === undefined))
+  const { pictures, sdmodel, cfgOptions, guidance, reference, instances, debug = false, ...rest } = options;
+  if ((model === undefined) === (pictures === undefined))
     throw new UserError(
       `eval: ${model === undefined ? 'nothing to measure' : 'a model and --pictures'}; give one of them: a model, or --pictures (see --help)`,
     );
-  await loadComponents(); // first: options say what they take
-  const target =
-    model === undefined
-      ? undefined
-      : await findTarget(model, {
-          base: options.base ?? false,
-          sdmodel: options.sdmodel,
-          config: optionsFile,
-          cfgOptions,
-        });
-  const settings = target ?? (await findSettings(optionsFile, cfgOptions)),
-    source = (text: string | undefined): unknown =>
-      text?.startsWith('{')
-        ? parseYaml(text, () => `${text}: not YAML`, 'write a dataset as { type: ..., ... }, or a folder').value
-        : text;
-  const imports = await loadCustomImports(settings.config, settings.configFile);
-  const val_cfg = present({
-    clip: rest.clip,
-    prompts: rest.prompts,
-    drop_tokens: rest.dropTokens,
-    instances: source(rest.instances),
-    num_images: rest.numImages,
-    seeds: rest.seeds,
-    interval: rest.interval,
-    num_inference_steps: rest.steps,
-    guidance_scale: rest.guidance,
-    height: rest.height,
-    width: rest.width,
-    scheduler: rest.scheduler,
-    negative_prompt: rest.negativePrompt,
-  });
-  const given = present({
-    val_cfg,
-    val_evaluator: rest.metrics?.map((type) => ({ type })),
-    val_dataloader: rest.reference === undefined ? undefined : { dataset: source(rest.reference) },
-    backend: rest.backend === undefined ? undefined : { type: backendType(rest.backend) },
-  });
-  const config = validateEvaluation({ ...evaluationOf(settings.config, given), custom_imports: imports });
-  const log = new ConsoleLogger({ debug: options.debug ?? false }),
-    out = options.out ?? join('work_dirs', 'eval', target?.name ?? 'pictures');
-  try {
-    const pictures = source(rest.pictures) as string | object | undefined;
-    const result = await runEvaluation({
-      config: config as unknown as Settings,
-      target,
-      pictures,
-      out,
-      latency: options.latency,
-      savePictures: options.savePictures ?? false,
-      log,
-    });
-    log.info(`${evaluationText(result)}\n\nwrote ${join(out, 'eval.json')}`);
-  } catch (error) {
-    if (!(error instanceof Interrupted)) throw error;
-    log.info(error.message); // not a failure to explain: the exit code is that of the signal
-  }
+  const source = (text: string): string | object =>
+      text.startsWith('{')
+        ? (parseYaml(text, () => `${text}: not YAML`, 'write a dataset as { type: ..., ... }, or a folder')
+            .value as object)
+        : text,
+    optional = (text: string | undefined) => (text === undefined ? undefined : source(text));
+  const log = new ConsoleLogger({ debug });
+  await interruptible(
+    log,
+    async (signal) => {
+      const result = await evaluate(model ?? { pictures: source(pictures!) }, {
+        ...rest,
+        baseModel: sdmodel,
+        options: cfgOptions,
+        guidanceScale: guidance,
+        reference: optional(reference),
+        instances: optional(instances),
+        log,
+        signal,
+      });
+      log.info(`${evaluationText(result)}\n\nwrote ${join(result.folder!, 'eval.json')}`);
+    },
+    'stopping after this step, without results; once more ends the run now',
+  );
 }
 
 /** "3" is a number of seeds, "4,7" are seeds. */

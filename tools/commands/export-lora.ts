@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import type { ExportFormat } from '../../src/adapters/export.js';
+import type { ExportFormat } from '../../src/library/export-lora.js';
 
 export function register(program: Command): void {
   program
@@ -22,26 +22,22 @@ export function register(program: Command): void {
 Example:
   diffengine export-lora segmind/small-sd work_dirs/small_sd_dreambooth_lora_dog/step999 --format kohya --out dog.safetensors`,
     )
-    .action(exportLora);
+    .action(exportCommand);
 }
 
-async function exportLora(
+async function exportCommand(
   model: string,
   adapter: string,
-  { format, out }: { format: ExportFormat; out: string },
+  options: { format: ExportFormat; out: string },
 ): Promise<void> {
-  const { checkpointPath } = await import('../../src/engine/checkpoint-path.js');
-  const { exportAdapter, EXPORTS } = await import('../../src/adapters/export.js');
-  const { loadAdapterFor, refuseWholeNetworks } = await import('../../src/adapters/load-adapter.js');
-  const { openPipeline } = await import('../../src/formats/pipeline/pipeline-folder.js');
-  const { resolveModel } = await import('../../src/formats/hub/hub.js');
+  const { exportLora } = await import('../../src/library/export-lora.js');
+  const { EXPORTS } = await import('../../src/adapters/export.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
   const { isStdout, outputPlace } = await import('../../src/base/output-place.js');
-  const isFolder = format === 'peft';
-  const log = new ConsoleLogger(!isFolder && (await isStdout(await outputPlace(out))) ? { out: process.stderr } : {});
-  const path = await checkpointPath(adapter);
-  await refuseWholeNetworks(path);
-  const base = await openPipeline(await resolveModel(model, { log }), log);
-  await exportAdapter(await loadAdapterFor(base, model, path), format, out);
+  const isFile = options.format !== 'peft';
+  const log = new ConsoleLogger(
+    isFile && (await isStdout(await outputPlace(options.out))) ? { out: process.stderr } : {},
+  );
+  const { out, format } = await exportLora(model, adapter, { ...options, log });
   log.info(`wrote ${out}: ${EXPORTS[format]}`);
 }

@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import type { FloatType } from '../../src/formats/float-formats.js';
+import type { FloatType } from '../../src/library/convert.js';
 
 export function register(program: Command): void {
   program
@@ -30,24 +30,11 @@ Example:
 
 async function exportCheckpoint(
   path: string,
-  { out, sdmodel, dtype }: { out: string; sdmodel?: string; dtype?: FloatType },
+  { sdmodel: baseModel, ...options }: { out: string; sdmodel?: string; dtype?: FloatType },
 ): Promise<void> {
-  const { existsSync } = await import('node:fs');
-  const { join } = await import('node:path');
-  const { checkpointPath, recordedBase } = await import('../../src/engine/checkpoint-path.js');
-  const { exportPipeline } = await import('../../src/models/export-pipeline.js');
-  const { openPipeline } = await import('../../src/formats/pipeline/pipeline-folder.js');
-  const { resolveModel } = await import('../../src/formats/hub/hub.js');
+  const { exportPipeline } = await import('../../src/library/export-pipeline.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
-  const { requireNewFolder } = await import('../../src/base/atomic-folder.js');
   const log = new ConsoleLogger();
-  await requireNewFolder(out); // before long work
-  const checkpoint = await checkpointPath(path);
-  const base = await resolveModel(sdmodel ?? (await recordedBase(checkpoint)), { log });
-  const parts = await exportPipeline(checkpoint, base, out, dtype);
-  await openPipeline(out, log); // every tensor is there and fits its config
-  for (const part of ['unet', 'text_encoder'])
-    if (existsSync(join(checkpoint, part, 'adapter_config.json')))
-      log.warn(`${join(checkpoint, part)}: an adapter, which is not in ${out}; demo_lora uses both`);
+  const { out, parts, checkpoint, base } = await exportPipeline(path, { ...options, baseModel, log });
   log.info(`${out}: ${parts.join(' and ')} of ${checkpoint}, the rest of ${base}`);
 }

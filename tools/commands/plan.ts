@@ -35,35 +35,25 @@ Nothing is trained and no weights are read; of a model on the hub only the confi
 }
 
 async function planCommand(nameOrPath: string, options: PlanCommandOptions): Promise<void> {
-  const { loadComponents, loadCustomImports } = await import('../../src/components.js');
-  const { loadConfig } = await import('../../src/registry/load-config.js');
-  const { validateConfig } = await import('../../src/registry/validate.js');
-  const { backendType } = await import('../../src/engine/build-backend.js');
-  const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
-  const { machineMemory, plan } = await import('../../src/planning/plan.js');
-  const { fitting } = await import('../../src/planning/fit.js');
+  const { plan } = await import('../../src/library/plan.js');
   const { planText } = await import('../../src/planning/plan-text.js');
+  const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
   const { UserError } = await import('../../src/base/errors.js');
-
-  const { limit, available } =
-    options.memory === undefined ? machineMemory() : { limit: Number(options.memory) * 2 ** 30, available: undefined };
-  if (!(limit > 0)) throw new UserError(`--memory: ${options.memory}: not a size; give GiB, such as 8`);
-  await loadComponents(); // first: options say what they take
-  const { file, config: merged } = await loadConfig(nameOrPath, options.cfgOptions ?? []);
-  const imports = await loadCustomImports(merged, file);
-  const backend = options.backend === undefined ? {} : { backend: { type: backendType(options.backend) } };
-  const config = validateConfig({ ...merged, ...backend, custom_imports: imports });
-  const log = new ConsoleLogger({ debug: options.debug ?? false });
-  const made = await plan({ config, log, calibrationSeconds: options.measuring ? 1 : 0 });
-  const fit = await fitting(made, config, limit, log);
+  const gib = options.memory === undefined ? undefined : Number(options.memory);
+  if (gib !== undefined && !(gib > 0))
+    throw new UserError(`--memory: ${options.memory}: not a size; give GiB, such as 8`);
+  const { misfit, ...made } = await plan(nameOrPath, {
+    options: options.cfgOptions,
+    backend: options.backend,
+    measuring: options.measuring,
+    log: new ConsoleLogger({ debug: options.debug ?? false }),
+    ...(gib !== undefined && { memory: gib * 2 ** 30 }),
+  });
+  const { limit, available, ...memory } = made.memory;
   console.log(
     options.json
-      ? JSON.stringify(
-          { ...made, memory: { ...made.memory, limit, fits: fit === undefined }, ...(fit && { advice: fit.advice }) },
-          null,
-          2,
-        )
+      ? JSON.stringify({ ...made, memory: { ...memory, limit }, ...(misfit && { advice: misfit.advice }) }, null, 2)
       : planText(made, limit, available),
   );
-  if (fit) throw new UserError(fit.message);
+  if (misfit) throw new UserError(misfit.message, { code: 'OUT_OF_MEMORY' });
 }

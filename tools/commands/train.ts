@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import type { Command } from 'commander';
 
@@ -35,42 +36,29 @@ Ctrl-C once saves a checkpoint and ends the run; twice ends it at once.`,
     .action(trainCommand);
 }
 
-async function trainCommand(nameOrPath: string, options: TrainCommandOptions): Promise<void> {
-  const { loadComponents, loadCustomImports } = await import('../../src/components.js');
-  const { loadConfig } = await import('../../src/registry/load-config.js');
-  const { validateConfig } = await import('../../src/registry/validate.js');
-  const { backendType } = await import('../../src/engine/build-backend.js');
-  const { train } = await import('../../src/engine/train.js');
+async function trainCommand(
+  config: string,
+  { workDir, resume, backend, ...options }: TrainCommandOptions,
+): Promise<void> {
+  const { train } = await import('../../src/library/train.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
-  const { Interrupted } = await import('../../src/base/errors.js');
-
-  await loadComponents(); // first: options say what they take
-  const {
-    name,
-    file,
-    config: merged,
-  } = await loadConfig(nameOrPath, [
+  const { interruptible } = await import('../interrupt.js');
+  const cfgOptions = [
     ...(options.cfgOptions ?? []),
     ...(options.seed === undefined ? [] : [`randomness.seed=${options.seed}`]),
-  ]);
-  const imports = await loadCustomImports(merged, file); // absolute, for the copy in the work dir
-  const backend = options.backend === undefined ? {} : { backend: { type: backendType(options.backend) } };
-  const config = validateConfig({ ...merged, ...backend, custom_imports: imports });
-  const workDir = options.workDir ?? String(config['work_dir'] ?? join('work_dirs', name));
+  ];
   const log = new ConsoleLogger({ debug: options.debug ?? false });
-  try {
-    const { checkpoint } = await train({ config, workDir, resume: options.resume, log });
-    if (checkpoint !== undefined) for (const line of summary(checkpoint, config)) log.info(line);
-  } catch (error) {
-    if (!(error instanceof Interrupted)) throw error;
-    log.info(error.message); // not a failure to explain: the exit code is that of the signal
-  }
+  await interruptible(log, async (signal) => {
+    const { checkpoint } = await train(config, { workDir, resume, backend, options: cfgOptions, log, signal });
+    if (checkpoint !== undefined) for (const line of await summary(checkpoint)) log.info(line);
+  });
 }
 
 /** Where the result is, and how to look at it. */
-function summary(checkpoint: string, config: Readonly<Record<string, unknown>>): string[] {
+async function summary(checkpoint: string): Promise<string[]> {
   const folder = relative('.', checkpoint) || '.';
   const adapter = join(folder, 'unet', 'adapter_model.safetensors');
+  const { config } = JSON.parse(await readFile(join(checkpoint, 'run.json'), 'utf8')) as { config: Config };
   const prompt = firstPrompt(config) ?? 'your prompt';
   return [
     `done: ${existsSync(adapter) ? adapter : folder}`,
@@ -80,8 +68,10 @@ function summary(checkpoint: string, config: Readonly<Record<string, unknown>>):
   ];
 }
 
+type Config = Readonly<Record<string, unknown>>;
+
 /** A prompt of the config's validation pictures. */
-function firstPrompt(config: Readonly<Record<string, unknown>>): string | undefined {
+function firstPrompt(config: Config): string | undefined {
   const hooks = Object.values({ ...(config['default_hooks'] as object), ...(config['custom_hooks'] as object) }) as ({
     prompt?: string | string[];
   } | null)[];

@@ -218,7 +218,7 @@ export class OnnxRuntimeBackend implements Backend {
 
   private explained(message: string): Error {
     const missing = missingDevice(this.opts.device, message);
-    return missing === undefined ? new Error(message) : new UserError(missing);
+    return missing === undefined ? new Error(message) : new UserError(missing, { code: 'BACKEND_UNAVAILABLE' });
   }
 
   private fail(error: Error): void {

@@ -130,6 +130,7 @@ export class WideWeights {
     if (bavail * bsize < bytes + SPARE_BYTES)
       throw new UserError(
         `${path}: needs ${gib(bytes)}, ${gib(bavail * bsize)} are free; free some space, or set cache_dir to another disk.`,
+        { code: 'DISK_FULL' },
       );
   }
 }

@@ -106,6 +106,7 @@ async function openNative(device: 'auto' | 'gpu', log: Logger): Promise<Runtime 
   if (device === 'gpu')
     throw new UserError(
       `TfjsBackend.device: gpu, but ${problems.join(', ')}; see docs/backends.md, or choose auto or cpu`,
+      { code: 'BACKEND_UNAVAILABLE' },
     );
   return undefined;
 }
@@ -118,6 +119,7 @@ async function openWebgpu(log: Logger): Promise<Runtime> {
   if (!ready)
     throw new UserError(
       `TfjsBackend.device: webgpu, but ${module ? 'there is no WebGPU device here' : `${name} ${failure ?? 'is not installed'}`}; install it, or choose auto or cpu`,
+      { code: 'BACKEND_UNAVAILABLE' },
     );
   log.info(`computing  with TensorFlow.js ${tf.version_core} on WebGPU`);
   return { tf, kind: 'webgpu' };

@@ -6,7 +6,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type * as Hub from '@huggingface/hub';
 import { writeFileAtomic } from '../../base/atomic-file.js';
-import { UserError } from '../../base/errors.js';
+import { Interrupted, UserError } from '../../base/errors.js';
 import { resolvePackagePath } from '../../base/package-path.js';
 import type { Logger } from '../../base/logger.js';
 import { openCheckpoint } from '../single-file/open-checkpoint.js';
@@ -29,6 +29,8 @@ export interface ResolveOptions {
   /** use the cache only; by default `$HF_HUB_OFFLINE` */
   readonly offline?: boolean;
   readonly log?: Logger;
+  /** stops the download; what is there stays for the next time */
+  readonly signal?: AbortSignal | undefined;
   /** by default a line in the log now and then */
   readonly progress?: (progress: DownloadProgress) => void;
   /** of a single-file checkpoint: the pipeline folder that has its configs and tokenizer */
@@ -197,7 +199,7 @@ async function download(
       report = options.progress ?? logProgress(options.log);
     options.log?.info(`${repo.name}: downloading ${missing.length} files, ${megabytes(totalBytes)}, into ${snapshot}`);
     let loadedBytes = 0;
-    await inLanes(missing, (file, signal) =>
+    await inLanes(missing, options.signal, (file, signal) =>
       fetchIntoCache(storage, snapshot, file, {
         fetch: access.download,
         headers: access.accessToken ? { Authorization: `Bearer ${access.accessToken}` } : {},
@@ -239,13 +241,20 @@ function remoteFile(
   };
 }
 
-/** Some at a time; the first failure stops the others, and all have stopped when it is thrown. */
+/** Some at a time; the first failure, or the caller, stops the others, and all have stopped when it is thrown. */
 async function inLanes(
   files: readonly RemoteFile[],
+  asked: AbortSignal | undefined,
   work: (file: RemoteFile, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
   const stop = new AbortController(),
     queue = files.values();
+  const pass = (): void =>
+    stop.abort(
+      new Interrupted('download: stopped, as asked; it goes on from there next time', { cause: asked?.reason }),
+    );
+  asked?.addEventListener('abort', pass, { once: true });
+  if (asked?.aborted) pass();
   const lane = async (): Promise<void> => {
     for (const file of queue) {
       if (stop.signal.aborted) return;
@@ -256,6 +265,7 @@ async function inLanes(
     }
   };
   await Promise.allSettled(Array.from({ length: LANES }, lane));
+  asked?.removeEventListener('abort', pass);
   if (stop.signal.aborted) throw stop.signal.reason;
 }
 

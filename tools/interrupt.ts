@@ -1,5 +1,6 @@
 /** Ctrl-C and SIGTERM: the first asks the run to stop after this step, the second ends the process at once. */
-import type { Logger } from '../base/logger.js';
+import type { Logger } from '../src/base/logger.js';
+import { Interrupted } from '../src/base/errors.js';
 
 /** Shells report a process that a signal ended as 128 + its number. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -44,5 +45,26 @@ export class Interrupt {
     process.emit('exit', EXIT_CODES[name]); // temporary folders are removed by its listeners
     process.removeAllListeners(name);
     process.kill(process.pid, name);
+  }
+}
+
+/**
+ * Work that signals may stop. Stopped so, the process ends with the signal's exit code, and what was stopped is said:
+ * it is no failure to explain. @param announcement as in `Interrupt`
+ */
+export async function interruptible(
+  log: Logger,
+  work: (signal: AbortSignal) => Promise<void>,
+  announcement?: string,
+): Promise<void> {
+  const interrupt = new Interrupt(log, announcement);
+  try {
+    await work(interrupt.signal);
+  } catch (error) {
+    if (interrupt.exitCode !== 0) process.exitCode = interrupt.exitCode;
+    if (!(error instanceof Interrupted)) throw error;
+    log.info(error.message);
+  } finally {
+    interrupt.dispose();
   }
 }

@@ -1,0 +1,35 @@
+import { exportAdapter, EXPORTS, type ExportFormat } from '../adapters/export.js';
+import { outputPlace } from '../base/output-place.js';
+import { optionsOf, TEXT, type CallOptions } from './call-options.js';
+import { openAdapter, type AdaptedModules } from './open-adapter.js';
+
+export type { ExportFormat } from '../adapters/export.js';
+
+export interface ExportLoraOptions extends CallOptions {
+  /** The file (.safetensors), or the folder for peft. */
+  readonly out: string;
+  /** peft: a folder; diffusers: a file for load_lora_weights; kohya: a file for A1111 and ComfyUI. Default 'kohya'. */
+  readonly format?: ExportFormat | undefined;
+}
+
+const check = optionsOf<ExportLoraOptions>({ out: TEXT, format: { enum: Object.keys(EXPORTS) } }, ['out']);
+
+/**
+ * Writes an adapter in the format of another tool.
+ * @param pipeline base model of the adapter: a folder, or an id of the hub
+ * @param adapter checkpoint or work dir of a run, or an adapter of PEFT, diffusers or kohya
+ * @returns where it is, and how many modules of each network it changes
+ * @throws UserError FILE_NOT_FOUND, FILE_INVALID, MODEL_MISMATCH, FILE_ACCESS, DISK_FULL, ...
+ */
+export async function exportLora(
+  pipeline: string,
+  adapter: string,
+  options: ExportLoraOptions,
+): Promise<{ readonly out: string; readonly format: ExportFormat; readonly modules: AdaptedModules }> {
+  check('exportLora', options);
+  const { out, format = 'kohya' } = options;
+  if (format !== 'peft') await outputPlace(out); // before long work
+  const { fitted, modules } = await openAdapter(pipeline, adapter, options, 'exportLora');
+  await exportAdapter(fitted, format, out);
+  return { out, format, modules };
+}

@@ -1,0 +1,77 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { stopIfAborted, UserError } from '../base/errors.js';
+import { VOCABULARY } from '../datasets/toyland/world.js';
+import { checkpointPath } from '../engine/checkpoint-path.js';
+import type { FloatType } from '../formats/float-formats.js';
+import { CLIP_LAYOUTS, writeRandomClip } from '../models/random-clip.js';
+import { LAYOUTS, writeRandomModel } from '../models/random-model.js';
+import { suggestion } from '../registry/validate.js';
+import { logOf, optionsOf, TEXT, type CallOptions } from './call-options.js';
+
+export interface MakeModelOptions extends CallOptions {
+  /** Where to write it. */
+  readonly out: string;
+  /** Element type of the weights. Default 'float16'. */
+  readonly dtype?: FloatType | undefined;
+  /** A whole number from 0; equal seeds give equal bytes. Default 0. */
+  readonly seed?: number | undefined;
+  /** Pipeline, checkpoint or work dir whose vae/ is taken instead of a random one. */
+  readonly vae?: string | undefined;
+  /** CLIP folder, or checkpoint or work dir of its training, whose text encoder and tokenizer are taken. */
+  readonly clip?: string | undefined;
+}
+
+const check = optionsOf<MakeModelOptions>(
+  {
+    out: TEXT,
+    dtype: { enum: ['float32', 'float16'] },
+    seed: { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
+    vae: TEXT,
+    clip: TEXT,
+  },
+  ['out'],
+);
+
+/**
+ * Writes a pipeline folder with random weights, to test, to measure with, and to train from scratch.
+ * @param layout sd15, small, bk_small, tiny, tiny-random, tiny-random-teacher, toyland, toyland-clip
+ * @returns the folder, and the files written into it
+ * @throws UserError INVALID_INPUT for an unknown layout, FILE_NOT_FOUND, OUTPUT_EXISTS, ...
+ */
+export async function makeModel(
+  layout: string,
+  options: MakeModelOptions,
+): Promise<{ readonly out: string; readonly files: readonly string[] }> {
+  const known = [...Object.keys(LAYOUTS), ...Object.keys(CLIP_LAYOUTS)];
+  if (!known.includes(layout)) throw new UserError(`${layout}: no such layout${suggestion(layout, known)}`);
+  check('makeModel', options);
+  stopIfAborted(options.signal, 'makeModel');
+  const { out, dtype = 'float16', seed = 0, vae, clip } = options;
+  if (Object.hasOwn(CLIP_LAYOUTS, layout)) {
+    await writeRandomClip(out, CLIP_LAYOUTS[layout], VOCABULARY, seed);
+    return { out, files: [] };
+  }
+  const files: string[] = [];
+  const given = {
+    ...(vae === undefined ? {} : { vae: await checkpointPath(vae) }),
+    ...(clip === undefined ? {} : { clip: await clipFolder(await checkpointPath(clip)) }),
+  };
+  const words = layout === 'toyland' ? { words: VOCABULARY } : {};
+  await writeRandomModel(out, LAYOUTS[layout], {
+    dtype,
+    seed,
+    report: (file) => {
+      files.push(`${out}/${file}`);
+      logOf(options).info(`${out}/${file}`);
+    },
+    ...words,
+    ...given,
+  });
+  return { out, files };
+}
+
+/** A checkpoint of ContrastiveCLIP has the folder inside. */
+async function clipFolder(path: string): Promise<string> {
+  return existsSync(join(path, 'clip')) ? join(path, 'clip') : path;
+}
