@@ -78,7 +78,11 @@ void t.test('adapters add up, each with a scale, and come off again', async (t) 
   t.match(await exportLora(MODEL, project.file('two'), { out: exported }), { format: 'kohya', modules: { unet: 20 } });
   const other = await loadPipeline(merged);
   t.teardown(() => other.dispose());
-  await t.rejects(other.loadAdapter(exported), { code: 'MODEL_MISMATCH' }, 'merged, the base is another one');
+  await t.rejects(
+    other.loadAdapter(exported),
+    { message: /trained on .*, not on / },
+    'merged, the base is another one',
+  );
 });
 
 const distance = (a: Uint8Array, b: Uint8Array): number =>
@@ -123,7 +127,7 @@ void t.test('mistakes are named, with a code, and leave the pipeline as it was',
   );
   await refused({ onStep: 3 }, 'draw.onStep: 3 is no function');
   await t.rejects(pipe.loadAdapter('nowhere'), { code: 'FILE_NOT_FOUND' });
-  await t.rejects(pipe.loadAdapter(project.path), { code: 'FILE_INVALID' });
+  await t.rejects(pipe.loadAdapter(project.file('library')), { message: /library: no adapter; looked for/ });
   await t.rejects(pipe.loadAdapter(project.file('one'), { scale: '1' } as object), {
     message: 'loadAdapter.scale: expected number, got "1"',
   });

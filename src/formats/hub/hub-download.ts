@@ -106,6 +106,7 @@ async function receiveChecked(incomplete: string, file: RemoteFile, settings: Do
     if (damaged > 0)
       throw new UserError(
         `${file.url}: the content does not fit its checksum (${file.checksum?.algorithm} ${actual}, expected ${file.checksum?.value}); the server or a proxy alters it, try again later or another HF_ENDPOINT`,
+        { code: 'DOWNLOAD_FAILED' },
       );
   }
 }
@@ -136,7 +137,7 @@ async function receive(incomplete: string, have: number, file: RemoteFile, setti
     if (failures === MAX_FAILURES) {
       throw new UserError(
         `${file.url}: the download breaks off at ${at} of ${file.size} bytes (${reason(problem)}); run the same command again, it goes on from there`,
-        { cause: problem },
+        { cause: problem, code: 'DOWNLOAD_FAILED' },
       );
     }
     await sleep(settings.retryDelayMs * 2 ** (failures - 1), undefined, { signal: settings.signal });
@@ -181,6 +182,7 @@ async function receiveSome(
       if (REFUSALS.has(response.status))
         throw new UserError(
           `${file.url}: the hub answers ${response.status}; is it gated or private? accept its terms there and set HF_TOKEN`,
+          { code: 'DOWNLOAD_FAILED' },
         );
       throw new Error(`status ${response.status}`);
     }
@@ -204,6 +206,7 @@ async function receiveSome(
         if (at + chunk.length > file.size)
           throw new UserError(
             `${file.url}: the server sends more than the ${file.size} bytes announced; try again later`,
+            { code: 'DOWNLOAD_FAILED' },
           );
         for (let sent = 0; sent < chunk.length;)
           sent += (await target.write(chunk, sent, chunk.length - sent, at + sent)).bytesWritten;

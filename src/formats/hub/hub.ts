@@ -84,7 +84,9 @@ async function resolveRepo(
   if (local && type === 'model') return openCheckpoint(idOrPath, { config: options.config, log: options.log });
   if (local) throw new UserError(`${idOrPath}: a file; give the folder of the ${type}, or an id of the hub`);
   if (!/^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(idOrPath))
-    throw new UserError(`${idOrPath}: no such folder, and an id of the hub looks like "owner/name"; check the path`);
+    throw new UserError(`${idOrPath}: no such folder, and an id of the hub looks like "owner/name"; check the path`, {
+      code: 'FILE_NOT_FOUND',
+    });
 
   const hub = await import('@huggingface/hub'); // only now: it is large, and local folders do not need it
   const repo: Repo = { type, name: idOrPath },
@@ -95,6 +97,7 @@ async function resolveRepo(
     if (cached) return cached;
     throw new UserError(
       `${idOrPath}: no such folder, and not in the cache ${cacheDir} while offline (HF_HUB_OFFLINE); download it once, or give a local folder`,
+      { code: 'DOWNLOAD_FAILED' },
     );
   }
   const get = await proxiedFetch();
@@ -112,7 +115,8 @@ async function resolveRepo(
     if (error instanceof UserError) throw error; // of the proxy's name
     const problem = explain(error, access, repo),
       cached = await cachedSnapshot(storage);
-    if (!cached) throw new UserError(`${idOrPath}: no such folder, and ${problem}`, { cause: error });
+    if (!cached)
+      throw new UserError(`${idOrPath}: no such folder, and ${problem}`, { cause: error, code: 'DOWNLOAD_FAILED' });
     options.log?.warn(`${idOrPath}: using the copy in the cache, ${cached}: ${problem}`);
     return cached;
   }
@@ -187,6 +191,7 @@ async function download(
   if (files.length === 0) {
     throw new UserError(
       `${repo.name}: the ${repo.type} on ${access.hubUrl} has none of the files needed; it has ${[...byPath.keys()].slice(0, 8).join(', ') || 'none at all'}`,
+      { code: 'DOWNLOAD_FAILED' },
     );
   }
   const present = await Promise.all(
@@ -227,6 +232,7 @@ function remoteFile(
   if (!safe || !/^[0-9a-f]{40,64}$/.test(etag))
     throw new UserError(
       `${name}: the hub lists ${JSON.stringify(path)} with checksum ${JSON.stringify(etag)}, which is not safe to store; do not use it`,
+      { code: 'DOWNLOAD_FAILED' },
     );
   return {
     path,
