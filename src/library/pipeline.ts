@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** An open pipeline that a program draws with. */
 import type { Backend } from '../backends/backend.js';
 import { Interrupted, UserError } from '../base/errors.js';
