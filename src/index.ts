@@ -53,6 +53,18 @@ export {
 } from './evaluation/metrics/metric.js';
 export { Model, MODELS, type StepContext, type TrainSample } from './models/model.js';
 export { type SampleRequest, type WeightSet } from './sampling/sample-request.js';
+export {
+  AdapterKind,
+  ADAPTERS,
+  ModuleAdapter,
+  type Leaf,
+  type LycorisForm,
+  type PartTensors,
+  type PeftOptions,
+  type TrainedModule,
+} from './adapters/adapter-kind.js';
+export { targetOption } from './adapters/targets.js';
+export type { AdaptedLayer } from './networks/layers/scope.js';
 export { Loss, LOSSES, type LossContext } from './models/losses/loss.js';
 export { Noise, NOISE } from './models/noise/noise.js';
 export { Timesteps, TIMESTEPS } from './models/timesteps/timesteps.js';
@@ -68,7 +80,17 @@ export {
   type StateStore,
 } from './backends/backend.js';
 export { Rng, RandomStream } from './base/rng.js';
-export { float32, floats, int32, scalar, sizeOf, type DType, type HostTensor, type Shape } from './tensor/host.js';
+export {
+  float32,
+  floats,
+  int32,
+  scalar,
+  sizeOf,
+  zeros,
+  type DType,
+  type HostTensor,
+  type Shape,
+} from './tensor/host.js';
 export * as ops from './tensor/ops.js';
 export { grad } from './tensor/autodiff.js';
 export {
