@@ -9,7 +9,7 @@ export { type Picture } from './library/picture.js';
 export { evaluate, type EvaluateOptions, type EvaluationResult } from './library/evaluate.js';
 export { plan, type PlanOptions, type PlanResult } from './library/plan.js';
 export { mergeLora, type MergeLoraOptions } from './library/merge-lora.js';
-export { exportLora, type ExportFormat, type ExportLoraOptions } from './library/export-lora.js';
+export { exportLora, type ExportFormat, type TargetLibraries, type ExportLoraOptions } from './library/export-lora.js';
 export { type AdaptedModules } from './library/open-adapter.js';
 export { exportPipeline, type ExportPipelineOptions, type ExportPipelineResult } from './library/export-pipeline.js';
 export { compress, type BlockRemoval, type CompressOptions, type CompressResult } from './library/compress.js';

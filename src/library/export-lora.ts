@@ -1,18 +1,28 @@
 import { exportAdapter, EXPORTS, type ExportFormat } from '../adapters/export.js';
 import { outputPlace } from '../base/output-place.js';
+import { TARGET_LIBRARIES, type TargetLibraries } from '../adapters/text-encoder-names.js';
 import { optionsOf, TEXT, type CallOptions } from './call-options.js';
 import { openAdapter, type AdaptedModules } from './open-adapter.js';
 
 export type { ExportFormat } from '../adapters/export.js';
+export type { TargetLibraries } from '../adapters/text-encoder-names.js';
 
 export interface ExportLoraOptions extends CallOptions {
   /** The file (.safetensors), or the folder for peft. */
   readonly out: string;
   /** peft: a folder; diffusers: a file for load_lora_weights; kohya: a file for A1111 and ComfyUI. Default 'kohya'. */
   readonly format?: ExportFormat | undefined;
+  /**
+   * Which Python libraries read it: from transformers 5.6 on, modules of the text encoder have shorter names. Files of kohya
+   * have both for 'current', the default.
+   */
+  readonly libraries?: TargetLibraries | undefined;
 }
 
-const check = optionsOf<ExportLoraOptions>({ out: TEXT, format: { enum: Object.keys(EXPORTS) } }, ['out']);
+const check = optionsOf<ExportLoraOptions>(
+  { out: TEXT, format: { enum: Object.keys(EXPORTS) }, libraries: { enum: Object.keys(TARGET_LIBRARIES) } },
+  ['out'],
+);
 
 /**
  * Writes an adapter in the format of another tool.
@@ -27,9 +37,9 @@ export async function exportLora(
   options: ExportLoraOptions,
 ): Promise<{ readonly out: string; readonly format: ExportFormat; readonly modules: AdaptedModules }> {
   check('exportLora', options);
-  const { out, format = 'kohya' } = options;
+  const { out, format = 'kohya', libraries } = options;
   if (format !== 'peft') await outputPlace(out); // before long work
   const { fitted, modules } = await openAdapter(pipeline, adapter, options, 'exportLora');
-  await exportAdapter(fitted, format, out);
+  await exportAdapter(fitted, format, out, libraries);
   return { out, format, modules };
 }

@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import type { ExportFormat } from '../../src/library/export-lora.js';
+import type { ExportFormat, TargetLibraries } from '../../src/library/export-lora.js';
 
 export function register(program: Command): void {
   program
@@ -15,6 +15,14 @@ export function register(program: Command): void {
         .choices(['peft', 'diffusers', 'kohya'])
         .default('kohya'),
     )
+    .addOption(
+      new Option(
+        '--libraries <libraries>',
+        'Python libraries that read it: from transformers 5.6 on, modules of the text encoder have shorter names; kohya files have both for current',
+      )
+        .choices(['current', 'transformers<5.6'])
+        .default('current'),
+    )
     .requiredOption('--out <path>', 'the file (.safetensors), or the folder for peft')
     .addHelpText(
       'after',
@@ -28,7 +36,7 @@ Example:
 async function exportCommand(
   model: string,
   adapter: string,
-  options: { format: ExportFormat; out: string },
+  options: { format: ExportFormat; libraries: TargetLibraries; out: string },
 ): Promise<void> {
   const { exportLora } = await import('../../src/library/export-lora.js');
   const { EXPORTS } = await import('../../src/adapters/export.js');

@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { writeFileAtomic } from '../../src/base/atomic-file.js';
-import { writePage } from './page.js';
+import { writeKindsSection, writePage } from './page.js';
 import type { Marker } from './result.js';
 import { ALL_STAGES, EXPERIMENTS, markerOf, type Stage } from './stages.js';
 
@@ -19,7 +19,7 @@ const program = new Command('npm run repro --')
     '--from-scratch',
     'also the weights that diffengine ships: CLIP, classifier, autoencoder, U-Net (hours); the experiments still start from the shipped ones',
   )
-  .option('--only <ids...>', 'these stages')
+  .option('--only <ids...>', 'these stages; kinds: those that compare kinds of adapter')
   .option('--list', 'show the stages')
   .option('--page', 'only write the page, from what is done')
   .parse();
@@ -31,8 +31,10 @@ const { fromScratch, only, list, page } = program.opts<{
 }>();
 
 const cli = fileURLToPath(new URL('../cli.js', import.meta.url));
-const stages = (only || fromScratch ? ALL_STAGES : EXPERIMENTS).filter(({ id }) => !only || only.includes(id));
-const unknown = only?.find((id) => !ALL_STAGES.some((stage) => stage.id === id));
+const stages = (only || fromScratch ? ALL_STAGES : EXPERIMENTS).filter(
+  ({ id, table }) => !only || only.includes(id) || only.includes(table),
+);
+const unknown = only?.find((id) => !ALL_STAGES.some((stage) => stage.id === id || stage.table === id));
 
 if (unknown !== undefined) fail(`--only ${unknown}: no such stage; --list shows them`);
 else if (list)
@@ -40,7 +42,8 @@ else if (list)
     console.log(`${existsSync(markerOf(stage)) ? 'done' : '    '}  ${stage.id.padEnd(24)} ${stage.title}`);
 else {
   if (!page) await runAll();
-  await writePage();
+  const onlyKinds = only !== undefined && stages.every(({ table }) => table === 'kinds');
+  await (onlyKinds ? writeKindsSection() : writePage());
 }
 
 async function runAll(): Promise<void> {

@@ -5,12 +5,26 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { writeFileAtomic } from '../../src/base/atomic-file.js';
 import type { Evaluation } from '../../src/evaluation/evaluation-run.js';
+import { KINDS_TITLE, kindsSection } from './kinds.js';
 import { valueOf, withInterval, type Marker, type Result } from './result.js';
 import { evaluationOf, EXPERIMENTS, markerOf, type Stage } from './stages.js';
 import { DISTILLATION_TITLE, INTRODUCTION, LORA_TITLE, PAIRS_TITLE, RECOVERY_TITLE, verdicts } from './text.js';
 
 const PAGE = 'docs/results.md',
   PICTURES = 'docs/results';
+
+/** Replaces the section about kinds of adapter alone, when its runs are done; the rest of the page stays. */
+export async function writeKindsSection(): Promise<void> {
+  const section = await kindsSection();
+  if (section === undefined) return console.log(`${PAGE}: left as it is, not all runs of kinds of adapter are done`);
+  const text = await readFile(PAGE, 'utf8');
+  const heading = `## ${KINDS_TITLE}`;
+  const start = text.indexOf(heading);
+  const place = start >= 0 ? start : text.search(/^## (?:Number of distillation pairs|Not run yet|The runs)/m);
+  const end = start >= 0 ? text.indexOf('\n## ', start) + 1 : place;
+  await writeFileAtomic(PAGE, `${text.slice(0, place)}${heading}\n\n${section}\n\n${text.slice(end)}`);
+  console.log(`${PAGE}: ${KINDS_TITLE}`);
+}
 
 export async function writePage(): Promise<void> {
   const results: Result[] = [];
@@ -24,12 +38,12 @@ export async function writePage(): Promise<void> {
       evaluation: await json<Evaluation>(join(folder, 'eval.json')),
     });
     await mkdir(PICTURES, { recursive: true });
-    if (stage.table !== 'latency')
+    if (stage.table !== 'latency' && stage.table !== 'kinds')
       await sharp(join(folder, 'seed0.png'))
         .png({ palette: true, effort: 10 })
         .toFile(join(PICTURES, `${stage.id}.png`)); // a quarter of the bytes, for drawings no worse
   }
-  await writeFileAtomic(PAGE, page(results));
+  await writeFileAtomic(PAGE, page(results, await kindsSection()));
   console.log(`${PAGE}: ${results.length} of ${EXPERIMENTS.length} experiments`);
 }
 
@@ -78,7 +92,7 @@ function table(first: string, results: readonly Result[], columns: readonly Colu
   ].join('\n');
 }
 
-function page(results: readonly Result[]): string {
+function page(results: readonly Result[], kinds: string | undefined): string {
   const of = (...tables: Stage['table'][]): Result[] => results.filter(({ stage }) => tables.includes(stage.table));
   const kd = results
     .filter(({ stage }) => stage.id === 'kd')
@@ -107,6 +121,7 @@ function page(results: readonly Result[]): string {
           .map(({ stage }) => `![${stage.title}](results/${stage.id}.png)`),
       ].join('\n\n'),
     );
+  if (kinds !== undefined) shown.push(`## ${KINDS_TITLE}\n\n${kinds}`);
   const missing = EXPERIMENTS.filter(({ id }) => !results.some(({ stage }) => stage.id === id));
   const absent =
     missing.length > 0

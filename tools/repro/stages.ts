@@ -5,7 +5,8 @@ export interface Stage {
   readonly id: string;
   /** what the row is called */
   readonly title: string;
-  readonly table: 'weights' | 'sizes' | 'latency' | 'recovery' | 'distillation' | 'pairs' | 'dreambooth' | 'lora';
+  readonly table:
+    'weights' | 'sizes' | 'latency' | 'recovery' | 'distillation' | 'pairs' | 'dreambooth' | 'lora' | 'kinds';
   /** arguments of diffengine, one list per command */
   readonly commands: readonly (readonly string[])[];
 }
@@ -13,6 +14,8 @@ export interface Stage {
 const ROOT = 'work_dirs/repro';
 const dirOf = (id: string): string => `${ROOT}/${id}`;
 const CONFIG = 'toyland_small_sd_distill';
+/** The work dir of a stage's training. */
+export const runOf = (id: string): string => `${dirOf(id)}/run`;
 
 /** Where the evaluation of a stage is; undefined for stages that have none. */
 export const evaluationOf = ({ id, table }: Stage): string | undefined =>
@@ -302,6 +305,54 @@ const LORA: readonly Stage[] = [
   ]),
 ];
 
+/** Kinds of adapter with the settings that were taken for them, the same ones on the U-Net and the text encoder. */
+export const KINDS = {
+  lora: { title: 'LoRA, r = 8', options: [] },
+  dora: {
+    title: 'DoRA, r = 8',
+    options: ['model.unet_lora_config.use_dora=true', 'model.text_encoder_lora_config.use_dora=true'],
+  },
+  loha: { title: 'LoHa, r = 4', options: kindOptions('LoHa', 'r: 4, alpha: 4') },
+  lokr: { title: 'LoKr, r = 8, factor 4', options: kindOptions('LoKr', 'r: 8, alpha: 8, decompose_factor: 4') },
+  oft: { title: 'OFT, blocks of 16', options: kindOptions('OFT', 'oft_block_size: 16') },
+} as const;
+export type KindName = keyof typeof KINDS;
+/** Each is a training of its own: intervals are over trainings. */
+export const KIND_SEEDS = [0, 1, 2] as const;
+
+/** Another kind in the places of the config's LoRA. */
+function kindOptions(type: string, options: string): readonly string[] {
+  const on = (targets: string): string => `{ _delete_: true, type: ${type}, ${options}, target_modules: [${targets}] }`;
+  return [
+    `model.unet_lora_config=${on('to_q, to_k, to_v, to_out.0, proj_in, proj_out, ff.net.0.proj, ff.net.2, conv1, conv2')}`,
+    `model.text_encoder_lora_config=${on('q_proj, k_proj, v_proj, out_proj, fc1, fc2')}`,
+  ];
+}
+
+export const kindStage = (kind: KindName, seed: number): Stage => {
+  const id = `kind_${kind}_${seed}`;
+  const run = runOf(id);
+  const train = ['train', 'toyland_small_sd_dreambooth_lora_dog', '--resume', '--work-dir', run, '--cfg-options'];
+  return {
+    id,
+    title: `${KINDS[kind].title}, seed ${seed}`,
+    table: 'kinds',
+    commands: [
+      [
+        ...train,
+        `randomness.seed=${seed}`,
+        'custom_hooks.preview=null',
+        'custom_hooks.evaluation=null',
+        ...KINDS[kind].options,
+      ],
+      ['eval', run, ...personal('dog', `${dirOf(id)}/eval`)],
+    ],
+  };
+};
+const KIND_STAGES: readonly Stage[] = (Object.keys(KINDS) as KindName[]).flatMap((kind) =>
+  KIND_SEEDS.map((seed) => kindStage(kind, seed)),
+);
+
 export const EXPERIMENTS: readonly Stage[] = [
   ...SIZES,
   ...LATENCY,
@@ -309,6 +360,7 @@ export const EXPERIMENTS: readonly Stage[] = [
   ...DISTILLATION,
   ...DREAMBOOTH,
   ...LORA,
+  ...KIND_STAGES,
   ...PAIRS,
 ];
 export const ALL_STAGES: readonly Stage[] = [...WEIGHTS, ...EXPERIMENTS];
