@@ -33,11 +33,13 @@ export function checkBase(file: string, metadata: Readonly<Record<string, string
   if (architecture !== undefined && base.architecture !== undefined && architecture !== base.architecture) {
     throw new UserError(
       `${file}: trained on "${model}", whose network has other parameters than that of "${base.model}"; use the base model it was trained on`,
+      { code: 'MODEL_MISMATCH' },
     );
   }
   if (fingerprint !== undefined && fingerprint !== base.fingerprint) {
     throw new UserError(
       `${file}: trained on "${model}" (weights ${fingerprint.slice(0, 12)}), not on "${base.model}" (weights ${base.fingerprint.slice(0, 12)}); use the base model it was trained on`,
+      { code: 'MODEL_MISMATCH' },
     );
   }
 }

@@ -42,6 +42,13 @@ export class UserError extends Error {
   }
 }
 
+/** A file is there, and cannot be used: code FILE_INVALID, unless the cause says that it is not there, or not to be read. */
+export class FileError extends UserError {
+  constructor(message: string, options: UserErrorOptions = {}) {
+    super(message, { code: codeOf(options.cause, 'FILE_INVALID'), ...options });
+  }
+}
+
 /** The work was asked to stop (an AbortSignal, Ctrl-C, SIGTERM); a training run has saved what it had. */
 export class Interrupted extends UserError {
   override readonly name = 'Interrupted';
@@ -70,7 +77,7 @@ const OF_ERRNO: Readonly<Record<string, ErrorCode>> = {
   EEXIST: 'FILE_ACCESS',
 };
 
-function codeOf(cause: unknown): ErrorCode {
+function codeOf(cause: unknown, otherwise: ErrorCode = 'INVALID_INPUT'): ErrorCode {
   if (cause instanceof UserError) return cause.code;
-  return OF_ERRNO[(cause as NodeJS.ErrnoException | undefined)?.code ?? ''] ?? 'INVALID_INPUT';
+  return OF_ERRNO[(cause as NodeJS.ErrnoException | undefined)?.code ?? ''] ?? otherwise;
 }

@@ -1,7 +1,7 @@
 /** A CLIP folder in transformers' CLIPModel format, opened and checked, and what its two towers compute. */
 import { access } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { UserError } from '../base/errors.js';
+import { FileError, type UserError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import { gatherRows, reshape } from '../tensor/ops.js';
 import { input, type Tensor } from '../tensor/tensor.js';
@@ -54,7 +54,7 @@ export function parseClipConfig(raw: RawConfig, where: string): ClipConfig {
 function towerConfig(raw: RawConfig, key: 'text_config' | 'vision_config', where: string): RawConfig {
   const parts = [raw[key], raw[`${key}_dict`]].filter((part) => part !== undefined && part !== null);
   if (parts.length === 0 || parts.some((part) => typeof part !== 'object' || Array.isArray(part))) {
-    throw new UserError(
+    throw new FileError(
       `${where}: no "${key}"; a CLIP checkpoint (model_type "clip") has text_config and vision_config`,
     );
   }
@@ -121,7 +121,7 @@ export async function openClip(folder: string, log?: Logger): Promise<ClipFolder
     log,
   );
   const tokenizer = await ClipTokenizer.load(path, { vocabSize: config.text.vocabSize, log });
-  const differ = (what: string): UserError => new UserError(`${path}: ${what}; they are of different models`);
+  const differ = (what: string): UserError => new FileError(`${path}: ${what}; they are of different models`);
   if (tokenizer.maxLength > config.text.maxPositions)
     throw differ(
       `the tokenizer gives ${tokenizer.maxLength} tokens, the text tower has ${config.text.maxPositions} positions`,

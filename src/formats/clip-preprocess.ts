@@ -1,5 +1,5 @@
 /** From a picture to what CLIP's vision tower is fed, as preprocessor_config.json says (transformers' CLIPImageProcessor). */
-import { UserError } from '../base/errors.js';
+import { FileError } from '../base/errors.js';
 import { asImage, image, type Image } from '../datasets/image/picture.js';
 import { resample, type Interpolation } from '../datasets/image/resample.js';
 import type { HostTensor } from '../tensor/host.js';
@@ -59,17 +59,17 @@ export function parseClipPreprocess(raw: RawConfig, imageSize: number, where: st
   // A number for the crop is a square; for the resize it is the shorter side.
   const result = crop === undefined ? resize : typeof crop === 'number' ? ([crop, crop] as const) : crop;
   if (typeof result === 'number' || result.some((side) => side !== imageSize)) {
-    throw new UserError(
+    throw new FileError(
       `${where}: gives pictures of ${JSON.stringify(result)} pixels, the model takes ${imageSize}x${imageSize}; set crop_size to ${imageSize}`,
     );
   }
   if (Math.min(...[resize].flat()) < imageSize)
-    throw new UserError(
+    throw new FileError(
       `${where}: size = ${JSON.stringify(raw['size'])} is smaller than the crop of ${imageSize} pixels; set size to ${imageSize}`,
     );
   const filter = read.number('resample', 3);
   if (!FILTERS[filter])
-    throw new UserError(
+    throw new FileError(
       `${where}: resample = ${filter} is not supported; supported: ${FILTERS.map((name, i) => `${i} (${name})`).join(', ')}`,
     );
   return {
@@ -140,7 +140,7 @@ function sizeOf(value: unknown, key: string, where: string): number | readonly [
   const isSide = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) > 0;
   if (isSide(edge) && height === undefined && width === undefined) return edge;
   if (isSide(height) && isSide(width) && edge === undefined) return [height, width];
-  throw new UserError(
+  throw new FileError(
     `${where}: ${key} = ${JSON.stringify(value)} is not supported; it must be a number of pixels, {"shortest_edge": n} or {"height": n, "width": n}`,
   );
 }
@@ -152,7 +152,7 @@ function perChannel(value: unknown, key: string, where: string): readonly number
     value.every((v) => typeof v === 'number' && (key === 'image_mean' || v > 0))
   )
     return value as number[];
-  throw new UserError(
+  throw new FileError(
     `${where}: ${key} = ${JSON.stringify(value)} is not supported; it must be three numbers${key === 'image_mean' ? '' : ' above 0'}`,
   );
 }

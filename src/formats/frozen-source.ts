@@ -1,5 +1,5 @@
 /** Frozen parameters, read in place from a component's weight file. */
-import { UserError } from '../base/errors.js';
+import { FileError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import type { Shape } from '../tensor/host.js';
 import { cast } from '../tensor/ops.js';
@@ -27,12 +27,12 @@ export class FrozenSource implements ParamSource {
     if (known && String(known.shape) === String(shape)) return known;
     const entry = this.weights.entries.get(this.storedName(name));
     if (!entry)
-      throw new UserError(
+      throw new FileError(
         `${this.weights.files[0]}: no tensor "${name}" [${shape}]; the weights do not belong to this config.json`,
       );
     // A linear layer may be stored as the 1x1 convolution it equals, and the other way round.
     if (String(squeeze(entry.shape)) !== String(squeeze(shape))) {
-      throw new UserError(
+      throw new FileError(
         `${entry.file}: tensor "${name}" has shape [${entry.shape}], the config.json asks for [${shape}]; the weights do not belong to it`,
       );
     }
@@ -51,7 +51,7 @@ export class FrozenSource implements ParamSource {
     return (name, shape) => {
       if (this.weights.entries.has(this.storedName(name))) this.get(name, shape);
       else if (missing.push(name) > MANY)
-        throw new UserError(
+        throw new FileError(
           `${this.weights.files[0]}: missing ${missing.slice(0, 3).join(', ')}, ... (more than ${MANY}); the weights do not belong to this config.json`,
         );
     };
@@ -76,11 +76,11 @@ export class FrozenSource implements ParamSource {
     const list = (names: string[]): string =>
       `${names.slice(0, 3).join(', ')}${names.length > 3 ? `, ... (${names.length} in all)` : ''}`;
     if (missing.length > 0)
-      throw new UserError(
+      throw new FileError(
         `${this.weights.files[0]}: missing ${list(missing)}; the weights do not belong to this config.json`,
       );
     if (unexpected.length > 0 && !log)
-      throw new UserError(
+      throw new FileError(
         `${this.weights.files[0]}: unexpected ${list(unexpected)}; the weights do not belong to this config.json`,
       );
     for (const [name, shape] of shapes) this.get(name, shape);

@@ -1,5 +1,6 @@
 /** What programs call to draw: loadPipeline, its adapters, its pictures. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import sharp from 'sharp';
 import t from 'tap';
 import { exportLora, loadPipeline, mergeLora, train, UserError, type DrawOptions } from '../../src/index.js';
@@ -78,11 +79,7 @@ void t.test('adapters add up, each with a scale, and come off again', async (t) 
   t.match(await exportLora(MODEL, project.file('two'), { out: exported }), { format: 'kohya', modules: { unet: 20 } });
   const other = await loadPipeline(merged);
   t.teardown(() => other.dispose());
-  await t.rejects(
-    other.loadAdapter(exported),
-    { message: /trained on .*, not on / },
-    'merged, the base is another one',
-  );
+  await t.rejects(other.loadAdapter(exported), { code: 'MODEL_MISMATCH' }, 'merged, the base is another one');
 });
 
 const distance = (a: Uint8Array, b: Uint8Array): number =>
@@ -139,4 +136,12 @@ void t.test('mistakes are named, with a code, and leave the pipeline as it was',
     message: 'backend.devize: unknown option; did you mean "device"?',
   });
   t.notOk(existsSync(project.file('nowhere')));
+});
+
+void t.test('a damaged file, and one that is not there, have codes of their own', async (t) => {
+  const broken = project.copyModel('broken');
+  writeFileSync(join(broken, 'unet/config.json'), '{');
+  await t.rejects(loadPipeline(broken), { code: 'FILE_INVALID' });
+  rmSync(join(broken, 'unet/config.json'));
+  await t.rejects(loadPipeline(broken), { code: 'FILE_NOT_FOUND' });
 });

@@ -2,7 +2,7 @@
 import { cp, readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { writeFolderAtomic } from '../../base/atomic-folder.js';
-import { UserError } from '../../base/errors.js';
+import { FileError } from '../../base/errors.js';
 import { firstNonFinite, nameOfNonFinite } from '../../tensor/finite.js';
 import { readJson } from '../read-json.js';
 import { openSafetensors } from '../safetensors/safetensors.js';
@@ -42,7 +42,7 @@ export async function derivePipeline(
     .map(([name]) => name);
   const absent = Object.keys(replace).find((name) => !names.includes(name));
   if (absent !== undefined)
-    throw new UserError(`${join(from, 'model_index.json')}: no "${absent}"; it names ${names.join(', ')}`);
+    throw new FileError(`${join(from, 'model_index.json')}: no "${absent}"; it names ${names.join(', ')}`);
   await writeFolderAtomic(out, async (aside) => {
     await cp(join(from, 'model_index.json'), join(aside, 'model_index.json'), { dereference: true });
     await forgetAbsent(join(aside, 'model_index.json'), names);
@@ -73,7 +73,7 @@ async function requireNumbers(folder: string, old: string, out: string): Promise
         before && firstNonFinite(before) >= 0
           ? `it is so in ${join(old, file)} already; use another base model`
           : 'what was trained is no number, or too large for the type of the weights; use an earlier checkpoint, a smaller --lora-scale, or float32';
-      throw new UserError(
+      throw new FileError(
         `${resolve(out)}: ${basename(folder)} tensor "${name}" would hold ${nameOfNonFinite(value, at)} (value ${at} of ${value.data.length}): ${why}`,
       );
     }

@@ -1,6 +1,6 @@
 /** `model_index.json`, which lists a pipeline's components. */
 import { readFile, writeFile } from 'node:fs/promises';
-import { UserError } from '../../base/errors.js';
+import { FileError } from '../../base/errors.js';
 
 /** A pipeline from the hub comes without its safety checker; left in the index, diffusers would look for it. */
 export async function forgetAbsent(path: string, folders: readonly string[]): Promise<void> {
@@ -18,6 +18,6 @@ function parse(path: string, text: string): Record<string, unknown> {
   try {
     return JSON.parse(text) as Record<string, unknown>;
   } catch (error) {
-    throw new UserError(`${path}: not JSON (${(error as Error).message}); download it again`, { cause: error });
+    throw new FileError(`${path}: not JSON (${(error as Error).message}); download it again`, { cause: error });
   }
 }

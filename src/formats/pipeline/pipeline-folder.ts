@@ -1,7 +1,7 @@
 /** A diffusers pipeline folder (`model_index.json` and one folder per component), opened and checked. */
 import { createHash } from 'node:crypto';
 import { join, resolve } from 'node:path';
-import { UserError } from '../../base/errors.js';
+import { FileError, type UserError } from '../../base/errors.js';
 import type { Logger } from '../../base/logger.js';
 import { parseClipTextConfig, type ClipTextConfig } from '../../networks/clip-text.js';
 import type { RawConfig } from '../../networks/component-config.js';
@@ -40,7 +40,7 @@ export async function openPipeline(folder: string, log?: Logger): Promise<Pipeli
   const component = async (name: string, library: string): Promise<string> => {
     const entry = index[name] as [string | null, string | null] | undefined;
     if (!entry?.[1])
-      throw new UserError(
+      throw new FileError(
         `${join(path, 'model_index.json')}: no "${name}"; a Stable Diffusion pipeline has one (${library})`,
       );
     return join(path, name);
@@ -101,7 +101,7 @@ function checkTogether(
   text: ClipTextConfig,
   tokenizer: ClipTokenizer,
 ): void {
-  const differ = (what: string): UserError => new UserError(`${path}: ${what}; they are of different models`);
+  const differ = (what: string): UserError => new FileError(`${path}: ${what}; they are of different models`);
   if (unetConfig.crossAttentionDim !== text.hiddenSize)
     throw differ(
       `the U-Net takes text states of width ${unetConfig.crossAttentionDim}, the text encoder gives ${text.hiddenSize}`,

@@ -3,7 +3,7 @@
  * Format: https://github.com/huggingface/safetensors#format
  */
 import type { FileHandle } from 'node:fs/promises';
-import { UserError } from '../../base/errors.js';
+import { FileError, type UserError } from '../../base/errors.js';
 import { refuseLfsPointer } from '../../base/lfs-pointer.js';
 import { bytesPerElement, sizeOf, type DType, type Shape } from '../../tensor/host.js';
 import type { TensorEntry } from '../weight-file.js';
@@ -39,7 +39,7 @@ export interface Header {
  */
 export async function readHeader(handle: FileHandle, file: string, size: number): Promise<Header> {
   const broken = (what: string): UserError =>
-    new UserError(`${file}: not a complete safetensors file: ${what}; download or write it again`);
+    new FileError(`${file}: not a complete safetensors file: ${what}; download or write it again`);
   const lead = Buffer.alloc(Math.min(size, 32));
   await handle.read(lead, 0, lead.length, 0);
   refuseLfsPointer(lead, file, 'the weights', size);
@@ -80,10 +80,10 @@ const isCount = (n: unknown): n is number => Number.isSafeInteger(n) && (n as nu
 function checkEntry(file: string, size: number, dataStart: number, name: string, raw: unknown): TensorEntry {
   const entry = (raw ?? {}) as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
   const broken = (what: string): UserError =>
-    new UserError(`${file}: tensor "${name}": ${what}; download or write the file again`);
+    new FileError(`${file}: tensor "${name}": ${what}; download or write the file again`);
   const dtype = typeof entry.dtype === 'string' && Object.hasOwn(DTYPES, entry.dtype) ? DTYPES[entry.dtype] : undefined;
   if (!dtype)
-    throw new UserError(
+    throw new FileError(
       `${file}: tensor "${name}": dtype ${JSON.stringify(entry.dtype)} is not supported; store it as one of ${Object.keys(DTYPES).join(', ')}`,
     );
   const { shape, data_offsets: range } = entry;
@@ -106,7 +106,7 @@ function checkLayout(file: string, size: number, dataStart: number, entries: rea
   for (const { name, offset, bytes } of [...entries].sort((a, b) => a.offset - b.offset || a.bytes - b.bytes)) {
     if (offset !== at) {
       const what = offset < at ? `overlaps ${last}` : `leaves a gap after ${last}`;
-      throw new UserError(
+      throw new FileError(
         `${file}: tensor "${name}": starts at byte ${offset}, which ${what} (ends at ${at}); download or write the file again`,
       );
     }
@@ -114,7 +114,7 @@ function checkLayout(file: string, size: number, dataStart: number, entries: rea
     last = `"${name}"`;
   }
   if (at !== size)
-    throw new UserError(
+    throw new FileError(
       `${file}: has ${size - at} bytes after its last tensor (${last}, ends at ${at}); download or write the file again`,
     );
 }

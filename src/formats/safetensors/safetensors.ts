@@ -2,7 +2,7 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { writeFileAtomic } from '../../base/atomic-file.js';
-import { UserError } from '../../base/errors.js';
+import { FileError } from '../../base/errors.js';
 import { sizeOf, type DType, type HostTensor, type TypedArray } from '../../tensor/host.js';
 import { toFloat32 } from '../float-formats.js';
 import { layOut, readHeader, type TensorSpec } from './safetensors-header.js';
@@ -27,11 +27,11 @@ export async function openSafetensors(path: string): Promise<WeightFile> {
 
 async function openFile(file: string): Promise<FileHandle> {
   const handle = await open(file).catch((error: NodeJS.ErrnoException) => {
-    throw new UserError(`${file}: cannot be opened (${error.code}); check the path`, { cause: error });
+    throw new FileError(`${file}: cannot be opened (${error.code}); check the path`, { cause: error });
   });
   if ((await handle.stat()).isFile()) return handle;
   await handle.close();
-  throw new UserError(`${file}: not a file; give the path of a .safetensors file`);
+  throw new FileError(`${file}: not a file; give the path of a .safetensors file`);
 }
 
 /** Entries of one or several files. */
@@ -45,7 +45,7 @@ export class SafetensorsFile implements WeightFile {
   async read(name: string): Promise<HostTensor> {
     const entry = this.entries.get(name);
     if (!entry)
-      throw new UserError(
+      throw new FileError(
         `${this.files.join(', ')}: no tensor "${name}"; it has ${[...this.entries.keys()].slice(0, 3).join(', ')}, ... (${this.entries.size})`,
       );
     return readEntry(entry);
@@ -73,7 +73,7 @@ export async function readFully(handle: FileHandle, file: string, into: Uint8Arr
   for (let at = 0; at < into.length;) {
     const { bytesRead } = await handle.read(into, at, Math.min(MAX_IO, into.length - at), position + at);
     if (bytesRead === 0)
-      throw new UserError(
+      throw new FileError(
         `${file}: ends before byte ${position + into.length}; it is cut off or changed while it was read, download or write it again`,
       );
     at += bytesRead;

@@ -1,5 +1,5 @@
 /** Stored tensors, of any format, as one safetensors file. */
-import { UserError } from '../../base/errors.js';
+import { FileError } from '../../base/errors.js';
 import { floats, type HostTensor } from '../../tensor/host.js';
 import { fromFloat32, isFloat, toFloat32, type FloatType } from '../float-formats.js';
 import type { TensorSpec } from './safetensors-header.js';
@@ -37,7 +37,7 @@ function narrowed({ name, dtype }: TensorSpec, wide: HostTensor): HostTensor {
   const tooLarge =
     dtype === 'float16' ? floats(wide).find((value) => Math.abs(value) >= 65520 && Number.isFinite(value)) : undefined;
   if (tooLarge !== undefined)
-    throw new UserError(
+    throw new FileError(
       `tensor "${name}": ${tooLarge} is too large for float16, which ends at 65504; convert to float32`,
     );
   return fromFloat32(wide, dtype);

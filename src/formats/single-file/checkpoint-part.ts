@@ -1,6 +1,6 @@
 /** One network of a single-file checkpoint, as the weights of a component folder: other names, the same bytes. */
 import { basename, dirname, join } from 'node:path';
-import { UserError } from '../../base/errors.js';
+import { FileError } from '../../base/errors.js';
 import { parseClipTextConfig } from '../../networks/clip-text.js';
 import type { RawConfig } from '../../networks/component-config.js';
 import { recorded, recordText, recordUnet, recordVae } from '../../networks/record.js';
@@ -79,6 +79,6 @@ export async function openCheckpointPart(folder: string, pointer: string): Promi
   const part = basename(folder) as Part,
     where = join(folder, 'config.json');
   if (typeof checkpoint !== 'string' || !Object.hasOwn(POINTERS, part))
-    throw new UserError(`${join(folder, pointer)}: names no checkpoint; remove ${dirname(folder)}, it is made again`);
+    throw new FileError(`${join(folder, pointer)}: names no checkpoint; remove ${dirname(folder)}, it is made again`);
   return partView(await openSafetensors(checkpoint), part, await readJson(where, 'every component has one'), where);
 }

@@ -2,7 +2,7 @@
  * Configs of a single-file checkpoint: what shapes tell, and for the rest what the published configs of Stable Diffusion
  * say (CompVis v1-inference.yaml, Stability AI's v2-inference.yaml and v2-inference-v.yaml).
  */
-import { UserError } from '../../base/errors.js';
+import { FileError, type UserError } from '../../base/errors.js';
 import type { RawConfig } from '../../networks/component-config.js';
 import type { Shape } from '../../tensor/host.js';
 import { PREFIXES } from './ldm-names.js';
@@ -43,7 +43,7 @@ class Reader {
   }
 
   refuse(what: string): UserError {
-    return new UserError(
+    return new FileError(
       `${this.file}: ${what}; a whole checkpoint of Stable Diffusion 1.x or 2.x is read, is it another kind of model?`,
     );
   }

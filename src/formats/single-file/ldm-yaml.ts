@@ -1,7 +1,7 @@
 /** The `.yaml` beside a checkpoint, in which CompVis and A1111 say what shapes do not. */
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
-import { UserError } from '../../base/errors.js';
+import { FileError } from '../../base/errors.js';
 import type { LdmConfigs } from './ldm-configs.js';
 
 export interface LdmYaml {
@@ -24,14 +24,14 @@ const child = (value: unknown, key: string): Json => {
 export async function readLdmYaml(file: string): Promise<LdmYaml | undefined> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
-    throw new UserError(`${file}: cannot be read (${error.code}); check its permissions`, { cause: error });
+    throw new FileError(`${file}: cannot be read (${error.code}); check its permissions`, { cause: error });
   });
   if (text === undefined) return undefined;
   let root: unknown;
   try {
     root = parse(text, { maxAliasCount: 0 });
   } catch (error) {
-    throw new UserError(`${file}: not YAML (${(error as Error).message.split('\n')[0]}); correct or remove it`, {
+    throw new FileError(`${file}: not YAML (${(error as Error).message.split('\n')[0]}); correct or remove it`, {
       cause: error,
     });
   }
@@ -41,11 +41,11 @@ export async function readLdmYaml(file: string): Promise<LdmYaml | undefined> {
     const value = from[key];
     if (value === undefined || value === null || value === -1) return undefined;
     if (typeof value === 'number' && value > 0) return value;
-    throw new UserError(`${file}: ${key} = ${JSON.stringify(value)}; it must be a number above 0`);
+    throw new FileError(`${file}: ${key} = ${JSON.stringify(value)}; it must be a number above 0`);
   };
   const { parameterization } = params;
   if (parameterization !== undefined && parameterization !== 'v' && parameterization !== 'eps')
-    throw new UserError(`${file}: parameterization = ${JSON.stringify(parameterization)}; supported: "eps", "v"`);
+    throw new FileError(`${file}: parameterization = ${JSON.stringify(parameterization)}; supported: "eps", "v"`);
   return {
     predictsV: parameterization === 'v',
     scaleFactor: number(params, 'scale_factor'),

@@ -9,7 +9,7 @@ import { extname, join, resolve } from 'node:path';
 import { writeFileAtomic } from '../../base/atomic-file.js';
 import { writeFolderAtomic } from '../../base/atomic-folder.js';
 import { defaultCacheDir } from '../../base/cache-dir.js';
-import { UserError } from '../../base/errors.js';
+import { FileError } from '../../base/errors.js';
 import type { Logger } from '../../base/logger.js';
 import { readJson } from '../read-json.js';
 import { openSafetensors } from '../safetensors/safetensors.js';
@@ -55,7 +55,7 @@ export async function openCheckpoint(path: string, options: OpenCheckpointOption
   const { cacheDir = defaultCacheDir(), log } = options,
     given = resolve(path);
   if (!CHECKPOINTS.includes(extname(given)))
-    throw new UserError(
+    throw new FileError(
       `${path}: a file that is no checkpoint (${CHECKPOINTS.join(', ')}); give the folder of the model, a checkpoint, or an id of the hub`,
     );
   const file =
@@ -81,7 +81,7 @@ export async function openCheckpoint(path: string, options: OpenCheckpointOption
 
 function refuseOther(path: string, names: readonly string[]): never {
   const other = OTHERS.find(([pattern]) => names.some((name) => pattern.test(name)));
-  throw new UserError(
+  throw new FileError(
     other
       ? `${path}: ${other[1]}; as a single file, checkpoints of Stable Diffusion 1.x and 2.x are read`
       : `${path}: no checkpoint of Stable Diffusion 1.x or 2.x: it has no "${PREFIXES.unet}input_blocks.0.0.weight" but ${names.slice(0, 3).join(', ')}, ... (${names.length}); give one, or the folder of a pipeline`,
@@ -145,7 +145,7 @@ function recordOf(given: string, { metadata }: WeightFile): CheckpointRecord | u
   try {
     return JSON.parse(metadata[RECORD]) as CheckpointRecord;
   } catch (error) {
-    throw new UserError(
+    throw new FileError(
       `${given}: its metadata "${RECORD}" is not JSON (${(error as Error).message}); write it again`,
       {
         cause: error,
@@ -185,7 +185,7 @@ async function inferred(
       `${given}: guessed, because neither its shapes nor Stable Diffusion's configs say so: ${found.guesses.join('; ')}. "diffengine convert" with --config takes a pipeline folder that says it`,
     );
   if (text_encoder.vocab_size !== CLIP_TOKENS)
-    throw new UserError(
+    throw new FileError(
       `${given}: its text encoder knows ${String(text_encoder.vocab_size)} tokens, CLIP's vocabulary has ${CLIP_TOKENS}; "diffengine convert" with --config takes a pipeline folder with the tokenizer that belongs to it`,
     );
   return { unet, vae, text_encoder, scheduler, tokenizer: found.openClip ? 'clip!' : 'clip' };

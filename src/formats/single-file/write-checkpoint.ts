@@ -1,7 +1,7 @@
 /** A pipeline folder as one file in the layout of CompVis, for A1111, ComfyUI and diffusers' `from_single_file`. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UserError } from '../../base/errors.js';
+import { FileError } from '../../base/errors.js';
 import type { Logger } from '../../base/logger.js';
 import { sizeOf, type HostTensor, type TypedArray } from '../../tensor/host.js';
 import type { FloatType } from '../float-formats.js';
@@ -86,7 +86,7 @@ function addPart(
       own = weights.entries.has(name) ? name : (older ?? name);
     const entry = weights.entries.get(own);
     if (!entry)
-      throw new UserError(`${weights.files[0]}: missing ${name}; the weights do not belong to this config.json`);
+      throw new FileError(`${weights.files[0]}: missing ${name}; the weights do not belong to this config.json`);
     left.delete(own);
     const { name: stored } = nameOf(name),
       before = pieces.get(stored);

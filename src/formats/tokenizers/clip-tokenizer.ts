@@ -1,6 +1,6 @@
 /** CLIP's tokenizer from a folder of a pipeline, as transformers 5's CLIPTokenizer gives ids (checked against 5.17). */
 import { Tokenizer } from '@huggingface/tokenizers';
-import { UserError } from '../../base/errors.js';
+import { FileError } from '../../base/errors.js';
 import type { Logger } from '../../base/logger.js';
 import { readTokenizerFiles, type AddedToken, type TokenizerFiles } from './tokenizer-files.js';
 
@@ -113,7 +113,7 @@ export class ClipTokenizer {
     ids.set(all, this.files.padLeft ? this.maxLength - all.length : 0);
     const strange = ids.find((id) => id >= this.vocabSize);
     if (strange !== undefined)
-      throw new UserError(
+      throw new FileError(
         `${this.folder}: ${JSON.stringify(text)} has the token ${strange}, the text encoder knows ${this.vocabSize}; take the tokenizer that was saved with it`,
       );
     return { ids, truncated: tokens.length > room };

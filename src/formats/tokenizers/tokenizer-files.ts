@@ -5,7 +5,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UserError } from '../../base/errors.js';
+import { FileError } from '../../base/errors.js';
 
 /** A token that is found in a text before words are. */
 export interface AddedToken {
@@ -82,7 +82,7 @@ export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles
     [names.end, 'eos_token'],
   ]) {
     if (!Object.hasOwn(vocab, name) && !fromFiles.some((token) => token.content === name))
-      throw new UserError(
+      throw new FileError(
         `${at(whole ? 'tokenizer.json' : 'vocab.json')}: no token "${name}"; it is the ${key}${settings[key] === undefined ? ' of CLIP, and no file names another' : ''}`,
       );
   }
@@ -171,20 +171,20 @@ function contentOf(token: unknown): string | undefined {
 /** Start and end token need room. */
 function checkLength(limit: number, file: string): number {
   if (Number.isInteger(limit) && limit >= 2) return limit;
-  throw new UserError(`${file}: model_max_length = ${limit}; a prompt has a start and an end token, so give 2 or more`);
+  throw new FileError(`${file}: model_max_length = ${limit}; a prompt has a start and an end token, so give 2 or more`);
 }
 
 function isLeft(settings: Json, key: string, direction: unknown, file: string): boolean {
   const side = settings[key] ?? (typeof direction === 'string' ? direction.toLowerCase() : 'right');
   if (side === 'left' || side === 'right') return side === 'left';
-  throw new UserError(`${file}: ${key} = ${JSON.stringify(side)}; supported: "right", "left"`);
+  throw new FileError(`${file}: ${key} = ${JSON.stringify(side)}; supported: "right", "left"`);
 }
 
 /** Vocabulary and merges of tokenizer.json. */
 function modelOf(whole: Json, file: string): Pick<TokenizerFiles, 'vocab' | 'merges'> {
   const model = isObject(whole.model) ? whole.model : {};
   if ((model.type ?? 'BPE') !== 'BPE' || !isObject(model.vocab) || !Array.isArray(model.merges))
-    throw new UserError(
+    throw new FileError(
       `${file}: its model is ${JSON.stringify(model.type ?? null)}, not CLIP's byte-pair encoding ("BPE" with vocab and merges); is it another model's tokenizer?`,
     );
   return {
@@ -193,7 +193,7 @@ function modelOf(whole: Json, file: string): Pick<TokenizerFiles, 'vocab' | 'mer
       const pair: unknown[] = typeof merge === 'string' ? merge.split(' ') : listOf(merge);
       if (pair.length === 2 && pair.every((part) => typeof part === 'string'))
         return pair as unknown as [string, string];
-      throw new UserError(`${file}: merge ${i} is ${JSON.stringify(merge)}, not two tokens; copy the file again`);
+      throw new FileError(`${file}: merge ${i} is ${JSON.stringify(merge)}, not two tokens; copy the file again`);
     }),
   };
 }
@@ -216,7 +216,7 @@ async function readVocabulary(folder: string): Promise<Pick<TokenizerFiles, 'voc
     ['vocab.json', 'merges.txt'].map(async (name) => {
       const path = join(folder, name);
       return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-        throw new UserError(
+        throw new FileError(
           `${path}: cannot be read (${error.code}); a tokenizer folder holds tokenizer.json, or vocab.json and merges.txt`,
           { cause: error },
         );
@@ -230,7 +230,7 @@ async function readVocabulary(folder: string): Promise<Pick<TokenizerFiles, 'voc
 function checkVocab(vocab: Json, file: string): Record<string, number> {
   const odd = Object.entries(vocab).find(([, id]) => !Number.isSafeInteger(id) || (id as number) < 0);
   if (odd)
-    throw new UserError(
+    throw new FileError(
       `${file}: token ${JSON.stringify(odd[0])} has the id ${JSON.stringify(odd[1])}; copy the file again`,
     );
   return vocab as Record<string, number>;
@@ -245,7 +245,7 @@ function parseMerges(text: string, file: string): [string, string][] {
     .map((line) => {
       const pair = line.split(' ');
       if (pair.length === 2) return pair as [string, string];
-      throw new UserError(`${file}: the line ${JSON.stringify(line)} is not two tokens; copy the file again`);
+      throw new FileError(`${file}: the line ${JSON.stringify(line)} is not two tokens; copy the file again`);
     });
 }
 
@@ -256,7 +256,7 @@ const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []
 async function readOptional(path: string): Promise<Json | undefined> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
-    throw new UserError(`${path}: cannot be read (${error.code}); check its permissions`, { cause: error });
+    throw new FileError(`${path}: cannot be read (${error.code}); check its permissions`, { cause: error });
   });
   return text === undefined ? undefined : parse(text, path);
 }
@@ -268,5 +268,5 @@ function parse(text: string, path: string): Json {
   } catch {
     /* the same message as for a wrong value */
   }
-  throw new UserError(`${path}: not a JSON object; copy the file again`);
+  throw new FileError(`${path}: not a JSON object; copy the file again`);
 }

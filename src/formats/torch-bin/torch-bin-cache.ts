@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { UserError } from '../../base/errors.js';
+import { FileError, UserError } from '../../base/errors.js';
 import type { Logger } from '../../base/logger.js';
 import { defaultCacheDir } from '../../base/cache-dir.js';
 import { openTorchBins } from './torch-bin.js';
@@ -41,7 +41,7 @@ export async function convertedBin(
     })
     .catch((error: unknown) => {
       if (!(error instanceof UserError) || !error.message.startsWith(out)) throw error;
-      throw new UserError(
+      throw new FileError(
         `${error.message} Set DIFFENGINE_CACHE to another folder, or run "diffengine convert" on the model`,
         { cause: error },
       );

@@ -4,7 +4,7 @@
  */
 import { open, type FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
-import { UserError } from '../../base/errors.js';
+import { FileError } from '../../base/errors.js';
 import { refuseLfsPointer } from '../../base/lfs-pointer.js';
 import { bytesPerElement, sizeOf, type HostTensor } from '../../tensor/host.js';
 import { PickleError, unpickle } from './pickle.js';
@@ -44,7 +44,7 @@ export async function openTorchBins(paths: readonly string[], options: StateDict
     leftOut.push(...bin.leftOut);
     for (const name of bin.tensors.keys()) {
       const other = owners.get(name);
-      if (other) throw new UserError(`${path}: tensor "${name}" is in ${other.file} too; which one is meant?`);
+      if (other) throw new FileError(`${path}: tensor "${name}" is in ${other.file} too; which one is meant?`);
       owners.set(name, bin);
     }
   }
@@ -72,13 +72,13 @@ class TorchBin {
       const entries = await readZipDirectory(handle, file, size);
       const pickles = [...entries.values()].filter(({ name }) => /^(?:[^/]+\/)?data\.pkl$/.test(name));
       if (pickles.length !== 1)
-        throw new UserError(
+        throw new FileError(
           `${file}: a zip file with ${pickles.length} entries data.pkl, torch.save writes one; is it a PyTorch file?`,
         );
       const prefix = pickles[0].name.slice(0, -'data.pkl'.length);
       await checkByteOrder(handle, file, entries.get(`${prefix}byteorder`));
       if (pickles[0].bytes > MAX_PICKLE)
-        throw new UserError(
+        throw new FileError(
           `${file}: its data.pkl has ${pickles[0].bytes} bytes, at most ${MAX_PICKLE} are read; is it a state dict?`,
         );
       const leftOut: string[] = [];
@@ -109,7 +109,7 @@ class TorchBin {
 
 async function withFile<R>(file: string, use: (handle: FileHandle, size: number) => Promise<R>): Promise<R> {
   const handle = await open(file).catch((error: NodeJS.ErrnoException) => {
-    throw new UserError(`${file}: cannot be opened (${error.code}); check the path`, { cause: error });
+    throw new FileError(`${file}: cannot be opened (${error.code}); check the path`, { cause: error });
   });
   try {
     return await use(handle, (await handle.stat()).size);
@@ -125,10 +125,10 @@ async function checkMagic(handle: FileHandle, file: string, size: number): Promi
   refuseLfsPointer(magic, file, 'the weights', size);
   // A pickle of protocol 2 that starts with torch's old magic number (torch/serialization.py, MAGIC_NUMBER).
   if (magic.toString('hex').startsWith('80028a0a'))
-    throw new UserError(
+    throw new FileError(
       `${file}: in the format of PyTorch before 1.6, which is not read; save it again with a current torch.save, or as safetensors`,
     );
-  throw new UserError(
+  throw new FileError(
     `${file}: not a PyTorch file (it starts with ${magic.toString('hex', 0, 4) || 'nothing'}, a zip with 504b0304); download it again`,
   );
 }
@@ -138,7 +138,7 @@ async function checkByteOrder(handle: FileHandle, file: string, entry: ZipEntry 
   const order =
     entry.bytes <= 16 ? Buffer.from(await readEntryData(handle, file, entry)).toString() : `${entry.bytes} bytes`;
   if (order !== 'little')
-    throw new UserError(
+    throw new FileError(
       `${file}: its byte order is ${JSON.stringify(order)}, only "little" is read; save it again on a little-endian machine`,
     );
 }
@@ -149,7 +149,7 @@ async function readEntryData(handle: FileHandle, file: string, entry: ZipEntry):
   await readFully(handle, file, data, await zipDataOffset(handle, file, entry));
   const actual = crc32(data);
   if (actual !== entry.crc32)
-    throw new UserError(
+    throw new FileError(
       `${file}: entry "${entry.name}" is damaged (its checksum is ${hex(actual)}, stored is ${hex(entry.crc32)}); download or save it again`,
     );
   return data.buffer;
@@ -169,7 +169,7 @@ function readPickle(
     return stateDictOf(root, options.checkpoint ? (name) => leftOut.push(name) : undefined);
   } catch (error) {
     if (!(error instanceof PickleError)) throw error;
-    throw new UserError(
+    throw new FileError(
       `${file}: refused, its data.pkl: ${error.message}; only state dicts are read and nothing was executed, use a file you trust or one saved as safetensors`,
       { cause: error },
     );
@@ -180,7 +180,7 @@ function checkTotal(file: string, size: number, tensors: ReadonlyMap<string, Sto
   let total = 0;
   for (const { storage, shape } of tensors.values()) total += sizeOf(shape) * bytesPerElement[dtypeOf(storage)];
   if (total > MAX_GROWTH * size + GROWTH_FLOOR)
-    throw new UserError(
+    throw new FileError(
       `${file}: its tensors would have ${total} bytes, the file has ${size}; expanded tensors must be saved contiguous`,
     );
 }

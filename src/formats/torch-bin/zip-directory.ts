@@ -3,7 +3,7 @@
  * read, so the file may have any size (zip64 included). Format: PKWARE APPNOTE 6.3.
  */
 import type { FileHandle } from 'node:fs/promises';
-import { UserError } from '../../base/errors.js';
+import { FileError, type UserError } from '../../base/errors.js';
 import { readFully } from '../safetensors/safetensors.js';
 
 export interface ZipEntry {
@@ -60,7 +60,7 @@ export async function readZipDirectory(handle: FileHandle, file: string, size: n
 }
 
 const damaged = (file: string, what: string): UserError =>
-  new UserError(`${file}: damaged zip file: ${what}; download or save it again`);
+  new FileError(`${file}: damaged zip file: ${what}; download or save it again`);
 const number = (bytes: Buffer, at: number): number => Number(bytes.readBigUInt64LE(at));
 
 async function findDirectory(
@@ -97,7 +97,7 @@ function parseEntry(central: Buffer, file: string, size: number): ZipEntry {
   const nameEnd = CENTRAL_BYTES + central.readUInt16LE(28);
   const name = central.toString('utf8', CENTRAL_BYTES, nameEnd);
   const refuse = (what: string): UserError =>
-    new UserError(`${file}: zip entry "${name}" ${what}, which torch.save never writes; save it again with torch.save`);
+    new FileError(`${file}: zip entry "${name}" ${what}, which torch.save never writes; save it again with torch.save`);
   if (central.readUInt16LE(8) & 1) throw refuse('is encrypted');
   if (central.readUInt16LE(10) !== 0) throw refuse(`is compressed (method ${central.readUInt16LE(10)})`);
   // A zip64 field holds, in this order, those of the three values that did not fit.
