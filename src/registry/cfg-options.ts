@@ -28,7 +28,7 @@ export function applyCfgOptions(config: Tree, options: CfgOptions, origins: Orig
 
 function fromText(option: string, tree: Tree): Setting {
   const at = option.indexOf('=');
-  const where = `--cfg-options ${option}`;
+  const where = `--cfg-options ${option.length > MAX_SHOWN ? `${option.slice(0, MAX_SHOWN)}...` : option}`;
   if (at < 1) throw new UserError(`${where}: no "="; write path.to.key=value`, { code: 'CONFIG_INVALID' });
   const path = option.slice(0, at);
   const value = optionValue(option.slice(at + 1), keysOf(path, where), tree, getPath(tree, path), where);
@@ -49,6 +49,9 @@ function keysOf(path: string, where: string): string[] {
     throw new UserError(`${where}: __proto__: not a name that an option can have`, { code: 'CONFIG_INVALID' });
   return keys;
 }
+
+/** Signs of an option that errors repeat. */
+const MAX_SHOWN = 200;
 
 function set(
   node: unknown,

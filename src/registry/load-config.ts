@@ -6,7 +6,7 @@ import { UserError } from '../base/errors.js';
 import { applyCfgOptions, type CfgOptions } from './cfg-options.js';
 import { type ConfigInput, definitionOf } from './define-config.js';
 import { loadModule, loadYaml } from './load-module.js';
-import { isBranch, isTree, join, merge, type Origins, type Tree } from './merge.js';
+import { isBranch, isPlainObject, isTree, join, merge, type Origins, type Tree } from './merge.js';
 import { packageRoot } from '../base/package-path.js';
 import { requirePlain } from './plain.js';
 import { isRef, resolveRefs } from './ref.js';
@@ -111,15 +111,23 @@ async function nearestFile(path: string): Promise<string> {
 async function loadFile(file: string): Promise<Tree> {
   const isYaml = /\.ya?ml$/.test(file);
   const content = isYaml ? await loadYaml(file) : await loadModule(file);
-  if (!isTree(content))
+  if (!isTree(content) || !isPlainObject(content))
     throw new UserError(
       `${file}: does not give a config object; ${isYaml ? 'the top level must be a mapping' : 'write export default defineConfig({ ... })'}`,
       { code: 'CONFIG_INVALID' },
     );
-  requireTree(
-    content,
-    (what) => new UserError(`${file}: ${what}; write each value once, where it belongs`, { code: 'CONFIG_INVALID' }),
-  );
+  try {
+    requireTree(
+      content,
+      (what) => new UserError(`${file}: ${what}; write each value once, where it belongs`, { code: 'CONFIG_INVALID' }),
+    );
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(`${file}: a value of it cannot be read: ${(error as Error).message}; write plain values`, {
+      cause: error,
+      code: 'CONFIG_INVALID',
+    });
+  }
   return content;
 }
 

@@ -7,8 +7,14 @@ export type Origins = Map<string, string>;
 
 export const isTree = (value: unknown): value is Tree =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
-/** What merges key by key. A ref is a value: one thing replaces another. */
-export const isBranch = (value: unknown): value is Tree => isTree(value) && !('$ref' in value);
+/** What merges key by key. A ref is a value: one thing replaces another. So is what a class made, which a config cannot hold. */
+export const isBranch = (value: unknown): value is Tree => isTree(value) && isPlainObject(value) && !('$ref' in value);
+/** Also one of another realm, as modules under a loader may make. */
+export function isPlainObject(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
 export const join = (path: string, key: string): string => (path === '' ? key : `${path}.${key}`);
 
 /**

@@ -1,6 +1,6 @@
 /** A config is data: it is written to the work dir as YAML and read back. */
 import { UserError } from '../base/errors.js';
-import { join, type Origins, type Tree } from './merge.js';
+import { isPlainObject, join, type Origins, type Tree } from './merge.js';
 
 /** @throws UserError for the first function, class instance or other thing that YAML cannot hold */
 export function requirePlain(config: Tree, origins: Origins): void {
@@ -18,13 +18,6 @@ export function requirePlain(config: Tree, origins: Origins): void {
 }
 
 const isScalar = (value: unknown): boolean => value === null || ['string', 'number', 'boolean'].includes(typeof value);
-
-/** Also one of another realm, as modules under a loader may make. */
-function isPlainObject(value: unknown): value is object {
-  if (typeof value !== 'object' || value === null) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === null || Object.getPrototypeOf(prototype) === null;
-}
 
 function nameOf(value: unknown): string {
   if (typeof value === 'function') return `a function${value.name === '' ? '' : ` "${value.name}"`}`;

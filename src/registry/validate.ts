@@ -97,7 +97,9 @@ function check(value: Tree, schema: object, path: string): string[] {
   let validate = compiled.get(schema);
   if (!validate) compiled.set(schema, (validate = compile(schema, path)));
   validate(value);
-  const problems = [...new Set(withoutBranches(validate.errors ?? []).map((e) => explain(e, value, path)))];
+  const problems = [
+    ...new Set(onePerValue(withoutBranches(validate.errors ?? [])).map((e) => explain(e, value, path))),
+  ];
   for (const [kind, at, found] of components(schema as SchemaNode, value, path))
     component(registryOf(kind), found, at, problems);
   return problems;
@@ -135,6 +137,15 @@ function* components(schema: SchemaNode, value: unknown, path: string): Generato
       (typeof schema.additionalProperties === 'object' ? schema.additionalProperties : undefined);
     if (below) yield* components(below, child, join(path, key));
   }
+}
+
+/** A value of the wrong type is none of the allowed ones either: of each value, the first mistake, and that of its type before others. */
+function onePerValue(errors: readonly ErrorObject[]): readonly ErrorObject[] {
+  const ofKeys = ({ keyword }: ErrorObject): boolean => keyword === 'additionalProperties' || keyword === 'required';
+  return errors.filter((error) => {
+    const same = errors.filter((e) => e.instancePath === error.instancePath && !ofKeys(e));
+    return ofKeys(error) || error === (same.find(({ keyword }) => keyword === 'type') ?? same[0]);
+  });
 }
 
 /** Of the branches of an `anyOf`, those of the right type tell what is wrong; if there is none, their types are what is expected. */

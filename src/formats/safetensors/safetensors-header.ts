@@ -84,13 +84,13 @@ function checkEntry(file: string, size: number, dataStart: number, name: string,
   const dtype = typeof entry.dtype === 'string' && Object.hasOwn(DTYPES, entry.dtype) ? DTYPES[entry.dtype] : undefined;
   if (!dtype)
     throw new FileError(
-      `${file}: tensor "${name}": dtype ${JSON.stringify(entry.dtype)} is not supported; store it as one of ${Object.keys(DTYPES).join(', ')}`,
+      `${file}: tensor "${name}": dtype ${JSON.stringify(entry.dtype) ?? '(missing)'} is not supported; store it as one of ${Object.keys(DTYPES).join(', ')}`,
     );
   const { shape, data_offsets: range } = entry;
   if (!Array.isArray(shape) || !shape.every(isCount))
-    throw broken(`its shape is ${JSON.stringify(shape)}, not a list of sizes`);
+    throw broken(`its shape is ${JSON.stringify(shape) ?? 'missing'}, not a list of sizes`);
   if (!Array.isArray(range) || range.length !== 2 || !range.every(isCount))
-    throw broken(`its data_offsets are ${JSON.stringify(range)}, not [begin, end]`);
+    throw broken(`its data_offsets are ${JSON.stringify(range) ?? 'missing'}, not [begin, end]`);
   const [begin, end] = range as [number, number];
   const bytes = sizeOf(shape) * bytesPerElement[dtype];
   if (end - begin !== bytes)
