@@ -134,7 +134,7 @@ function page(results: readonly Result[], kinds: string | undefined): string {
 function runs(results: readonly Result[]): string {
   const rows = results.map(
     ({ stage, marker }) =>
-      `### ${stage.title} (\`${stage.id}\`)\n\n${marker.finished}, commit ${marker.commit}, ${marker.seconds} s on ${marker.machine}\n\n\`\`\`\n${marker.commands.join('\n')}\n\`\`\``,
+      `### ${stage.title} (\`${stage.id}\`)\n\n${marker.finished}, commit ${marker.commit}, ${marker.seconds} s on ${marker.machine}\n\n<!-- not run: npm run repro runs it, and wrote this page -->\n\`\`\`sh\n${marker.commands.join('\n')}\n\`\`\``,
   );
   return ['## The runs', ...rows].join('\n\n');
 }
