@@ -47,7 +47,7 @@ export function stepBars(rows: readonly StepRow[]): Bar[] {
 export const holds = ({ limit, measured }: Bar): boolean | undefined =>
   measured === undefined ? undefined : Number(measured.toFixed(2)) <= limit;
 
-export const barColumns: readonly Column<Bar>[] = [
+const barColumns: readonly Column<Bar>[] = [
   { head: 'bar', cell: (b) => b.what },
   { head: 'at most', cell: (b) => String(b.limit) },
   { head: 'measured', cell: (b) => b.measured?.toFixed(2) ?? 'not measured' },

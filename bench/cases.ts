@@ -44,7 +44,7 @@ export function casesOf({ layouts, sizes, batches, modes }: Selection): Case[] {
     .map(({ layout, size, mode, batch }) => ({ layout, size, mode, batch }));
 }
 
-export const isTraining = (mode: Mode): boolean => mode === 'lora' || mode === 'full';
+const isTraining = (mode: Mode): boolean => mode === 'lora' || mode === 'full';
 const FULL_SIZE = 256;
 
 /** Modes of the opponent, `torch_step.py`: it has no VAE and no text encoder. A guided sampling step is a forward pass of two. */

@@ -91,11 +91,11 @@ export async function latency(
   return { median_ms: median(times), runs: times.length, guided, machine: `${machine()}, ${executor.backend.name}` };
 }
 
-export function median(values: readonly number[]): number {
+function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b),
     middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
 /** What the times were measured on. */
-export const machine = (): string => `${cpus()[0]?.model.trim() || process.arch}, ${availableParallelism()} cores`;
+const machine = (): string => `${cpus()[0]?.model.trim() || process.arch}, ${availableParallelism()} cores`;

@@ -33,7 +33,10 @@ const giga = (macs: number): string => (macs / 1e9).toPrecision(4);
 
 type Row = Pick<Evaluation['scores'][number], 'name' | 'better' | 'value' | 'half_width_95'>;
 
-/** An arrow says where better is. Bounds that a metric gives itself, as `x low` and `x high`, stand in for an interval that one seed cannot give. */
+/**
+ * An arrow says where better is. Bounds that a metric gives itself, as `x low` and `x high`, stand in for an interval that
+ * one seed cannot give.
+ */
 export function scoreTable(scores: readonly Row[], heading: string): string[] {
   const isBound = (name: string): boolean =>
     / (low|high)$/.test(name) && scores.some((other) => other.name === name.replace(/ \w+$/, ''));

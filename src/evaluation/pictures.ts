@@ -66,7 +66,7 @@ export function fromSamples(samples: Samples): PictureSet {
 }
 
 /** @param img float32 [3, H, W] in [-1, 1] @returns uint8 [H, W, 3]; exact for pictures that were uint8 */
-export function toPicture(img: HostTensor): HostTensor {
+function toPicture(img: HostTensor): HostTensor {
   const [, H, W] = img.shape,
     values = floats(img),
     data = new Uint8Array(H * W * 3);

@@ -1,7 +1,10 @@
 /** What an evaluation takes from a training config. */
 import { isTree, type Tree } from '../registry/merge.js';
 
-/** The keys of `evaluationSchema`; those that are left open take what the config trains with: prompts of its preview, pictures of its subject. */
+/**
+ * The keys of `evaluationSchema`; those that are left open take what the config trains with: prompts of its preview,
+ * pictures of its subject.
+ */
 export function evaluationOf(config: Tree, given: Tree): Tree {
   const { val_dataloader, val_evaluator, val_cfg, backend, cache_dir } = { ...config, ...given };
   const cfg = { ...(config['val_cfg'] as Tree | undefined), ...(val_cfg as Tree | undefined) },

@@ -14,7 +14,7 @@ import { Scope } from './layers/scope.js';
 import { recorded } from './record.js';
 
 /** Wu and He, arXiv 1803.08494, found 8 to 32 groups about equal. Widths are multiples of it. */
-export const GROUPS = 8;
+const GROUPS = 8;
 const EPS = 1e-5;
 
 export interface ClassifierConfig {

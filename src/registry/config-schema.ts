@@ -13,7 +13,7 @@ const pictures = (description: string) =>
   ({ anyOf: [{ type: 'string' }, { type: 'object', component: 'DATASETS' }], description }) as const;
 
 /** What `diffengine eval` reads; names as in mmengine. */
-export const evaluationProperties = {
+const evaluationProperties = {
   val_dataloader: {
     type: 'object',
     additionalProperties: false,

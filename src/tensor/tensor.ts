@@ -47,7 +47,7 @@ export interface Tensor extends TensorType {
 }
 
 /** Ops that have no inputs and no gradient rule of their own. */
-export const LEAF_OPS = ['input', 'constant', 'weight', 'parameter', 'state'] as const;
+const LEAF_OPS = ['input', 'constant', 'weight', 'parameter', 'state'] as const;
 export type LeafOp = (typeof LEAF_OPS)[number];
 export const isLeaf = (node: Node): boolean => (LEAF_OPS as readonly string[]).includes(node.op);
 

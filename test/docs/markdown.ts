@@ -7,7 +7,7 @@ import MarkdownIt from 'markdown-it';
  * What a comment before a block says of it, CONTRIBUTING.md, "Documents": `<!-- not run: why -->`,
  * `<!-- run with: key=value ...; why -->`, `<!-- not compared: why -->`, `<!-- numbers not compared: why -->`.
  */
-export interface Notes {
+interface Notes {
   readonly 'not run'?: string;
   readonly 'run with'?: string;
   readonly 'not compared'?: string;

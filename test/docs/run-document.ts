@@ -18,7 +18,7 @@ const LONG = process.env['DIFFENGINE_DOCS'] === 'long';
 export const TIMEOUT = LONG ? 3_600_000 : 300_000;
 
 /** Files of diffengine itself, which the reader of CONTRIBUTING.md adds: not saved in a project. */
-export const ofThePackage = (name: string): boolean => /^(src|tools)\//.test(name);
+const ofThePackage = (name: string): boolean => /^(src|tools)\//.test(name);
 
 /** @param path a Markdown file of the repository */
 export async function runDocument(t: Test, path: string): Promise<void> {

@@ -69,7 +69,7 @@ const root = protobuf.Root.fromJSON({
 const modelType = root.lookupType('Model');
 
 /** TensorProto.DataType */
-export const DATA_TYPE: Record<DType, number> = {
+const DATA_TYPE: Record<DType, number> = {
   float32: 1,
   uint8: 2,
   int32: 6,

@@ -59,7 +59,7 @@ export async function diagnose(): Promise<readonly Finding[]> {
 }
 
 /** Folders of TensorFlow packages with the two libraries and headers that the addon is linked with. */
-export function tensorflowFolders(): string[] {
+function tensorflowFolders(): string[] {
   const { VIRTUAL_ENV, CONDA_PREFIX, TENSORFLOW_DIR } = process.env;
   const pyenv = join(homedir(), '.pyenv', 'versions');
   const prefixes = [

@@ -34,7 +34,7 @@ export interface Gaussian {
 }
 
 /** @param rows one alone has no spread: its covariance is 0 */
-export function gaussian(rows: Rows): Gaussian {
+function gaussian(rows: Rows): Gaussian {
   const mean = meanRow(rows),
     D = mean.length,
     n = rows.length,

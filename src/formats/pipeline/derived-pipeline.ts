@@ -25,8 +25,9 @@ async function writeOut(from: string, pointer: string, to: string): Promise<void
 }
 
 /**
- * Copies `model_index.json` and the components that it names and that are there (the hub's safety checker is not downloaded), those of `replace` without their weights. The folder appears
- * whole or not at all; files beside the components (single-file checkpoints) hold the old weights and are left behind.
+ * Copies `model_index.json` and the components that it names and that are there (the hub's safety checker is not
+ * downloaded), those of `replace` without their weights. The folder appears whole or not at all; files beside the
+ * components (single-file checkpoints) hold the old weights and are left behind.
  * @throws UserError when `source` is no pipeline, lacks a component of `replace`, or `out` has content
  */
 export async function derivePipeline(

@@ -28,7 +28,10 @@ export function upsample(scope: Scope, x: Tensor, size?: readonly [number, numbe
   return conv2d(scope.child('conv'), fitted, x.shape[1]);
 }
 
-/** 3x3 convolution of stride 2. Padding 0 stands for a row of zeros below and a column on the right, as the first latent diffusion code padded. */
+/**
+ * 3x3 convolution of stride 2. Padding 0 stands for a row of zeros below and a column on the right, as the first latent
+ * diffusion code padded.
+ */
 export function downsample(scope: Scope, x: Tensor, padding: number): Tensor {
   const padded = padding === 0 ? pad(x, [0, 0, 0, 0], [0, 0, 1, 1]) : x;
   return conv2d(scope.child('conv'), padded, x.shape[1], { stride: 2, padding });

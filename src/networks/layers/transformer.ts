@@ -38,7 +38,7 @@ function block(scope: Scope, x: Tensor, context: Tensor, heads: number): Tensor 
 }
 
 /** Queries from x [B, T, C], keys and values from context [B, S, D]. */
-export function crossAttention(scope: Scope, x: Tensor, context: Tensor, heads: number): Tensor {
+function crossAttention(scope: Scope, x: Tensor, context: Tensor, heads: number): Tensor {
   const C = x.shape[2];
   const project = (name: string, from: Tensor): Tensor => linear(scope.child(name), from, C, { bias: false });
   const out = attend(
