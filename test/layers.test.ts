@@ -22,7 +22,7 @@ async function broken(folder: string): Promise<string[]> {
   return (output as ICruiseResult).summary.violations.map(({ rule, from, to }) => `${rule.name}: ${from} -> ${to}`);
 }
 
-t.test('an import that runs uphill is found, types included; one that runs downhill is not', async (t) => {
+void t.test('an import that runs uphill is found, types included; one that runs downhill is not', async (t) => {
   const folder = t.testdir({
     src: {
       base: { 'errors.ts': 'export class UserError extends Error {}\n' },
@@ -37,7 +37,7 @@ t.test('an import that runs uphill is found, types included; one that runs downh
   t.strictSame(await broken(folder), ['not-up-from-tensor: src/tensor/planted.ts -> src/engine/runner.ts']);
 });
 
-t.test('a circle inside a room is found', async (t) => {
+void t.test('a circle inside a room is found', async (t) => {
   const folder = t.testdir({
     src: {
       tensor: {
@@ -51,6 +51,6 @@ t.test('a circle inside a room is found', async (t) => {
   t.match(found[0], /^no-circles: src\/tensor\/[ab]\.ts -> src\/tensor\/[ab]\.ts$/);
 });
 
-t.test('every room of src/ has its floor in the table', async (t) => {
+void t.test('every room of src/ has its floor in the table', async (t) => {
   for (const room of await readdir('src')) t.ok(FLOORS.includes(room), room);
 });

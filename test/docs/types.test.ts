@@ -1,35 +1,27 @@
 /** The TypeScript of the documents compiles, in a project that installed the package. */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, cpSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import ts from 'typescript';
 import { packageRoot } from '../../src/base/package-path.js';
 import { codeOf, DOCUMENTS } from './documents.js';
 
 t.setTimeout(300_000);
+execFileSync(process.execPath, ['scripts/link-component-types.mjs', 'dist']); // the last step of a build; a bare tsc takes it back
 
-/** Only declarations, as `npm install` brings them; a folder for each document. @returns the files */
+/** A folder for each document. @returns the files */
 function project(t: Test): { folder: string; files: string[] } {
-  const folder = t.testdir({ 'package.json': '{ "name": "mine" }' }),
-    installed = join(folder, 'node_modules/diffengine'),
+  const folder = t.testdir({ 'package.json': '{ "name": "mine" }', node_modules: {} }),
     files: string[] = [];
-  mkdirSync(join(installed, 'dist'), { recursive: true });
-  symlinkSync(join(packageRoot, 'node_modules'), join(installed, 'node_modules'));
-  copyFileSync(join(packageRoot, 'package.json'), join(installed, 'package.json'));
-  for (const part of ['src', 'configs'])
-    cpSync(join(packageRoot, 'dist', part), join(installed, 'dist', part), {
-      recursive: true,
-      filter: (file) => file.endsWith('.d.ts') || statSync(file).isDirectory(),
-    });
-  execFileSync(process.execPath, [resolve('scripts/link-component-types.mjs'), join(installed, 'dist')]); // the last step of a build
+  symlinkSync(packageRoot, join(folder, 'node_modules/diffengine'));
   for (const document of DOCUMENTS) {
     const root = join(folder, document.replaceAll(/\W/g, '_'));
     for (const [name, text] of Object.entries(codeOf(document))) {
       mkdirSync(dirname(join(root, name)), { recursive: true });
       writeFileSync(join(root, name), text);
       files.push(join(root, name));
-      if (/^(src|tools)\//.test(name)) link(join(root, 'src'), join(installed, 'dist/src'));
+      if (/^(src|tools)\//.test(name)) link(join(root, 'src'), join(packageRoot, 'dist/src'));
     }
   }
   return { folder, files };
