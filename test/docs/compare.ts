@@ -1,6 +1,6 @@
 /**
  * Does a program print what a document shows? Lines in order; a line `...` stands for any lines, `...` within a line for
- * any text; the document may begin later and end sooner. Whole numbers are equal, others to 1e-4 of their size or half of
+ * any text; the document may begin later and end sooner. Whole numbers are equal, others to 1e-4 of their size or one in
  * the last digit shown. Times and speeds may be any.
  */
 import { distance } from 'fastest-levenshtein';
@@ -72,5 +72,5 @@ function sameNumber(shown: string, printed: string): boolean {
   const [, decimals, exponent] = /^[^.e]*(?:\.(\d+))?(?:e(.+))?$/.exec(shown) ?? [];
   if (decimals === undefined && exponent === undefined) return a === b;
   const lastDigit = 10 ** (Number(exponent ?? 0) - (decimals?.length ?? 0));
-  return Math.abs(a - b) <= Math.max(1e-4 * Math.abs(a), 0.5000001 * lastDigit);
+  return Math.abs(a - b) <= Math.max(1e-4 * Math.abs(a), 1.0000001 * lastDigit);
 }
