@@ -50,7 +50,9 @@ export async function loadDiffusers(
         `${path}: key "${key}" is not of a diffusers or kohya LoRA; expected unet.*, text_encoder.*, lora_unet_*, lora_te_*`,
       );
     if (!modules[at.part].has(at.module))
-      throw new UserError(`${path}: "${key}" fits no module of this model; the LoRA is for another base model`);
+      throw new UserError(`${path}: "${key}" fits no module of this model; the LoRA is for another base model`, {
+        code: 'MODEL_MISMATCH',
+      });
     found[at.part].set(at.module, { ...found[at.part].get(at.module), [at.field]: await readSmall(file, key) });
   }
   const config = parseMetadata(path, file.metadata[METADATA]);

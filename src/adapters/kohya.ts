@@ -66,7 +66,9 @@ export async function loadKohya(
     const [name, ...end] = key.split('.');
     const place = places.get(name);
     if (!place)
-      throw new UserError(`${path}: "${key}" fits no module of this model; the adapter is for another base model`);
+      throw new UserError(`${path}: "${key}" fits no module of this model; the adapter is for another base model`, {
+        code: 'MODEL_MISMATCH',
+      });
     const own = found.get(name) ?? { ...place, tensors: {} };
     own.tensors[end.join('.')] = await readSmall(file, key);
     found.set(name, own);

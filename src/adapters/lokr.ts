@@ -251,6 +251,7 @@ function readLycoris(tensors: PartTensors, shape: Shape, where: string): Trained
   if (shape[0] % outer !== 0 || shape[1] % inner !== 0)
     throw new UserError(
       `${where} has w1 [${outer}, ${inner}], which does not divide the weight [${shape}]; the adapter is for another base model`,
+      { code: 'MODEL_MISMATCH' },
     );
   const rank = (secondRight ?? firstRight)?.shape[0] ?? 1;
   const adapter = new LokrModule(shape, {

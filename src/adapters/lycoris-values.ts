@@ -11,6 +11,7 @@ export function fitted(tensor: HostTensor, shape: Shape, where: string): HostTen
   if (sizeOf(tensor.shape) !== sizeOf(shape))
     throw new UserError(
       `${where} has shape [${tensor.shape}], this model needs [${shape}]; the adapter is for another base model`,
+      { code: 'MODEL_MISMATCH' },
     );
   return float32(floats(tensor), shape);
 }

@@ -83,6 +83,9 @@ const renamedPatterns = (options: PeftOptions, outer: (name: string) => string):
     ),
   );
 
+/** PEFT's word for every linear layer. */
+const ALL_LINEAR = 'all-linear';
+
 /**
  * Reads a PEFT folder for a network with these parameters.
  * @param part `unet` or `text_encoder` @throws UserError for anything that does not fit
@@ -103,16 +106,25 @@ export async function loadPeft(
   for (const key of file.entries.keys()) {
     const at = peftPlace(key, part, modules);
     if (!at)
-      throw new UserError(`${path}: "${key}" fits no module of this model; the adapter is for another base model`);
+      throw new UserError(`${path}: "${key}" fits no module of this model; the adapter is for another base model`, {
+        code: 'MODEL_MISMATCH',
+      });
     found.set(at.module, { ...found.get(at.module), [at.name]: await file.readFloat32(key) });
   }
   const complete = raw['layers_to_transform'] == null && raw['exclude_modules'] == null; // then all targets have weights
   const isNamed = (module: string): boolean =>
     [module, outerName(part, module, 'current')].some((name) => isTarget(targets, name, where));
+  const stray = [...found.keys()].find((module) => targets !== ALL_LINEAR && !isNamed(module));
+  if (stray !== undefined)
+    throw new UserError(
+      `${path}: holds weights of "${stray}", which target_modules of ${where} does not name; the two files do not belong together`,
+      { code: 'FILE_INVALID' },
+    );
   const absent = [...modules.keys()].find((module) => complete && isNamed(module) && !found.has(module));
   if (absent !== undefined)
     throw new UserError(
       `${path}: nothing for module "${absent}", which ${where} targets; the adapter is for another base model, or the two files do not belong together`,
+      { code: 'MODEL_MISMATCH' },
     );
   return new Map(
     [...found].map(([module, values]) => {
@@ -173,6 +185,7 @@ export function checkParts(
     if (String(values[name].shape) !== String(shape))
       throw new UserError(
         `${path}: ${name} of "${module}" has shape [${values[name].shape}], this model and adapter_config.json need [${shape}]; the adapter is for another base model`,
+        { code: 'MODEL_MISMATCH' },
       );
   }
 }

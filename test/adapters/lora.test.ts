@@ -402,10 +402,7 @@ void t.test('an adapter that does not fit is refused with what does not fit', { 
     dir = t.testdir();
   const fails = async (tensors: Record<string, HostTensor>, message: RegExp, metadata = {}): Promise<void> => {
     await writeSafetensors(join(dir, 'a.safetensors'), tensors, metadata);
-    await t.rejects(
-      loadAdapter(join(dir, 'a.safetensors'), parameters, record),
-      Object.assign(new UserError(''), { message }),
-    );
+    await t.rejects(loadAdapter(join(dir, 'a.safetensors'), parameters, record), { name: 'UserError', message });
   };
   const module = 'mid_block.attentions.0.transformer_blocks.0.attn1.to_q',
     a = float32(new Float32Array(64), [2, 32]),
@@ -443,7 +440,7 @@ void t.test('an adapter that does not fit is refused with what does not fit', { 
     await mkdir(join(dir, 'peft'), { recursive: true });
     await writeFile(join(dir, 'peft/adapter_config.json'), JSON.stringify(config));
     await writeSafetensors(join(dir, 'peft/adapter_model.safetensors'), Object.fromEntries(tensors), metadata);
-    await t.rejects(loadAdapter(join(dir, 'peft'), parameters, record), Object.assign(new UserError(''), { message }));
+    await t.rejects(loadAdapter(join(dir, 'peft'), parameters, record), { name: 'UserError', message });
   };
   await peft({ peft_type: 'BOFT' }, /peft_type = "BOFT" is not supported; supported: "LOHA", "LOKR", "LORA", "OFT"/);
   await peft({ target_modules: 5 }, /adapter_config\.json\.target_modules: expected array or string or null, got 5/);
@@ -456,6 +453,10 @@ void t.test('an adapter that does not fit is refused with what does not fit', { 
     /lora_A\.weight of "down_blocks\.0\..*" has shape \[4,16\], this model and adapter_config\.json need \[8,16\]/,
   );
   await peft({ r: null }, /"r" is missing/);
+  await peft(
+    { target_modules: ['to_q', 'to_k'] },
+    /holds weights of "down_blocks\.0\..*\.to_out\.0", which target_modules of .* does not name/,
+  );
   await peft(
     { target_modules: ['to_q', 'to_k', 'to_v', 'to_out.0', 'proj_in'] },
     /nothing for module "down_blocks\.0\.attentions\.0\.proj_in"/,

@@ -212,7 +212,7 @@ const personal = (subject: Subject, folder: string, prompted = true): readonly s
   'toyland_sd_dreambooth_lora_dog',
   '--instances',
   `package:assets/toyland-instances/sks_${subject}`,
-  ...(prompted ? ['--prompts', `package:assets/toyland-instances/sks_${subject}/prompts.txt`] : []),
+  ...(prompted ? ['--prompts', `package:assets/toyland-instances/prompts/sks_${subject}.txt`] : []),
   '--drop-tokens',
   'sks',
   '--metrics',
