@@ -145,7 +145,7 @@ void t.test('an empty, absent or broken dataset is refused before training, by n
   );
   await t.rejects(
     dreambooth(join(dir, 'no')).prepare(run),
-    new UserError(`${join(dir, 'no')}: cannot be opened as a folder (ENOENT); is the path right?`),
+    { name: 'UserError', message: `${join(dir, 'no')}: cannot be opened as a folder (ENOENT); is the path right?` },
   );
   await writeFile(join(dir, 'x.parquet'), 'PAR1 but no more');
   await t.rejects(dreambooth(dir).prepare(run), /x\.parquet: not a readable parquet file/);

@@ -287,7 +287,8 @@ void t.test('a derived pipeline appears whole or not at all, without the old wei
   );
   t.same(await readdir(dir), ['source'], 'nothing half-written');
   await mkdir(out);
-  await derivePipeline(source, out, { unet: (folder) => writeFile(join(folder, 'new.safetensors'), 'new') });
+  const weights = { w: float32([1], [1]) };
+  await derivePipeline(source, out, { unet: (folder) => writeSafetensors(join(folder, 'new.safetensors'), weights) });
   t.same((await readdir(out, { recursive: true })).sort(), [
     'model_index.json',
     'unet',

@@ -52,8 +52,8 @@ const BAD_MODELS: readonly { name: string; spoil: (project: Project) => void; me
   },
   {
     name: 'with a noise schedule of another kind',
-    spoil: (p) => edit(p.file('model/scheduler/scheduler_config.json'), '"scaled_linear"', '"sigmoid"'),
-    message: /^diffengine: .*beta_schedule.*"sigmoid".+\n$/,
+    spoil: (p) => edit(p.file('model/scheduler/scheduler_config.json'), '"scaled_linear"', '"cubic"'),
+    message: /^diffengine: .*beta_schedule.*"cubic".+\n$/,
   },
   {
     name: 'with a corrupt .bin',
@@ -102,13 +102,13 @@ void t.test('train: pictures that are not there or not readable are named', asyn
     t,
     project,
     await option(project, 'train_dataloader.dataset.dataset=./empty'),
-    './empty: no pictures in it (1 other files); put .png, .jpg, .jpeg, .webp or .parquet files there',
+    './empty: no pictures in it (1 other files); put .png, .jpg, .webp, .gif, .bmp, .tif, .avif or .parquet files there',
   );
   refuses(
     t,
     project,
     await option(project, 'train_dataloader.dataset.dataset=./bad'),
-    /^diffengine: \.\/bad\/1\.png: not a readable picture \(9 bytes: .+\); replace or remove it\n$/,
+    /^diffengine: \.\/bad\/1\.png: not a readable picture \(9 bytes, of no known kind: .+\); save it as \.png or \.jpg, or remove it\n$/,
   );
   refuses(
     t,

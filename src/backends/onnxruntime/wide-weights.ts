@@ -116,7 +116,7 @@ export class WideWeights {
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       this.log?.warn(
-        `${error.message} Until then each program widens these weights in memory of its own, about ${((2 * size) / 2 ** 30).toFixed(1)} GiB`,
+        `${error.message}. Until then each program widens these weights in memory of its own, about ${((2 * size) / 2 ** 30).toFixed(1)} GiB`,
       );
       return undefined;
     }
