@@ -1,4 +1,4 @@
-import { mkdir, readdir, readlink, rename, rm, rmdir } from 'node:fs/promises';
+import { mkdir, readdir, readlink, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { UserError } from './errors.js';
 import { makeFolder } from './output-place.js';
@@ -46,6 +46,13 @@ export async function requireNewFolder(out: string): Promise<boolean> {
       code: 'OUTPUT_EXISTS',
     });
   return names !== undefined;
+}
+
+/** @throws UserError when something else than a folder is there, which files cannot go into */
+export async function requireFolder(out: string): Promise<void> {
+  const found = await stat(resolve(out)).catch(() => undefined);
+  if (found && !found.isDirectory())
+    throw new UserError(`${resolve(out)}: is there and is no folder; choose another folder`, { code: 'OUTPUT_EXISTS' });
 }
 
 /** `readdir` has followed the links: they do not go in a circle. */

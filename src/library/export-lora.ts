@@ -1,4 +1,5 @@
 import { exportAdapter, EXPORTS, type ExportFormat } from '../adapters/export.js';
+import { requireFolder } from '../base/atomic-folder.js';
 import { outputPlace } from '../base/output-place.js';
 import { TARGET_LIBRARIES, type TargetLibraries } from '../adapters/text-encoder-names.js';
 import { optionsOf, TEXT, type CallOptions } from './call-options.js';
@@ -38,7 +39,9 @@ export async function exportLora(
 ): Promise<{ readonly out: string; readonly format: ExportFormat; readonly modules: AdaptedModules }> {
   check('exportLora', options);
   const { out, format = 'kohya', libraries } = options;
-  if (format !== 'peft') await outputPlace(out); // before long work
+  // before long work
+  if (format === 'peft') await requireFolder(out);
+  else await outputPlace(out);
   const { fitted, modules } = await openAdapter(pipeline, adapter, options, 'exportLora');
   await exportAdapter(fitted, format, out, libraries);
   return { out, format, modules };

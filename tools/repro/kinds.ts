@@ -45,7 +45,7 @@ export async function kindsSection(): Promise<string | undefined> {
     );
   }
   return [
-    '`toyland_small_sd_dreambooth_lora_dog` (350 iterations, batch 4, learning rate 0.002) with each kind on the U-Net and the text encoder. ' +
+    '`toyland_small_sd_dreambooth_lora_dog` (200 iterations instead of 350, batch 4, learning rate 0.002) with each kind on the U-Net and the text encoder. ' +
       '±: half of the 95 % interval over three trainings (Student t), each measured over 84 pictures. ' +
       'Time of an iteration: median, smallest and largest of the three runs. ' +
       'The settings of the other kinds were not searched: LoRA had a search of nine, so this table says what each kind does at these settings, not which is best.',

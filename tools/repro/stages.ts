@@ -341,6 +341,7 @@ export const kindStage = (kind: KindName, seed: number): Stage => {
       [
         ...train,
         `randomness.seed=${seed}`,
+        'train_cfg.max_iters=200',
         'custom_hooks.preview=null',
         'custom_hooks.evaluation=null',
         ...KINDS[kind].options,

@@ -1,7 +1,6 @@
 import { inject } from 'inversify';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
-import { BETA_SCHEDULES } from './betas.js';
 import type { NoiseSchedule } from './noise-schedule.js';
 import { limited, pictureOf } from './prediction.js';
 import { SCHEDULERS, Scheduler, checkStart, scheduleOf } from './scheduler.js';
@@ -24,7 +23,10 @@ export class DDPMScheduler extends Scheduler {
     additionalProperties: false,
     properties: {
       ...noiseOptions,
-      beta_schedule: { ...noiseOptions.beta_schedule, enum: BETA_SCHEDULES.slice(0, 5) },
+      beta_schedule: {
+        ...noiseOptions.beta_schedule,
+        enum: ['linear', 'scaled_linear', 'squaredcos_cap_v2', 'sigmoid', 'laplace'],
+      },
       ...zeroSnrOption,
       ...predictionOption,
       ...spacingOptions('leading'),
