@@ -143,10 +143,10 @@ void t.test('an empty, absent or broken dataset is refused before training, by n
       `${dir}: no pictures in it (0 other files); put .png, .jpg, .webp, .gif, .bmp, .tif, .avif or .parquet files there`,
     ),
   );
-  await t.rejects(
-    dreambooth(join(dir, 'no')).prepare(run),
-    { name: 'UserError', message: `${join(dir, 'no')}: cannot be opened as a folder (ENOENT); is the path right?` },
-  );
+  await t.rejects(dreambooth(join(dir, 'no')).prepare(run), {
+    name: 'UserError',
+    message: `${join(dir, 'no')}: cannot be opened as a folder (ENOENT); is the path right?`,
+  });
   await writeFile(join(dir, 'x.parquet'), 'PAR1 but no more');
   await t.rejects(dreambooth(dir).prepare(run), /x\.parquet: not a readable parquet file/);
   await cp(join(FIXTURES, 'rgb.png'), join(dir, 'a.png'));
