@@ -157,7 +157,8 @@ export async function saveDiffusers(
               floats(own[B]).map((v) => v * scale),
               own[B].shape,
             );
-      if (dora) tensors[`${name}.${MAGNITUDE}`] = own[MAGNITUDE];
+      // With `.weight` the loaders of both networks take it; without, transformers leaves the text encoder's out.
+      if (dora) tensors[`${name}.${MAGNITUDE}.weight`] = own[MAGNITUDE];
     }
   await writeSafetensors(path, tensors, baseMetadata(base));
 }
