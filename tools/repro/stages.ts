@@ -314,17 +314,18 @@ export const KINDS = {
   },
   loha: { title: 'LoHa, r = 4', options: kindOptions('LoHa', 'r: 4, alpha: 4') },
   lokr: { title: 'LoKr, r = 8, factor 4', options: kindOptions('LoKr', 'r: 8, alpha: 8, decompose_factor: 4') },
-  oft: { title: 'OFT, blocks of 16', options: kindOptions('OFT', 'oft_block_size: 16') },
+  // PEFT 0.21 computes OFT wrongly on convolutions larger than 1x1, so that its folder would mean something else there.
+  oft: { title: 'OFT, blocks of 16, no 3x3 convolutions', options: kindOptions('OFT', 'oft_block_size: 16', '') },
 } as const;
 export type KindName = keyof typeof KINDS;
 /** Each is a training of its own: intervals are over trainings. */
 export const KIND_SEEDS = [0, 1, 2] as const;
 
 /** Another kind in the places of the config's LoRA. */
-function kindOptions(type: string, options: string): readonly string[] {
+function kindOptions(type: string, options: string, convolutions = ', conv1, conv2'): readonly string[] {
   const on = (targets: string): string => `{ _delete_: true, type: ${type}, ${options}, target_modules: [${targets}] }`;
   return [
-    `model.unet_lora_config=${on('to_q, to_k, to_v, to_out.0, proj_in, proj_out, ff.net.0.proj, ff.net.2, conv1, conv2')}`,
+    `model.unet_lora_config=${on(`to_q, to_k, to_v, to_out.0, proj_in, proj_out, ff.net.0.proj, ff.net.2${convolutions}`)}`,
     `model.text_encoder_lora_config=${on('q_proj, k_proj, v_proj, out_proj, fc1, fc2')}`,
   ];
 }
