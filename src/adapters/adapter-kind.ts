@@ -85,6 +85,8 @@ export interface KindClass {
   /** PEFT's options that give just these modules; without it, adapters of the kind export by no --format peft */
   describe?(modules: ReadonlyMap<string, ModuleAdapter>): PeftOptions;
   readonly lycoris?: LycorisForm;
+  /** @throws UserError for an adapter_config.json whose numbers mean something else than ours */
+  checkPeft?(raw: PeftOptions, where: string): void;
 }
 
 /** Options as they stand in PEFT's adapter_config.json. */

@@ -55,5 +55,5 @@ function described(values: AdapterValues, shapes: ReadonlyMap<string, Shape>): P
         `peft: no settings of ${kind.peftType} give "${name}" its shapes ${parts(adapter)}; give --format kohya, or merge it with merge-lora`,
       );
   }
-  return { peftType: kind.peftType, options, targets: [...modules.keys()] };
+  return { peftType: kind.peftType, options: kind.peftOptions(), targets: [...modules.keys()] };
 }

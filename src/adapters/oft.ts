@@ -14,6 +14,8 @@ import { AdapterKind, ADAPTERS, ModuleAdapter, type Leaf, type PartTensors, type
 import { targetOption } from './targets.js';
 
 const R = 'oft_R.weight';
+/** Whose OFT this is; without a version PEFT takes a folder for one of before 0.18. */
+const PEFT_VERSION = '0.21.0';
 
 @ADAPTERS.register()
 export class OFT extends AdapterKind {
@@ -44,6 +46,17 @@ export class OFT extends AdapterKind {
       coft: { enum: [false], default: false, description: 'must be false: the constraint is not implemented' },
     },
   } as const satisfies OptionsSchema;
+
+  /** PEFT 0.18 changed the series, and wrote its version from then on. */
+  static checkPeft({ use_cayley_neumann: series, peft_version: version }: PeftOptions, where: string): void {
+    const [major, minor] = String(version ?? '0.0')
+      .split('.')
+      .map(Number);
+    if (series && major === 0 && minor < 18)
+      throw new UserError(
+        `${where}: OFT by the series of PEFT before 0.18 (peft_version ${JSON.stringify(version ?? null)}), whose numbers mean other rotations; merge it with the PEFT that wrote it`,
+      );
+  }
 
   static holds(adapter: ModuleAdapter): boolean {
     return adapter instanceof OftModule;
@@ -93,7 +106,7 @@ export class OFT extends AdapterKind {
   }
 
   peftOptions(): PeftOptions {
-    return { ...this.opts, eps: 6e-5, fan_in_fan_out: false };
+    return { ...this.opts, eps: 6e-5, fan_in_fan_out: false, peft_version: PEFT_VERSION };
   }
 }
 

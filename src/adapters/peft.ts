@@ -250,6 +250,7 @@ function kindOf(
   if (!found)
     throw refuse('peft_type', `supported: ${kinds.map(({ name }) => JSON.stringify(name.toUpperCase())).join(', ')}`);
   const { name: type, Kind } = found;
+  Kind.checkPeft?.(raw, where);
   if (raw['bias'] !== undefined && raw['bias'] !== 'none') throw refuse('bias', 'supported: "none"');
   if (CHANGES_BASE.test(String(raw['init_lora_weights'])))
     throw refuse('init_lora_weights', 'convert the adapter with PEFT (path_initial_model_for_weight_conversion)');
