@@ -114,4 +114,6 @@ export const ADAPTERS = new Registry<AdapterKind>('ADAPTERS', 'adapter');
 export const adapterKinds = (): {
   readonly name: string;
   readonly Kind: KindClass & (new (options: object) => AdapterKind);
-}[] => ADAPTERS.names().map((name) => ({ name, Kind: ADAPTERS.get(name) as never }));
+}[] =>
+  // The registry knows classes by their options alone; what is static beside those is optional, so any class has it.
+  ADAPTERS.names().map((name) => ({ name, Kind: ADAPTERS.get(name) as never }));

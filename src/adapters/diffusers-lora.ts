@@ -3,7 +3,6 @@ import { UserError } from '../base/errors.js';
 import { writeSafetensors } from '../formats/safetensors/safetensors.js';
 import type { WeightFile } from '../formats/weight-file.js';
 import { validateComponent } from '../registry/validate.js';
-import type { Registry } from '../registry/registry.js';
 import { float32, floats, type HostTensor, type Shape } from '../tensor/host.js';
 import { ADAPTERS, type TrainedModule } from './adapter-kind.js';
 import { baseMetadata, type BaseRecord } from './base-record.js';
@@ -126,9 +125,7 @@ function parseMetadata(path: string, text: string | undefined): Partial<Record<P
     const known = ['r', 'lora_alpha', 'use_rslora', 'use_dora', 'rank_pattern', 'alpha_pattern'];
     if (of('lora_alpha') == null) continue;
     const given = Object.fromEntries(known.filter((key) => of(key) != null).map((key) => [key, of(key)]));
-    kinds[part] = new LoRA(
-      validateComponent(ADAPTERS as unknown as Registry, { ...given, type: 'LoRA' }, `${path} (${METADATA})`) as never,
-    );
+    kinds[part] = new LoRA(validateComponent(ADAPTERS, { ...given, type: 'LoRA' }, `${path} (${METADATA})`) as never);
   }
   return kinds;
 }

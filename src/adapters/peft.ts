@@ -7,7 +7,6 @@ import { readJson } from '../formats/read-json.js';
 import { openSafetensors, writeSafetensors } from '../formats/safetensors/safetensors.js';
 import type { WeightFile } from '../formats/weight-file.js';
 import { validateComponent } from '../registry/validate.js';
-import type { Registry } from '../registry/registry.js';
 import type { HostTensor, Shape } from '../tensor/host.js';
 import { adapterKinds, ADAPTERS, type AdapterKind, type PeftOptions } from './adapter-kind.js';
 import { architectureHash, baseMetadata, checkBase, type BaseRecord } from './base-record.js';
@@ -267,5 +266,5 @@ function kindOf(
   if (missing !== undefined)
     throw new UserError(`${where}: "${missing}" is missing; take the adapter_config.json that belongs to the adapter`);
   const given = Object.fromEntries(known.filter((key) => raw[key] != null).map((key) => [key, raw[key]]));
-  return new Kind(validateComponent(ADAPTERS as unknown as Registry, { ...given, ...more, type }, where));
+  return new Kind(validateComponent(ADAPTERS, { ...given, ...more, type }, where));
 }

@@ -15,7 +15,7 @@ export function createBuild(services: Services): Build {
   const scope = new Container();
   for (const [token, value] of services) scope.bind(token).toConstantValue(value);
   const build: Build = <Base extends object>(registry: Registry<Base>, config: object): Base => {
-    const options = validateComponent(registry as unknown as Registry, config as Tree);
+    const options = validateComponent(registry, config as Tree);
     const component = registry.get(String((config as Tree)['type']));
     if (!component)
       throw new Error(

@@ -11,7 +11,10 @@ export interface ComponentClass<Base = object> {
   readonly options: OptionsSchema;
 }
 
-const registries = new Map<KindName, Registry>();
+/** What can be asked of a registry of any kind. */
+export type Components = Pick<Registry, 'kind' | 'noun' | 'get' | 'names'>;
+
+const registries = new Map<KindName, Components>();
 
 /** Components of one kind by name. Each kind has one registry, declared beside what its components are. */
 export class Registry<Base extends object = object> {
@@ -22,7 +25,7 @@ export class Registry<Base extends object = object> {
     readonly kind: KindName,
     readonly noun: string,
   ) {
-    registries.set(kind, this as unknown as Registry);
+    registries.set(kind, this);
   }
 
   /** Class decorator: `@HOOKS.register()` under the class's own name, or another. @throws UserError when the name is taken, or options are missing */
@@ -54,11 +57,11 @@ export class Registry<Base extends object = object> {
 }
 
 /** The registry of a kind. @throws Error before the module that declares it was loaded */
-export function registryOf(kind: KindName): Registry {
+export function registryOf(kind: KindName): Components {
   const found = registries.get(kind);
   if (!found) throw new Error(`${kind}: its registry is not loaded; call loadComponents() first`);
   return found;
 }
 
 /** Every registry that is loaded, in the order of `KINDS`. */
-export const allRegistries = (): Registry[] => KINDS.flatMap((kind) => registries.get(kind) ?? []);
+export const allRegistries = (): Components[] => KINDS.flatMap((kind) => registries.get(kind) ?? []);

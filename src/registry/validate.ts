@@ -5,7 +5,7 @@ import { type ErrorCode, UserError } from '../base/errors.js';
 import { configSchema, evaluationSchema } from './config-schema.js';
 import { getPath, isTree, join, type Tree } from './merge.js';
 import type { KindName } from './kinds.js';
-import { registryOf, type Registry } from './registry.js';
+import { registryOf, type Components } from './registry.js';
 
 /** The parts of a JSON schema that lead to nested components. */
 interface SchemaNode {
@@ -59,7 +59,7 @@ export function checkOptions(options: Tree, schema: object, where: string): void
 }
 
 /** Options of one component, defaults filled in. @throws UserError listing every mistake */
-export function validateComponent(registry: Registry, config: Tree, path = registry.noun): Tree {
+export function validateComponent(registry: Components, config: Tree, path = registry.noun): Tree {
   const problems: string[] = [];
   const options = component(registry, config, path, problems);
   fail(problems);
@@ -105,7 +105,7 @@ function check(value: Tree, schema: object, path: string): string[] {
   return problems;
 }
 
-function component(registry: Registry, config: Tree, path: string, problems: string[]): Tree | undefined {
+function component(registry: Components, config: Tree, path: string, problems: string[]): Tree | undefined {
   const { type, ...options } = config;
   if (typeof type !== 'string') {
     problems.push(`${path}.type: missing; one of ${registry.names().join(', ')}`);

@@ -7,7 +7,7 @@ import { createBuild } from '../../src/registry/container.js';
 import { componentList, componentText, explainText, findComponents } from '../../src/registry/describe.js';
 import { editorSchema } from '../../src/registry/editor-schema.js';
 import type { Tree } from '../../src/registry/merge.js';
-import { allRegistries, type Registry } from '../../src/registry/registry.js';
+import { allRegistries } from '../../src/registry/registry.js';
 import type { OptionsSchema, Output } from '../../src/registry/schema.js';
 import { BUILD, LOGGER, OPTIONS, type Build } from '../../src/registry/tokens.js';
 import { type Logger } from '../../src/base/logger.js';
@@ -159,12 +159,12 @@ void t.test('validate: the config that is given stays as it is', async (t) => {
 });
 
 void t.test('validateComponent: options come back with defaults, also of nested objects', async (t) => {
-  t.strictSame(validateComponent(HOOKS as unknown as Registry, { type: 'NestingHook', prompt: 'p' }), {
+  t.strictSame(validateComponent(HOOKS, { type: 'NestingHook', prompt: 'p' }), {
     prompt: 'p',
     inner: null,
     nested: { depth: 3 },
   });
-  t.throws(() => validateComponent(HOOKS as unknown as Registry, { type: 'NestingHook', nested: { depth: 'x' } }), {
+  t.throws(() => validateComponent(HOOKS, { type: 'NestingHook', nested: { depth: 'x' } }), {
     name: 'UserError',
     message: 'hook.nested.depth: expected integer, got "x"',
   });

@@ -5,7 +5,6 @@ import { OnnxRuntimeBackend } from '../../src/backends/onnxruntime/onnxruntime-b
 import { UserError } from '../../src/base/errors.js';
 import { validateComponent } from '../../src/registry/validate.js';
 import { BACKENDS } from '../../src/backends/backend.js';
-import type { Registry } from '../../src/registry/registry.js';
 import { verify } from './verify.js';
 
 const program = new Command('npm run verify --')
@@ -18,9 +17,7 @@ const program = new Command('npm run verify --')
 const { fallback, all } = program.opts<{ fallback?: string; all?: boolean }>();
 
 await loadComponents();
-const backend = new OnnxRuntimeBackend(
-  validateComponent(BACKENDS as unknown as Registry, { type: 'OnnxRuntimeBackend' }) as never,
-);
+const backend = new OnnxRuntimeBackend(validateComponent(BACKENDS, { type: 'OnnxRuntimeBackend' }) as never);
 try {
   const report = await verify(program.args[0], fallback, backend, (file) => process.stderr.write(`${file}\n`));
   console.log(report.table(all !== true));

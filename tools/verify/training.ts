@@ -10,7 +10,6 @@ import { recorded, recordText } from '../../src/networks/record.js';
 import { ADAPTERS } from '../../src/adapters/adapter-kind.js';
 import { LoRA } from '../../src/adapters/lora.js';
 import { NetworkAdapter } from '../../src/adapters/network-adapter.js';
-import type { Registry } from '../../src/registry/registry.js';
 import { validateComponent } from '../../src/registry/validate.js';
 import { weightedMse } from '../../src/models/losses/l2-loss.js';
 import type { Model } from '../../src/models/model.js';
@@ -65,7 +64,7 @@ function adapterOf(
   part = 'unet',
 ): NetworkAdapter {
   const config = { type: 'LoRA', r, lora_alpha, ...(target_modules && { target_modules }) };
-  const options = validateComponent(ADAPTERS as unknown as Registry, config);
+  const options = validateComponent(ADAPTERS, config);
   return new NetworkAdapter(new LoRA(options as never), part, shapes, 'lora');
 }
 
