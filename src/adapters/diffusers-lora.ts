@@ -2,6 +2,7 @@
 import { UserError } from '../base/errors.js';
 import { writeSafetensors } from '../formats/safetensors/safetensors.js';
 import type { WeightFile } from '../formats/weight-file.js';
+import type { Output } from '../registry/schema.js';
 import { validateComponent } from '../registry/validate.js';
 import { float32, floats, type HostTensor, type Shape } from '../tensor/host.js';
 import { ADAPTERS, type TrainedModule } from './adapter-kind.js';
@@ -125,7 +126,8 @@ function parseMetadata(path: string, text: string | undefined): Partial<Record<P
     const known = ['r', 'lora_alpha', 'use_rslora', 'use_dora', 'rank_pattern', 'alpha_pattern'];
     if (of('lora_alpha') == null) continue;
     const given = Object.fromEntries(known.filter((key) => of(key) != null).map((key) => [key, of(key)]));
-    kinds[part] = new LoRA(validateComponent(ADAPTERS, { ...given, type: 'LoRA' }, `${path} (${METADATA})`) as never);
+    const options = validateComponent(ADAPTERS, { ...given, type: 'LoRA' }, `${path} (${METADATA})`);
+    kinds[part] = new LoRA(options as Output<typeof LoRA.options>); // as the schema has just checked
   }
   return kinds;
 }

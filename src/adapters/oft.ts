@@ -43,7 +43,7 @@ export class OFT extends AdapterKind {
       init_weights: { enum: [true], default: true, description: 'start: no rotation' },
       module_dropout: { enum: [0], default: 0, description: 'must be 0: a step depends on its seed and data only' },
       bias: { enum: ['none'], default: 'none', description: 'must be none: biases are not trained' },
-      coft: { enum: [false], default: false, description: 'must be false: the constraint is not implemented' },
+      coft: { enum: [false], default: false, description: 'must be false: constrained OFT (COFT) is not supported' },
     },
   } as const satisfies OptionsSchema;
 

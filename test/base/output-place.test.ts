@@ -94,7 +94,8 @@ void t.test('sockets and folders are refused by name', { skip: linux }, async (t
 void t.test('a null device takes the bytes and stays; disks and memory are refused', async (t) => {
   const dir = t.testdir(),
     device = join(dir, 'null');
-  if (!makeDevice(device, 'null')) return t.pass('only root may make devices');
+  if (!makeDevice(device, 'null'))
+    return t.pass('a device', { skip: 'runs where mknod makes a device: as root, with CAP_MKNOD' });
   const before = standing(device);
   await writeFileAtomic(device, 'swallowed');
   t.equal(standing(device), before);

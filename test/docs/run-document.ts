@@ -77,7 +77,7 @@ async function file(t: Test, project: Project, block: Block): Promise<void> {
     else await checkConfig(name, project.path);
   } else if (name === undefined) t.fail('no name: begin the block with a comment, or name the file in the text before it');
   else if (/defineConfig\(/.test(block.text)) await checkConfig(name, project.path);
-  t.pass();
+  t.pass('nothing threw');
 }
 
 async function commands(t: Test, project: Project, block: Block, printed: Printed, failing: boolean): Promise<void> {
@@ -90,7 +90,7 @@ async function commands(t: Test, project: Project, block: Block, printed: Printe
     if (!(await checkUsage(text)))
       for (const words of await commandsOf(project, text))
         await t.resolves(checkCommand(words, project.path), words.join(' '));
-    return void t.pass();
+    return void t.pass(`not run: ${notes['not run']}`);
   }
   const finished = await runShell(project, text, LONG ? '' : extra);
   if ((finished.code === 0) === failing) t.fail(`${finished.printed}\nended with ${finished.code}`);
@@ -110,10 +110,10 @@ async function session(t: Test, project: Project, block: Block, printed: Printed
 }
 
 function shows(t: Test, { notes }: Block, shown: string, { text, extra }: Printed): void {
-  if (notes['not compared'] !== undefined) return void t.pass();
+  if (notes['not compared'] !== undefined) return void t.pass(`not compared: ${notes['not compared']}`);
   if (text === undefined) return void t.fail('shown after commands that are not run: say <!-- not compared: why -->');
   const numbers = notes['numbers not compared'] === undefined || (LONG && extra);
   const problem = difference(shown, text, { numbers });
-  if (problem === undefined) t.pass();
+  if (problem === undefined) t.pass('printed as shown');
   else t.fail(problem);
 }

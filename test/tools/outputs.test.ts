@@ -15,7 +15,8 @@ const PNG = '89504e470d0a1a0a';
 
 void t.test('demo and export-lora leave a device of our own as it is', async (t) => {
   const project = Project.create(t);
-  if (!makeDevice(project.file('null'), 'null')) return t.pass('only root may make devices');
+  if (!makeDevice(project.file('null'), 'null'))
+    return t.pass('a device', { skip: 'runs where mknod makes a device: as root, with CAP_MKNOD' });
   const before = standing(project.file('null'));
   t.equal((await project.run([...DEMO, '--out', 'null'])).code, 0);
   t.equal(standing(project.file('null')), before);

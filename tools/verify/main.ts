@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { loadComponents } from '../../src/components.js';
 import { OnnxRuntimeBackend } from '../../src/backends/onnxruntime/onnxruntime-backend.js';
 import { UserError } from '../../src/base/errors.js';
+import type { Output } from '../../src/registry/schema.js';
 import { validateComponent } from '../../src/registry/validate.js';
 import { BACKENDS } from '../../src/backends/backend.js';
 import { verify } from './verify.js';
@@ -17,7 +18,8 @@ const program = new Command('npm run verify --')
 const { fallback, all } = program.opts<{ fallback?: string; all?: boolean }>();
 
 await loadComponents();
-const backend = new OnnxRuntimeBackend(validateComponent(BACKENDS, { type: 'OnnxRuntimeBackend' }) as never);
+const options = validateComponent(BACKENDS, { type: 'OnnxRuntimeBackend' });
+const backend = new OnnxRuntimeBackend(options as Output<typeof OnnxRuntimeBackend.options>); // as the schema has just checked
 try {
   const report = await verify(program.args[0], fallback, backend, (file) => process.stderr.write(`${file}\n`));
   console.log(report.table(all !== true));

@@ -10,6 +10,7 @@ import { recorded, recordText } from '../../src/networks/record.js';
 import { ADAPTERS } from '../../src/adapters/adapter-kind.js';
 import { LoRA } from '../../src/adapters/lora.js';
 import { NetworkAdapter } from '../../src/adapters/network-adapter.js';
+import type { Output } from '../../src/registry/schema.js';
 import { validateComponent } from '../../src/registry/validate.js';
 import { weightedMse } from '../../src/models/losses/l2-loss.js';
 import type { Model } from '../../src/models/model.js';
@@ -65,7 +66,7 @@ function adapterOf(
 ): NetworkAdapter {
   const config = { type: 'LoRA', r, lora_alpha, ...(target_modules && { target_modules }) };
   const options = validateComponent(ADAPTERS, config);
-  return new NetworkAdapter(new LoRA(options as never), part, shapes, 'lora');
+  return new NetworkAdapter(new LoRA(options as Output<typeof LoRA.options>), part, shapes, 'lora'); // as just checked
 }
 
 /** An input in place of a parameter, so that a plain program can be fed its values. */

@@ -61,7 +61,8 @@ export async function proxiedFetch(): Promise<typeof fetch> {
       const direct = proxy === undefined;
       const response = direct
         ? await fetch(url, { ...init, redirect: 'manual' })
-        : await undici.fetch(url, { ...init, redirect: 'manual', dispatcher: agentOf(proxy) } as never);
+        : // undici's own types of a request differ from Node's in names alone: Node's fetch is undici's.
+          await undici.fetch(url, { ...init, redirect: 'manual', dispatcher: agentOf(proxy) } as never);
       const to = response.status >= 300 && response.status < 400 ? response.headers.get('location') : null;
       if (to === null || init.redirect === 'manual') return response;
       await response.body?.cancel();
