@@ -17,7 +17,7 @@ import { input, type Tensor, type TensorType } from '../../src/tensor/tensor.js'
 import { toNumbers, type Golden, type LoadedUNet } from './context.js';
 import { LIMITS } from './limits.js';
 import { evaluate } from './networks.js';
-import { compareGradients, fed, gradients } from './training.js';
+import { compareGradients, fed, gradients } from './gradients.js';
 
 type Values = Record<string, HostTensor>;
 

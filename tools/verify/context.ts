@@ -13,7 +13,8 @@ import { parseUNetConfig, type UNetConfig } from '../../src/networks/unet-config
 import { parseVaeConfig, type VaeConfig } from '../../src/networks/vae-config.js';
 import { openSafetensors } from '../../src/formats/safetensors/safetensors.js';
 import type { WeightFile } from '../../src/formats/weight-file.js';
-import { int32, type HostTensor, type Shape } from '../../src/tensor/host.js';
+import { float32, int32, type HostTensor, type Shape } from '../../src/tensor/host.js';
+import { input, type Tensor } from '../../src/tensor/tensor.js';
 import type { Report } from './report.js';
 
 export interface LoadedUNet {
@@ -26,6 +27,9 @@ export interface ReferenceEntry {
   readonly tensors?: Record<string, unknown>;
   readonly fp32_noise?: { readonly 'by_prefix(max_abs,max_rel)'?: Readonly<Record<string, readonly [number, number]>> };
 }
+
+/** A component that the checks need is in neither folder. */
+export class AbsentError extends UserError {}
 
 export class Golden {
   readonly index: Readonly<Record<string, ReferenceEntry>>;
@@ -85,7 +89,7 @@ export class Golden {
         .find((d) => existsSync(join(root, d, name, MARKER[name] ?? 'config.json')));
       if (owner !== undefined) return join(root, owner, name);
     }
-    throw new UserError(`${this.folder}: no folder with ${name}; add --fallback with one that has it`);
+    throw new AbsentError(`${this.folder}: no folder with ${name}; add --fallback with one that has it`);
   }
 
   tokenizer = (): Promise<ClipTokenizer> => ClipTokenizer.load(this.component('tokenizer'));
@@ -151,9 +155,11 @@ export class Golden {
       );
     const own = teachers(this.folder);
     const found = own.length === 0 && this.fallback !== undefined ? teachers(this.fallback) : own;
-    if (found.length !== 1)
+    if (found.length === 0)
+      throw new AbsentError(`${this.folder}: no *-sd-random/unet with layers_per_block 2; add --fallback with one`);
+    if (found.length > 1)
       throw new UserError(
-        `${this.folder}: ${found.length} folders *-sd-random/unet with layers_per_block 2; there must be one`,
+        `${this.folder}: ${found.length} folders *-sd-random/unet with layers_per_block 2; one is needed`,
       );
     return found[0];
   }
@@ -173,4 +179,7 @@ export function readPythonJson(path: string): Record<string, unknown> {
 
 /** int64 ids as the graphs take them. */
 export const toInt32 = (t: HostTensor): HostTensor => int32(Int32Array.from(t.data as BigInt64Array, Number), t.shape);
+/** A graph's input for a recorded tensor. */
+export const leaf = (name: string, t: HostTensor): Tensor => input(name, t.shape, t.dtype);
 export const toNumbers = (t: HostTensor): number[] => Array.from(t.data as ArrayLike<number | bigint>, Number);
+export const asFloats = (t: HostTensor): HostTensor => float32(toNumbers(t), t.shape);

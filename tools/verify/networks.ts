@@ -4,13 +4,10 @@ import { Scope } from '../../src/networks/layers/scope.js';
 import { timestepMlp, timestepSinusoid } from '../../src/networks/layers/timestep-embedding.js';
 import { unet } from '../../src/networks/unet.js';
 import { vaeDecode, vaeEncode } from '../../src/networks/vae.js';
-import { float32, floats, type HostTensor } from '../../src/tensor/host.js';
-import { input, type Tensor } from '../../src/tensor/tensor.js';
-import { toInt32, toNumbers, type Golden } from './context.js';
+import { floats, type HostTensor } from '../../src/tensor/host.js';
+import type { Tensor } from '../../src/tensor/tensor.js';
+import { asFloats, leaf, readPythonJson, toInt32, toNumbers, type Golden } from './context.js';
 import { LIMITS } from './limits.js';
-
-const leaf = (name: string, t: HostTensor): Tensor => input(name, t.shape, t.dtype);
-const asFloats = (t: HostTensor): HostTensor => float32(toNumbers(t), t.shape);
 
 /** Runs a graph once. */
 export async function evaluate(
@@ -154,7 +151,6 @@ export async function checkTimestepEmbedding(golden: Golden, file: string): Prom
 }
 
 export async function checkTokenizer(golden: Golden): Promise<void> {
-  const { readPythonJson } = await import('./context.js');
   const { rows, fast_rows: fast } = readPythonJson(`${golden.folder}/reference/tokenizer.json`) as unknown as {
     rows: { text: string; input_ids: number[] }[];
     fast_rows?: { i: number; input_ids: number[] }[];

@@ -103,7 +103,7 @@ export class Report {
     if (!brief) return this.skipped.map(({ file, tensor }) => `skipped ${file}: ${tensor}`);
     return [...new Set(this.skipped.map(({ file }) => file))].map((file) => {
       const own = this.skipped.filter((s) => s.file === file).map(({ tensor }) => tensor);
-      return `skipped ${file}: ${own.length} tensors, ${own.slice(0, 3).join(', ')}${own.length > 3 ? ', ...' : ''}`;
+      return `skipped ${file}: ${own.length === 1 ? '' : `${own.length}, `}${own.slice(0, 3).join(', ')}${own.length > 3 ? ', ...' : ''}`;
     });
   }
 

@@ -1,10 +1,8 @@
-/** LoRA gradients, LoRA training through the engine's own step, and distillation gradients. */
+/** LoRA gradients, and LoRA training through the engine's own step. */
 import { TrainStep } from '../../src/engine/train-step.js';
 import { AdamW } from '../../src/engine/optimizers/adamw.js';
 import { Parameters } from '../../src/engine/parameters.js';
 import { clipText } from '../../src/networks/clip-text.js';
-import { distillLoss, tappedUnet } from '../../src/models/distill-loss.js';
-import { presetTaps } from '../../src/models/distill-presets.js';
 import { Scope } from '../../src/networks/layers/scope.js';
 import { recorded, recordText } from '../../src/networks/record.js';
 import { ADAPTERS } from '../../src/adapters/adapter-kind.js';
@@ -18,18 +16,15 @@ import { unet } from '../../src/networks/unet.js';
 import { NoiseSchedule } from '../../src/sampling/schedulers/noise-schedule.js';
 import type { WeightFile } from '../../src/formats/weight-file.js';
 import { grad } from '../../src/tensor/autodiff.js';
-import { float32, floats, type HostTensor, type Shape } from '../../src/tensor/host.js';
-import { add, mean, square, sub } from '../../src/tensor/ops.js';
-import { substitute } from '../../src/tensor/passes/rewrite.js';
-import { fill, input, leafName, parameter, topo, weight, type Tensor } from '../../src/tensor/tensor.js';
-import { toInt32, toNumbers, type Golden, type LoadedUNet } from './context.js';
+import { float32, floats, type HostTensor } from '../../src/tensor/host.js';
+import { mean, square, sub } from '../../src/tensor/ops.js';
+import { input, type Tensor } from '../../src/tensor/tensor.js';
+import { asFloats, leaf, toInt32, toNumbers, type Golden, type LoadedUNet } from './context.js';
+import { compareGradients, fed, gradients, type Values } from './gradients.js';
 import { LIMITS } from './limits.js';
 import { evaluate } from './networks.js';
 
 const PEFT = 'base_model.model.';
-const leaf = (name: string, t: HostTensor): Tensor => input(name, t.shape, t.dtype);
-const asFloats = (t: HostTensor): HostTensor => float32(toNumbers(t), t.shape);
-type Values = Record<string, HostTensor>;
 
 /** Values below `prefix` with PEFT names, by parameter name `part.module.side.weight`. */
 async function peftValues(file: WeightFile, prefix: string, part: string): Promise<Values> {
@@ -67,36 +62,6 @@ function adapterOf(
   const config = { type: 'LoRA', r, lora_alpha, ...(target_modules && { target_modules }) };
   const options = validateComponent(ADAPTERS, config);
   return new NetworkAdapter(new LoRA(options as Output<typeof LoRA.options>), part, shapes, 'lora'); // as just checked
-}
-
-/** An input in place of a parameter, so that a plain program can be fed its values. */
-export const fed = (name: string, shape: Shape): Tensor => input(name, shape);
-
-/** Leaves of that name in a graph; the same parameter may stand in it several times. */
-export function gradients(loss: Tensor, names: Iterable<string>): Record<string, Tensor> {
-  const leaves = topo([loss])
-    .filter((n) => n.op === 'input')
-    .map((n) => n.outs[0]);
-  const byName = new Map<string, Tensor[]>();
-  for (const l of leaves) byName.set(leafName(l), [...(byName.get(leafName(l)) ?? []), l]);
-  const wanted = [...names],
-    flat = wanted.flatMap((n) => (byName.get(n) ?? []).map((l) => [n, l] as const));
-  const grads = grad(
-    loss,
-    flat.map(([, l]) => l),
-  );
-  const out: Record<string, Tensor> = {};
-  flat.forEach(([n], i) => (out[n] = out[n] ? add(out[n], grads[i]) : grads[i]));
-  return out;
-}
-
-/** Each gradient against its reference, and all of them as one vector. */
-export function compareGradients(golden: Golden, label: string, actual: Values, expected: Values): void {
-  const names = Object.keys(expected);
-  for (const name of names)
-    golden.report.rel(`${label}/${name}`, floats(actual[name]), floats(expected[name]), LIMITS.gradient);
-  const flat = (values: Values): number[] => names.flatMap((n) => Array.from(floats(values[n])));
-  golden.report.rel(`${label}/(all as one)`, flat(actual), flat(expected), LIMITS.gradientWhole);
 }
 
 interface Variant {
@@ -363,127 +328,4 @@ function pick(pool: HostTensor, rows: readonly number[]): HostTensor {
     T,
     D,
   ]);
-}
-
-interface DistillRun {
-  readonly student: string;
-  readonly loss: number;
-  readonly loss_task: number;
-  readonly loss_output_kd: number;
-  readonly loss_features_each: number[];
-  readonly output_weight: number;
-  readonly feature_weight: number;
-  readonly total_grad_norm: number;
-  readonly 'points(teacher,student)': [string, string][];
-}
-
-/** BK-SDM's and segmind's losses on a student whose every parameter is trained. */
-export async function checkDistillation(golden: Golden, file: string): Promise<void> {
-  const reference = await golden.reference(file),
-    teacher = await golden.unet('base');
-  const { runs, grad_norm_order: order } = golden.meta<{
-    runs: Record<string, DistillRun>;
-    grad_norm_order: Record<string, string[]>;
-  }>(file);
-  const read = (name: string): Promise<HostTensor> => reference.read(`data/${name}`);
-  const feeds = {
-    sample: await read('noisy_latents'),
-    timesteps: asFloats(await read('timesteps')),
-    text: await read('encoder_hidden_states'),
-    noise: await read('noise'),
-  };
-  const inputs = {
-    sample: leaf('sample', feeds.sample),
-    timesteps: leaf('timesteps', feeds.timesteps),
-    encoderHiddenStates: leaf('text', feeds.text),
-  };
-  for (const [name, run] of Object.entries(runs)) {
-    const net = await golden.unet(run.student);
-    const leaves = new Map([...net.shapes].map(([key, shape]) => [key, parameter(key, shape)]));
-    const student = tappedUnet(
-      { get: (key, shape) => leaves.get(key) ?? net.source.get(key, shape) },
-      inputs,
-      net.config,
-    );
-    const guide = tappedUnet(teacher.source, inputs, teacher.config);
-    const pairs = run['points(teacher,student)'],
-      weights = { task: 1, output: run.output_weight, feature: run.feature_weight };
-    golden.report.exact(
-      `${name}/points`,
-      presetTaps(name.startsWith('bk.') ? 'bk_sdm' : 'segmind', teacher.config, net.config),
-      pairs,
-    );
-    const noise = leaf('noise', feeds.noise),
-      ones = fill(1, [noise.shape[0]]);
-    const { loss, task, output, features } = distillLoss(
-      weightedMse(student.out, noise, ones, 1),
-      student,
-      guide,
-      pairs,
-      weights,
-    );
-    const keys = [...leaves.keys()],
-      grads = grad(
-        loss,
-        keys.map((k) => leaves.get(k) as Tensor),
-      );
-    const frozen = bindToWeights([loss, task, output as Tensor, student.out, guide.out, ...features, ...grads], net);
-    const names = [
-      'loss',
-      'task',
-      'output',
-      'student',
-      'teacher',
-      ...features.map((_, i) => `feature${i}`),
-      ...keys.map((k) => `grad.${k}`),
-    ];
-    const results = await evaluate(golden, file, Object.fromEntries(names.map((n, i) => [n, frozen[i]])), feeds);
-    golden.report.rel(`${name}/loss`, floats(results['loss']), [run.loss], LIMITS.loss);
-    golden.report.rel(`${name}/loss_task`, floats(results['task']), [run.loss_task], LIMITS.loss);
-    golden.report.rel(`${name}/loss_output_kd`, floats(results['output']), [run.loss_output_kd], LIMITS.loss);
-    golden.report.rel(
-      `${name}/loss_features_each`,
-      features.map((_, i) => floats(results[`feature${i}`])[0]),
-      run.loss_features_each,
-      LIMITS.loss,
-    );
-    golden.report.rel(
-      `${name}/student_pred`,
-      floats(results['student']),
-      floats(await reference.read(`${name}/student_pred`)),
-      LIMITS.network,
-    );
-    golden.report.rel(
-      `${name}/teacher_pred`,
-      floats(results['teacher']),
-      floats(await reference.read('teacher/teacher_pred')),
-      LIMITS.network,
-    );
-    const norms = order[run.student].map((k) => Math.hypot(...floats(results[`grad.${k}`])));
-    golden.report.rel(`${name}/grad_norms`, norms, floats(await reference.read(`${name}/grad_norms`)), LIMITS.gradient);
-    golden.report.rel(`${name}/total_grad_norm`, [Math.hypot(...norms)], [run.total_grad_norm], LIMITS.gradientWhole);
-    for (const tensor of [...reference.entries.keys()].filter((n) => n.startsWith(`${name}/grad.`))) {
-      golden.report.rel(
-        tensor,
-        floats(results[tensor.slice(name.length + 1)]),
-        floats(await reference.read(tensor)),
-        LIMITS.gradient,
-      );
-    }
-  }
-}
-
-/** Trainable leaves read from the student's own file. */
-function bindToWeights(outputs: readonly Tensor[], net: LoadedUNet): Tensor[] {
-  return substitute(outputs, (l) => {
-    if (l.node.op !== 'parameter') return undefined;
-    const entry = net.source.weights.entries.get(net.source.storedName(leafName(l)));
-    return (
-      entry &&
-      weight(
-        { key: entry.name, file: entry.file, offset: entry.offset, bytes: entry.bytes },
-        { dtype: entry.dtype, shape: l.shape },
-      )
-    );
-  });
 }

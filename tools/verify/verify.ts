@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Backend } from '../../src/backends/backend.js';
 import { UserError } from '../../src/base/errors.js';
 import { checkAdapter } from './adapters.js';
-import { Golden } from './context.js';
+import { AbsentError, Golden } from './context.js';
 import { checkTextEncoder, checkTimestepEmbedding, checkTokenizer, checkUnet, checkVae } from './networks.js';
 import { checkAdapters, checkBlockRemoval, checkPipeline, checkTorchBin } from './pipelines.js';
 import { Report } from './report.js';
@@ -13,7 +13,8 @@ import { checkSdxlText } from './sdxl-text.js';
 import { checkSingleFiles } from './single-files.js';
 import { checkStableDiffusion2 } from './sd2.js';
 import { checkTrajectories } from './trajectories.js';
-import { checkDistillation, checkLoraGradients, checkLoraTraining, checkTextLoraGradients } from './training.js';
+import { checkDistillation } from './distillation.js';
+import { checkLoraGradients, checkLoraTraining, checkTextLoraGradients } from './training.js';
 
 type Check = (golden: Golden, file: string, kind: string) => Promise<void>;
 
@@ -38,6 +39,12 @@ const CHECKS: readonly (readonly [RegExp, Check])[] = [
   [/^distill\./, checkDistillation],
 ];
 
+/** Files about networks that diffengine does not have. */
+const NOT_OURS: readonly (readonly [RegExp, string])[] = [
+  [/^sdxl_pipeline\./, 'diffengine has no Stable Diffusion XL'],
+  [/^dino\./, 'diffengine has no DINO'],
+];
+
 /** What lies beside `reference/`. */
 const EXTRAS: readonly (readonly [string, (golden: Golden) => Promise<void>])[] = [
   ['block_removal.json', checkBlockRemoval],
@@ -47,7 +54,8 @@ const EXTRAS: readonly (readonly [string, (golden: Golden) => Promise<void>])[] 
 
 /**
  * @param folder laid out as `reference/index.json` describes @param fallback where to look for components it lacks
- * @throws UserError when the folder has no index or a needed component is nowhere
+ * Files whose model is nowhere are skipped, and named.
+ * @throws UserError when the folder has no index, or there are several models where one is needed
  */
 export async function verify(
   folder: string,
@@ -63,15 +71,29 @@ export async function verify(
     onFile(file);
     report.about(file);
     const found = CHECKS.find(([pattern]) => pattern.test(file));
-    if (found) await found[1](golden, file, found[0].exec(file)?.[1] ?? 'base');
-    else report.missing('whole file');
-    golden.skipped(file).forEach((tensor) => report.skip(tensor));
+    const reason = NOT_OURS.find(([pattern]) => pattern.test(file))?.[1];
+    if (reason !== undefined) report.skip(`whole file: ${reason}`);
+    else if (!found) report.missing('whole file');
+    else if (await checked(report, () => found[1](golden, file, found[0].exec(file)?.[1] ?? 'base')))
+      golden.skipped(file).forEach((tensor) => report.skip(tensor));
   }
   for (const [file, check] of EXTRAS) {
     if (!existsSync(join(folder, file))) continue;
     onFile(file);
     report.about(file);
-    await check(golden);
+    await checked(report, () => check(golden));
   }
   return report;
+}
+
+/** @returns false where the model that a check needs is nowhere: the file is left out, and the report says so */
+async function checked(report: Report, check: () => Promise<void>): Promise<boolean> {
+  try {
+    await check();
+    return true;
+  } catch (error) {
+    if (!(error instanceof AbsentError)) throw error;
+    report.skip(`whole file: ${error.message}`);
+    return false;
+  }
 }

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { fakeModel } from '../../tools/verify/fake-model.js';
+import { fakeModel } from '../../../tools/verify/fake-model.js';
 
 void t.test('the formula of a stand-in for the U-Net, with any signs and order', async (t) => {
   const at = (formula: string): number => Number(fakeModel(formula)(0.5, 200).toFixed(9));
