@@ -1,6 +1,7 @@
 /** Options and work that `demo` and `demo_lora` share. */
 import { extname } from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
+import { PICTURE_SIDE } from '../src/registry/picture-side.js';
 
 export interface DemoOptions {
   readonly out: string;
@@ -20,8 +21,8 @@ export function addDemoOptions(command: Command): Command {
     .option('--out <file>', 'PNG to write; with --n, a sheet of all, and file-0.png, file-1.png, ...', 'demo.png')
     .option('--steps <n>', 'denoising steps', whole(1), 50)
     .option('--guidance <x>', 'classifier-free guidance; 1 or less runs without, twice as fast', number, 7.5)
-    .option('--height <px>', "a multiple of 8 (default: the model's own)", multipleOf8)
-    .option('--width <px>', "a multiple of 8 (default: the model's own)", multipleOf8)
+    .option('--height <px>', "a multiple of 8 (default: the model's own)", pictureSide)
+    .option('--width <px>', "a multiple of 8 (default: the model's own)", pictureSide)
     .option('--seed <n>', 'picture k starts from the noise of seed + k', whole(0), 0)
     .option('--n <count>', 'number of pictures', whole(1), 1)
     .option(
@@ -103,8 +104,9 @@ export const whole =
     return value;
   };
 
-function multipleOf8(text: string): number {
+export function pictureSide(text: string): number {
   const value = whole(8)(text);
   if (value % 8 !== 0) throw new InvalidArgumentError('not a multiple of 8.');
+  if (value > PICTURE_SIDE.maximum) throw new InvalidArgumentError(`more than ${PICTURE_SIDE.maximum} pixels.`);
   return value;
 }

@@ -1,7 +1,8 @@
 /** Programs whose results must be numbers: one that is not would end as a black picture, or a score of nothing. */
 import { UserError } from '../base/errors.js';
 import { firstNonFinite, nameOfNonFinite } from '../tensor/finite.js';
-import { leafName, topo, type Node, type WeightSource } from '../tensor/tensor.js';
+import type { HostTensor } from '../tensor/host.js';
+import { leafName, topo, type Node, type Tensor, type WeightSource } from '../tensor/tensor.js';
 import { rootsOf, type Backend, type Executable, type Feeds, type Program } from './backend.js';
 import { readWeight } from './read-weight.js';
 
@@ -25,17 +26,12 @@ export async function compileFinite(backend: Backend, program: Program): Promise
 }
 
 async function blame(backend: Backend, program: Program, feeds: Feeds, what: string): Promise<UserError> {
-  const result = `${program.name}: ${what}`;
-  for (const node of topo(rootsOf(program))) {
-    const value = await valueOf(backend, node);
-    const at = value ? firstNonFinite(value) : -1;
-    if (!value || at < 0) continue;
-    const where =
-      node.op === 'weight' ? placeOf(node.payload as WeightSource) : `trained values ${leafName(node.outs[0])}`;
+  const result = `${program.name}: ${what}`,
+    holder = await holderOfNonFinite(rootsOf(program), (name) => backend.states.read(name));
+  if (holder !== undefined)
     return new UserError(
-      `${where}: holds ${nameOfNonFinite(value, at)} (value ${at} of ${value.data.length}), so that ${result}; nothing can be computed with it, use another file or an earlier checkpoint`,
+      `${holder}, so that ${result}; nothing can be computed with it, use another file or an earlier checkpoint`,
     );
-  }
   const fed = Object.entries(feeds).find(([, tensor]) => firstNonFinite(tensor) >= 0);
   return new UserError(
     fed
@@ -44,9 +40,31 @@ async function blame(backend: Backend, program: Program, feeds: Feeds, what: str
   );
 }
 
-async function valueOf(backend: Backend, node: Node): Promise<Awaited<ReturnType<typeof readWeight>> | undefined> {
+/**
+ * The first weight below these tensors that is no number, in words: where it is, and what it holds.
+ * @param state reads a trained value; without it only weights of files are looked at
+ */
+export async function holderOfNonFinite(
+  roots: readonly Tensor[],
+  state?: (name: string) => Promise<HostTensor>,
+): Promise<string | undefined> {
+  for (const node of topo(roots)) {
+    const value = await valueOf(node, state);
+    const at = value ? firstNonFinite(value) : -1;
+    if (!value || at < 0) continue;
+    const where =
+      node.op === 'weight' ? placeOf(node.payload as WeightSource) : `trained values ${leafName(node.outs[0])}`;
+    return `${where}: holds ${nameOfNonFinite(value, at)} (value ${at} of ${value.data.length})`;
+  }
+  return undefined;
+}
+
+async function valueOf(
+  node: Node,
+  state: ((name: string) => Promise<HostTensor>) | undefined,
+): Promise<HostTensor | undefined> {
   if (node.op === 'weight') return readWeight(node.payload as WeightSource, node.outs[0]);
-  return node.op === 'state' ? backend.states.read(leafName(node.outs[0])) : undefined;
+  return node.op === 'state' ? state?.(leafName(node.outs[0])) : undefined;
 }
 
 const placeOf = (source: WeightSource): string =>

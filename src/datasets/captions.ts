@@ -38,6 +38,8 @@ export async function tablePictures(
   if (rows.length === 0) throw new UserError(`${table}: no rows; write one per picture`);
   const captions = rows.map((row): CaptionRow => {
     const file = cell(row, image_column);
+    if (/^[a-z][a-z0-9+.-]+:\/\//i.test(file))
+      throw new UserError(`${row.where}: ${file} is an address; download the picture, and name the file`);
     if (file === '') throw new UserError(`${row.where}: ${image_column} is empty; name a file`);
     return { file, text: cell(row, caption_column), where: row.where };
   });
@@ -52,6 +54,11 @@ export async function tablePictures(
     const path = paths[i]!;
     return { name: relative(folder, path).replaceAll('\\', '/'), path, text };
   });
+  const empty = captions.filter(({ text }) => text.trim() === '');
+  if (empty.length > 0)
+    log.warn(
+      `${table}: ${count(empty.length, 'picture')} without a text, trained with an empty prompt (${examples(empty.map(({ file }) => file))})`,
+    );
   const twice = severalTimes(found.map(({ name }) => name));
   if (twice.length > 0)
     log.warn(`${table}: ${count(twice.length, 'picture')} in several rows, each of which counts (${examples(twice)})`);

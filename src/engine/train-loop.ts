@@ -9,7 +9,7 @@ import type { TrainStep } from './train-step.js';
 
 export interface LoopParts {
   readonly loader: Pick<DataLoader, 'batch'>;
-  readonly step: Pick<TrainStep, 'run'>;
+  readonly step: Pick<TrainStep, 'run' | 'brokenWeight'>;
   readonly hooks: RunHooks;
   readonly phases: Phases;
   /** the learning rate of an iteration */
@@ -41,7 +41,7 @@ export async function trainLoop(run: RunState, parts: LoopParts): Promise<void> 
     const feeds = await phases.measure('encode', () => run.model.feeds(samples, { iteration: run.iter, rng: run.rng }));
     trained.iter = undefined;
     run.logs = { ...(await phases.measure('steps', () => step.run(feeds, now))), lr: now.lr };
-    requireFinite(run);
+    await requireFinite(run, step);
     trained.iter = run.iter;
     run.emit(iterEvent(run));
     await hooks.afterTrainIter(run);
@@ -58,10 +58,15 @@ function iterEvent({ iter, maxIters, logs }: RunState): IterEvent {
 }
 
 /** The parameters have already taken the bad step, so this must come before hooks look at them. */
-function requireFinite(run: RunState): void {
+async function requireFinite(run: RunState, step: Pick<TrainStep, 'brokenWeight'>): Promise<void> {
   for (const name of ['loss', 'grad_norm']) {
     const value = run.logs[name];
     if (value === undefined || Number.isFinite(value)) continue;
+    const broken = await step.brokenWeight();
+    if (broken !== undefined)
+      throw new UserError(`${broken}, so that ${name} is ${value}; nothing can be trained on it, use another file`, {
+        code: 'LOSS_NOT_FINITE',
+      });
     throw new UserError(
       `iteration ${run.iter}: ${name} is ${value} (learning rate ${run.logs['lr']}); nothing of this iteration was saved. ` +
         'Try a lower optim_wrapper.optimizer.lr, a warm-up (param_scheduler: LinearLR) or optim_wrapper.clip_grad, and --resume from the last checkpoint',

@@ -3,6 +3,7 @@
  * accumulation or a scaled loss, a program that adds gradients to a buffer and one that applies it.
  */
 import type { Backend, Executable, Feeds } from '../backends/backend.js';
+import { holderOfNonFinite } from '../backends/finite.js';
 import { UserError } from '../base/errors.js';
 import type { Model } from '../models/model.js';
 import { floats, float32, scalar, type HostTensor } from '../tensor/host.js';
@@ -37,6 +38,8 @@ export class TrainStep {
   /** Every backend state that training needs to go on. */
   readonly stateNames: readonly string[];
   private readonly programs = new Map<string, Promise<Executable>>();
+  /** What was compiled, to look for a weight that is no number. */
+  private roots: readonly Tensor[] = [];
   private readonly lossScale: LossScale | undefined;
   /** Gradients are kept between two programs. */
   private readonly apart: boolean;
@@ -101,6 +104,9 @@ export class TrainStep {
     return { ...logs, ...(await this.execute('apply_step', {}, hyperFeed, () => this.apply(hyper.length))) };
   }
 
+  /** A frozen weight that is no number, in words; reads all of them. */
+  brokenWeight = (): Promise<string | undefined> => holderOfNonFinite(this.roots);
+
   async dispose(): Promise<void> {
     for (const program of this.programs.values()) await (await program).dispose();
     this.programs.clear();
@@ -134,6 +140,7 @@ export class TrainStep {
       states = Object.keys(updates);
     const whole = parameters.bind([...names.map((n) => outputs[n]), ...states.map((s) => updates[s])], 'params');
     const bound = this.lossScale ? halfProducts(whole) : whole;
+    this.roots = [...this.roots, ...bound];
     return backend.compile({
       name,
       outputs: Object.fromEntries(names.map((n, i) => [n, bound[i]])),

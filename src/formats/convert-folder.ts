@@ -17,6 +17,7 @@ import {
 } from './open-weights.js';
 import { isPointer } from './single-file/checkpoint-part.js';
 import { openTorchBins } from './torch-bin/torch-bin.js';
+import { namingNonFinite } from './safetensors/name-non-finite.js';
 import { writeAs, type TensorSource } from './safetensors/write-as.js';
 
 export interface ConvertOptions {
@@ -116,7 +117,8 @@ async function convertAll(
   const written: string[] = [];
   for (const { folder, stem, found } of components) {
     const name = join(folder, `${stem}${plain || found.variant === undefined ? '' : `.${found.variant}`}.safetensors`);
-    await writeAs(join(to, name), await openSource(join(from, folder), stem, found), dtype);
+    const source = await openSource(join(from, folder), stem, found);
+    await writeAs(join(to, name), namingNonFinite(source, join(from, folder, found.name), log), dtype);
     log?.info(`${join(folder, found.name)} -> ${name}`);
     written.push(join(to, name));
   }

@@ -24,6 +24,7 @@ import { HOOKS, Hook, type DrawnBy, type PlannedRun } from '../engine/hook.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, CACHE_DIR, LOGGER, OPTIONS, type Build } from '../registry/tokens.js';
 import { validateComponent } from '../registry/validate.js';
+import { PICTURE_SIDE } from '../registry/picture-side.js';
 import { EVALUATION_FILE, readEvaluation, valueText, type RunEvaluation } from './report/score-table.js';
 
 @HOOKS.register()
@@ -73,8 +74,8 @@ export class EvaluationHook extends Hook {
         type: 'string',
         description: "what should not be in the pictures. Default of this and of the following: VisualizationHook's",
       },
-      height: { type: 'integer', minimum: 8, multipleOf: 8, description: 'pixels' },
-      width: { type: 'integer', minimum: 8, multipleOf: 8, description: 'pixels' },
+      height: { ...PICTURE_SIDE, description: 'pixels' },
+      width: { ...PICTURE_SIDE, description: 'pixels' },
       num_inference_steps: { type: 'integer', minimum: 1, description: 'denoising steps per picture' },
       guidance_scale: {
         type: 'number',

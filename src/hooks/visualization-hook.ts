@@ -6,6 +6,7 @@ import { startProgress, type Logger } from '../base/logger.js';
 import { HOOKS, Hook, type DrawnBy, type PlannedRun } from '../engine/hook.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS } from '../registry/tokens.js';
+import { PICTURE_SIDE } from '../registry/picture-side.js';
 import type { HostTensor } from '../tensor/host.js';
 import type { SampleRequest, WeightSet } from '../sampling/sample-request.js';
 
@@ -44,8 +45,8 @@ export class VisualizationHook extends Hook {
         default: true,
         description: 'also render before the first iteration, to compare with',
       },
-      height: { type: 'integer', minimum: 8, multipleOf: 8, default: 512, description: 'pixels' },
-      width: { type: 'integer', minimum: 8, multipleOf: 8, default: 512, description: 'pixels' },
+      height: { ...PICTURE_SIDE, default: 512, description: 'pixels' },
+      width: { ...PICTURE_SIDE, default: 512, description: 'pixels' },
       num_inference_steps: { type: 'integer', minimum: 1, default: 50, description: 'denoising steps per picture' },
       guidance_scale: {
         type: 'number',

@@ -1,6 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** An open pipeline that a program draws with. */
 import type { Backend } from '../backends/backend.js';
+import { PICTURE_SIDE } from '../registry/picture-side.js';
 import { Interrupted, UserError } from '../base/errors.js';
 import { checkpointPath } from '../engine/checkpoint-path.js';
 import { SCHEDULERS } from '../sampling/schedulers/scheduler.js';
@@ -35,7 +36,6 @@ export interface AdapterOptions extends Omit<CallOptions, 'log'> {
   readonly scale?: number | undefined;
 }
 
-const SIZE = { type: 'integer', minimum: 8, multipleOf: 8 } as const;
 const checkDraw = optionsOf<DrawOptions>(
   {
     prompt: { type: 'string' },
@@ -43,8 +43,8 @@ const checkDraw = optionsOf<DrawOptions>(
     seed: { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
     steps: { type: 'integer', minimum: 1 },
     guidanceScale: { type: 'number' },
-    height: SIZE,
-    width: SIZE,
+    height: PICTURE_SIDE,
+    width: PICTURE_SIDE,
     scheduler: { type: 'string' },
     onStep: {},
   },

@@ -1,5 +1,6 @@
 /** The top level of a config; components are checked against their own schemas. */
 import type { OptionsSchema } from './schema.js';
+import { PICTURE_SIDE } from './picture-side.js';
 
 const hooks = (description: string) =>
   ({
@@ -76,8 +77,8 @@ const evaluationProperties = {
         description: 'classifier-free guidance; 1 or less: without, twice as fast',
       },
       negative_prompt: { type: 'string', default: '', description: 'what should not be in the pictures' },
-      height: { type: 'integer', minimum: 8, multipleOf: 8, description: "pixels; default the model's own" },
-      width: { type: 'integer', minimum: 8, multipleOf: 8, description: "pixels; default the model's own" },
+      height: { ...PICTURE_SIDE, description: "pixels; default the model's own" },
+      width: { ...PICTURE_SIDE, description: "pixels; default the model's own" },
       scheduler: { type: 'string', description: "sampler, such as DDIMScheduler; default the pipeline's own" },
     },
   },

@@ -349,8 +349,15 @@ void t.test('mistakes in the table are named with their line', async (t) => {
     'file_name,text\na.png,x\nb.png,y\n',
     `${table} line 3: no such picture, ${join(dir, 'b.png')}; correct the name or remove the row`,
   );
+  await refuses(
+    'file_name,text\nhttps://host/a.png,x\n',
+    `${table} line 2: https://host/a.png is an address; download the picture, and name the file`,
+  );
   await refuses('file_name,text\na.png,x\n,y\n', `${table} line 3: file_name is empty; name a file`);
-  await refuses('file_name,text\na.png,one, two\n', /metadata\.csv: .*line 2.*; quote texts that contain commas$/);
+  await refuses(
+    'file_name,text\na.png,one, two\n',
+    /metadata\.csv: .*line 2.*; each row has a value for each column; put quotes around a text that contains commas$/,
+  );
   await refuses(
     '{"file_name":"a.png","text":"x"}\n{"file_name"\n',
     /rows\.jsonl line 2: .*; each line is a JSON object of its own$/,

@@ -25,6 +25,7 @@ void t.test('the same rows come from every encoding, line end and kind of table'
   t.strictSame(await rows('e.csv', Buffer.from(`\uFEFF${csv}`, 'utf16le')), expected);
   t.strictSame(await rows('f.csv', Buffer.from(`\uFEFF${csv}`, 'utf16le').swap16()), expected);
   t.strictSame(await rows('g.TSV', 'file_name\ttext\na.png\t"grün, und ""so"""\nb.png\t\n'), expected);
+  t.strictSame(await rows('j.csv', 'file_name,text\na.png,a 5" disk\n'), [{ file_name: 'a.png', text: 'a 5" disk' }]);
   const lines = expected.map((row) => JSON.stringify(row));
   t.strictSame(await rows('h.jsonl', `\uFEFF${lines.join('\n\n')}\n`), expected);
   t.strictSame(await rows('i.jsonl', lines.join('\r\n')), expected);
@@ -42,6 +43,22 @@ void t.test('what is no row is refused with its line', async (t) => {
     'r.csv',
     Buffer.from('file_name,text\na.png,caf\xe9\n', 'latin1'),
     ' line 2: not UTF-8: byte 0xE9, which is "é" in Windows-1252 (latin-1); save it as UTF-8',
+  );
+  await refuses(
+    'u.csv',
+    'file_name;text\na.png;x\n',
+    ' line 1: its columns are separated by semicolons; save it with commas',
+  );
+  await refuses('v.csv', 'file_name\ttext\na.png\tx\n', ' line 1: its columns are separated by tabs; call it .tsv');
+  await refuses(
+    'w.csv',
+    'file_name,text\na.png\n',
+    ': Invalid Record Length: columns length is 2, got 1 on line 2; each row has a value for each column; put quotes around a text that contains commas',
+  );
+  await refuses(
+    'x.csv',
+    'file_name,text\na.png,"x\n',
+    ': Quote Not Closed: the parsing is finished with an opening quote at line 2; close the quote',
   );
   await refuses('s.json', '[]', ': a table in .json is not read; save it as .csv or .jsonl');
   await refuses('t.xlsx', 'PK', ': a table in .xlsx is not read; save it as .csv or .jsonl');

@@ -48,6 +48,31 @@ for (const [part, stem, tensor, what] of PLACES)
     t.notOk(project.files().includes('x.png'));
   });
 
+void t.test(
+  'train names the weight of the base model, not the learning rate; convert says what it keeps',
+  async (t) => {
+    const project = Project.create(t, {}),
+      file = join(project.copyModel('m'), 'unet/diffusion_pytorch_model.safetensors');
+    await spoil(file, 'conv_norm_out.weight', 0x7c00);
+    const config = ['train', 'tiny_random_sd_dreambooth_lora_dog', '--work-dir', 'w'],
+      options = ['model.model=m', 'train_dataloader.dataset.class_prompt=null', 'custom_hooks.preview=null'];
+    refuses(
+      t,
+      project,
+      await project.run([...config, '--cfg-options', ...options]),
+      /diffusion_pytorch_model\.safetensors: tensor "conv_norm_out\.weight": holds Infinity \(value 0 of \d+\), so that loss is NaN; nothing can be trained on it, use another file/,
+    );
+    for (const out of ['c', 'c.safetensors']) {
+      const { code, err } = await project.run(['convert', 'm', '--out', out]);
+      t.equal(code, 0);
+      t.match(
+        err,
+        /warning: .*: tensor ".*" holds Infinity \(value 0 of \d+\), which is kept; no model can compute with it/,
+      );
+    }
+  },
+);
+
 void t.test('demo_lora and merge-lora: a NaN or an infinity in an adapter, and scales without measure', async (t) => {
   const project = Project.create(t, {});
   const module = 'down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { number, whole } from '../demo-options.js';
+import { number, pictureSide, whole } from '../demo-options.js';
 
 interface EvalOptions {
   readonly config?: string;
@@ -69,8 +69,8 @@ export function register(program: Command): void {
     )
     .option('--steps <n>', 'denoising steps (default: 50)', whole(1))
     .option('--guidance <x>', 'classifier-free guidance (default: 7.5)', number)
-    .option('--height <px>', "a multiple of 8 (default: the model's own)", whole(8))
-    .option('--width <px>', "a multiple of 8 (default: the model's own)", whole(8))
+    .option('--height <px>', "a multiple of 8 (default: the model's own)", pictureSide)
+    .option('--width <px>', "a multiple of 8 (default: the model's own)", pictureSide)
     .option('--scheduler <name>', "sampler, such as DDIMScheduler (default: the model's own)")
     .option('--negative-prompt <text>', 'what should not be in the pictures')
     .option('--no-latency', 'skip timing')

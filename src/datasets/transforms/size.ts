@@ -1,9 +1,10 @@
+import { PICTURE_SIDE } from '../../registry/picture-side.js';
+
+const SIDE = { type: 'integer', minimum: 1, maximum: PICTURE_SIDE.maximum } as const;
+
 /** The `size` option that crops share: a side of a square, or [height, width]. */
 export const sizeOption = {
-  oneOf: [
-    { type: 'integer', minimum: 1 },
-    { type: 'array', items: { type: 'integer', minimum: 1 }, minItems: 2, maxItems: 2 },
-  ],
+  oneOf: [SIDE, { type: 'array', items: SIDE, minItems: 2, maxItems: 2 }],
 } as const;
 
 /** @returns [height, width] */

@@ -8,6 +8,7 @@ import type { FloatType } from '../float-formats.js';
 import { olderVaeName } from '../frozen-source.js';
 import { openWeights, variantsIn, type OpenWeightsOptions } from '../open-weights.js';
 import { readJson } from '../read-json.js';
+import { namingNonFinite } from '../safetensors/name-non-finite.js';
 import { writeAs } from '../safetensors/write-as.js';
 import { TOKENIZER_FILES } from '../tokenizers/small-tokenizer.js';
 import type { TensorEntry, WeightFile } from '../weight-file.js';
@@ -65,7 +66,7 @@ export async function writeCheckpoint(
     specs: [...pieces].map(([name, { from, shape }]) => ({ name, dtype: from[0].dtype, shape })),
     read: (name: string) => joined(pieces.get(name)!),
   };
-  await writeAs(out, source, dtype, {
+  await writeAs(out, namingNonFinite(source, folder, log), dtype, {
     'modelspec.prediction_type': v ? 'v' : 'epsilon',
     [RECORD]: JSON.stringify(record),
   });
