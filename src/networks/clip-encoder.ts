@@ -116,7 +116,7 @@ export function readTower(
     heads,
     intermediateSize: read.count('intermediate_size', fields.intermediateSize),
     layers: read.count('num_hidden_layers', 12, 128),
-    normEps: read.number('layer_norm_eps', 1e-5),
+    normEps: read.positive('layer_norm_eps', 1e-5),
     activation: raw['hidden_act'] === 'gelu' ? 'gelu' : 'quick_gelu',
   };
   return { read, encoder };

@@ -28,6 +28,10 @@ export class ConfigReader {
     return this.checked(key, fallback, Number.isFinite, 'a number');
   }
 
+  positive(key: string, fallback: number): number {
+    return this.checked(key, fallback, (v) => Number.isFinite(v) && (v as number) > 0, 'a number above 0');
+  }
+
   flag(key: string, fallback: boolean): boolean {
     return this.checked(key, fallback, (v) => typeof v === 'boolean', 'true or false');
   }

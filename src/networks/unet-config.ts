@@ -155,7 +155,7 @@ export function parseUNetConfig(raw: RawConfig, where: string): UNetConfig {
     crossAttentionDim: read.count('cross_attention_dim', 1280),
     timeEmbedDim: read.count('time_embedding_dim', null) ?? blockOutChannels[0] * 4,
     normGroups,
-    normEps: read.number('norm_eps', 1e-5),
+    normEps: read.positive('norm_eps', 1e-5),
     flipSinToCos: read.flag('flip_sin_to_cos', true),
     freqShift: read.number('freq_shift', 0),
     downsamplePadding: read.number('downsample_padding', 1),

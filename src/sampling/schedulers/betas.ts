@@ -21,8 +21,8 @@ function plainBetas(config: SchedulerConfig): Float32Array {
   if (!Number.isInteger(n) || n < 1 || n > MAX_TIMESTEPS)
     throw new UserError(`${WHERE}: num_train_timesteps is ${n}; it must be a whole number from 1 to ${MAX_TIMESTEPS}`);
   if (config['trained_betas'] != null) return trainedBetas(config['trained_betas'], n);
-  const start = numberOption(config, 'beta_start', 1e-4),
-    end = numberOption(config, 'beta_end', 0.02);
+  const start = betaOption(config, 'beta_start', 1e-4),
+    end = betaOption(config, 'beta_end', 0.02);
   switch (choiceOption(config, 'beta_schedule', BETA_SCHEDULES, 'linear')) {
     case 'linear':
       return linspaceFloat32(start, end, n);
@@ -41,6 +41,14 @@ function plainBetas(config: SchedulerConfig): Float32Array {
     case 'exp':
       return betasBelow(n, (t) => Math.exp(-12 * t));
   }
+}
+
+function betaOption(config: SchedulerConfig, key: string, fallback: number): number {
+  const beta = numberOption(config, key, fallback);
+  if (beta >= 0 && beta < 1) return beta;
+  throw new UserError(
+    `${WHERE}: ${key} is ${beta}; a beta is the share of noise that a timestep adds, from 0 to below 1`,
+  );
 }
 
 function trainedBetas(given: unknown, n: number): Float32Array {
