@@ -1,19 +1,34 @@
 /** Which files of a hub repository are worth downloading. Pure: names in, names out. */
 import { posix } from 'node:path';
 import { isImageName } from '../../datasets/image/picture-format.js';
+import { FileError } from '../../base/errors.js';
+import { CHECKPOINTS } from '../single-file/open-checkpoint.js';
 import { findWeights, STEMS, type FoundWeights } from '../open-weights.js';
 
 /** The folders of a Stable Diffusion pipeline that are used; others (safety_checker, feature_extractor, ...) stay there. */
 const COMPONENTS = new Set(['unet', 'vae', 'text_encoder', 'tokenizer', 'scheduler']);
 const TEXTS = /\.(?:csv|tsv|jsonl|txt|caption)$/i,
-  PARQUET = /\.parquet$/i;
+  PARQUET = /\.parquet$/i,
+  WEIGHTS = /\.(?:safetensors|bin)$/;
 
 /**
  * For a pipeline (`model_index.json`): its configs and tokenizer, and per component one set of weights, safetensors
  * before `.bin`, plain before variants, unless a variant is asked for. For another repository the same of every folder.
+ * @param repo its name, for errors
+ * @throws UserError when there are no weights but checkpoints in one file
  */
-export function modelFiles(paths: readonly string[], variant?: string): string[] {
-  const isPipeline = paths.includes('model_index.json');
+export function modelFiles(paths: readonly string[], variant?: string, repo = 'the repository'): string[] {
+  const isPipeline = paths.includes('model_index.json'),
+    files = componentsOf(paths, isPipeline, variant);
+  const checkpoints = paths.filter((path) => CHECKPOINTS.includes(posix.extname(path)));
+  if (!isPipeline && checkpoints.length > 0 && !files.some((path) => WEIGHTS.test(path)))
+    throw new FileError(
+      `${repo}: on the hub it holds no pipeline folder but checkpoints in one file (${checkpoints.slice(0, 4).join(', ')}${checkpoints.length > 4 ? ', ...' : ''}); download one, and give its path`,
+    );
+  return files;
+}
+
+function componentsOf(paths: readonly string[], isPipeline: boolean, variant: string | undefined): string[] {
   const folders = new Map<string, string[]>();
   for (const path of paths) {
     const folder = path.slice(0, path.lastIndexOf('/') + 1);

@@ -66,7 +66,7 @@ const API_TIMEOUT_MS = 30_000,
  * @throws UserError saying what to do when it is neither a folder nor to be had
  */
 export const resolveModel = (idOrPath: string, options: ResolveOptions = {}): Promise<string> =>
-  resolveRepo(idOrPath, 'model', (paths) => modelFiles(paths, options.variant), options);
+  resolveRepo(idOrPath, 'model', (paths) => modelFiles(paths, options.variant, idOrPath), options);
 
 /** The local folder of a dataset: pictures with their tables, or parquet files. As `resolveModel`. */
 export const resolveDataset = (idOrPath: string, options: ResolveOptions = {}): Promise<string> =>

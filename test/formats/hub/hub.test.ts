@@ -341,6 +341,14 @@ void t.test('one set of weights per component is chosen', async (t) => {
   );
   const variant = [`${stem}.fp16-00001-of-00001.safetensors`, `${stem}.safetensors.index.fp16.json`];
   t.strictSame(of(...variant), variant);
+  t.throws(
+    () => modelFiles(['README.md', 'dream_8.safetensors', 'dream_8.ckpt', 'vae/config.json'], undefined, 'a/b'),
+    {
+      name: 'UserError',
+      message:
+        'a/b: on the hub it holds no pipeline folder but checkpoints in one file (dream_8.safetensors, dream_8.ckpt); download one, and give its path',
+    },
+  );
   t.strictSame(
     modelFiles(['config.json', 'adapter_model.safetensors', 'adapter_config.json', 'x.ckpt', 'unet/config.json']),
     ['adapter_config.json', 'adapter_model.safetensors', 'config.json', 'unet/config.json'],
