@@ -25,6 +25,7 @@ import {
   observe,
   pictureFeatures,
   repeated,
+  subjectRows,
   summarise,
   withoutTokens,
   type Score,
@@ -144,10 +145,12 @@ interface Given {
   readonly texts: boolean;
 }
 
+const SUBJECT = 'pictures of the subject, and none are given; set val_cfg.instances, or give --instances';
 /** What a metric misses, and how to give it. */
 const LACKING = {
   reference: 'reference pictures, and none are given; set val_dataloader.dataset, or give --reference',
-  instances: 'pictures of the subject, and none are given; set val_cfg.instances, or give --instances',
+  instances: SUBJECT,
+  subject: SUBJECT,
   texts: 'the texts of pictures, and a folder has none; give a dataset that has texts, or leave this metric out',
 } as const;
 
@@ -177,8 +180,12 @@ class EvaluationRun {
         needs.has('reference') || givesPrompts
           ? await this.open(config.val_dataloader?.dataset, 'val_dataloader.dataset')
           : undefined;
-      const instances = needs.has('instances') ? await this.open(cfg.instances, 'val_cfg.instances') : undefined;
-      const clip = needs.size > 0 ? opened(await this.clip(metrics, backend)) : undefined;
+      const instances =
+        needs.has('instances') || needs.has('subject')
+          ? await this.open(cfg.instances, 'val_cfg.instances')
+          : undefined;
+      const looks = (metric: Metric): boolean => metric.needs.some((need) => need !== 'subject');
+      const clip = metrics.some(looks) ? opened(await this.clip(metrics, backend)) : undefined;
       const seeds = typeof cfg.seeds === 'number' ? Array.from({ length: cfg.seeds }, (_, i) => i) : cfg.seeds;
       const gallery = opened(
         pictures ? await givenGallery(pictures, seeds.length, cfg.num_images) : await this.drawn(reference, backend),
@@ -187,7 +194,11 @@ class EvaluationRun {
       const shared: Shared = {
         reference:
           needs.has('reference') && reference && clip ? await this.features(reference, clip, 'reference pictures') : [],
-        instances: instances && clip ? await this.features(instances, clip, 'pictures of the subject') : [],
+        instances:
+          needs.has('instances') && instances && clip
+            ? await this.features(instances, clip, 'pictures of the subject')
+            : [],
+        ...(instances && { subject: await subjectRows(instances, metrics) }),
       };
       const seen = await this.observeAll(seeds, gallery, metrics, clip),
         scores = summarise(metrics, seen, shared, cfg.interval);
@@ -203,7 +214,7 @@ class EvaluationRun {
         pictures: {
           generated_per_seed: gallery.count,
           reference: shared.reference.length,
-          instances: shared.instances.length,
+          instances: instances?.length ?? 0,
         },
         scores: scores.map(({ name, better, value, halfWidth, perSeed }) => ({
           name,
@@ -237,8 +248,9 @@ class EvaluationRun {
     ];
     return (asked ?? possible.map((type) => ({ type }))).map((one) => {
       const metric = this.build(METRICS, one);
-      const lacking = (['reference', 'instances', 'texts'] as const).find(
-        (what) => metric.needs.includes(what) && !given[what],
+      const all = { ...given, subject: given.instances };
+      const lacking = (['reference', 'instances', 'subject', 'texts'] as const).find(
+        (what) => metric.needs.includes(what) && !all[what],
       );
       if (lacking) throw new UserError(`${one.type}: compares with ${LACKING[lacking]}`);
       return metric;
@@ -249,7 +261,7 @@ class EvaluationRun {
     const { clip } = this.options.config.val_cfg;
     if (clip === undefined)
       throw new UserError(
-        `${metrics.find(({ needs }) => needs.length > 0)?.constructor.name}: looks through a CLIP, and none is given; set val_cfg.clip, or give --clip, a folder in transformers' format`,
+        `${metrics.find(({ needs }) => needs.some((need) => need !== 'subject'))?.constructor.name}: looks through a CLIP, and none is given; set val_cfg.clip, or give --clip, a folder in transformers' format`,
       );
     return ClipFeatures.open(resolvePackagePath(clip), backend, this.options.log);
   }

@@ -34,7 +34,9 @@ export interface Seen {
 }
 
 /** Evidence that all seeds share. */
-export type Shared = Pick<Evidence, 'reference' | 'instances'>;
+export interface Shared extends Pick<Evidence, 'reference' | 'instances'> {
+  readonly subject?: ReadonlyMap<Metric, Rows>;
+}
 
 /** Pictures in memory at a time. */
 const BATCH = 32;
@@ -85,7 +87,7 @@ export async function observe(
 /** @param count of the set's pictures, from the first @param onBatch told how many are done; may throw to stop */
 export async function pictureFeatures(
   set: PictureSet,
-  features: FeatureExtractor,
+  features: Pick<FeatureExtractor, 'images'>,
   count = set.length,
   onBatch?: (done: number) => void,
 ): Promise<Rows> {
@@ -98,6 +100,20 @@ export async function pictureFeatures(
     rows.push(...(await features.images(batch)));
   }
   return rows;
+}
+
+/** What each metric says of pictures of the subject. @param count of the set's pictures, from the first */
+export async function subjectRows(
+  set: PictureSet,
+  metrics: readonly Metric[],
+  count = set.length,
+): Promise<ReadonlyMap<Metric, Rows>> {
+  const found = new Map<Metric, Rows>();
+  for (const metric of metrics) {
+    const images = metric.judgeSubject?.bind(metric);
+    if (images) found.set(metric, await pictureFeatures(set, { images }, count));
+  }
+  return found;
 }
 
 /** One row per text; equal texts are read once. */
@@ -135,8 +151,11 @@ export function summarise(
 ): Score[] {
   const times = new Map<string, number>();
   return metrics.flatMap((metric) => {
+    const { subject, ...same } = shared,
+      ofSubject = subject?.get(metric) ?? [];
     const evidence = (parts: readonly Seen[]): Evidence => ({
-      ...shared,
+      ...same,
+      subject: ofSubject,
       generated: parts.flatMap(({ generated }) => generated),
       texts: parts.flatMap(({ texts }) => texts),
       judged: parts.flatMap(({ judged }) => judged.get(metric) ?? []),

@@ -6,7 +6,7 @@ import type { Logger } from '../base/logger.js';
 import { gatherRows, reshape } from '../tensor/ops.js';
 import { input, type Tensor } from '../tensor/tensor.js';
 import { HARMLESS } from '../networks/clip-encoder.js';
-import { parseClipPreprocess, type ClipPreprocess } from './clip-preprocess.js';
+import { parsePreprocess, type PicturePreprocess } from './picture-preprocess.js';
 import { clipText, parseClipTextConfig, pooledPosition, type ClipTextConfig } from '../networks/clip-text.js';
 import { clipVision, parseClipVisionConfig, type ClipVisionConfig } from '../networks/clip-vision.js';
 import { ConfigReader, type RawConfig } from '../networks/component-config.js';
@@ -97,7 +97,7 @@ export interface ClipFolder {
   readonly config: ClipConfig;
   /** config.json as it is */
   readonly raw: RawConfig;
-  readonly preprocess: ClipPreprocess;
+  readonly preprocess: PicturePreprocess;
   readonly tokenizer: ClipTokenizer;
   readonly source: FrozenSource;
 }
@@ -134,7 +134,7 @@ export async function openClip(folder: string, log?: Logger): Promise<ClipFolder
     () => true,
     () => false,
   );
-  const preprocess = parseClipPreprocess(
+  const preprocess = parsePreprocess(
     given ? await readJson(preprocessor, '') : {},
     config.vision.imageSize,
     preprocessor,

@@ -4,6 +4,7 @@ import { fromSamples, openPictures, readPrompts, type PictureSet } from '../eval
 import {
   observe,
   pictureFeatures,
+  subjectRows,
   repeated,
   summarise,
   withoutTokens,
@@ -226,8 +227,9 @@ export class EvaluationHook extends Hook {
       steps = prompts.length * request.steps,
       seen: Seen[] = [];
     const subject = await this.instances(run),
-      instances = await pictureFeatures(subject, clip, Math.min(MOST_INSTANCES, subject.length));
-    const shared = { reference: [], instances };
+      count = Math.min(MOST_INSTANCES, subject.length),
+      instances = await pictureFeatures(subject, clip, count);
+    const shared = { reference: [], instances, subject: await subjectRows(subject, metrics, count) };
     const bar = startProgress(this.log, steps * this.seeds.length);
     try {
       for (const [k, seed] of this.seeds.entries()) {

@@ -24,7 +24,7 @@ import {
   type ClipFolder,
 } from '../formats/clip-folder.js';
 import { contrastiveLoss, retrievalAccuracy, similarities } from './clip-loss.js';
-import { preprocessorConfig } from '../formats/clip-preprocess.js';
+import { preprocessorConfig } from '../formats/picture-preprocess.js';
 import { stack } from '../sampling/diffusion-pipeline.js';
 import { Scope } from '../networks/layers/scope.js';
 import { fingerprint } from '../formats/fingerprint.js';

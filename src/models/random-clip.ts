@@ -6,7 +6,7 @@ import { writeFolderAtomic } from '../base/atomic-folder.js';
 import { Rng } from '../base/rng.js';
 import { float32, scalar, sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
 import { parseClipConfig, recordClip, type ClipConfig } from '../formats/clip-folder.js';
-import { parseClipPreprocess, preprocessorConfig } from '../formats/clip-preprocess.js';
+import { parsePreprocess, preprocessorConfig } from '../formats/picture-preprocess.js';
 import type { RawConfig } from '../networks/component-config.js';
 import { recorded } from '../networks/record.js';
 import { smallTokenizer, writeTokenizer } from '../formats/tokenizers/small-tokenizer.js';
@@ -116,7 +116,7 @@ export async function writeRandomClip(
     await json('config.json', raw);
     await json(
       'preprocessor_config.json',
-      preprocessorConfig(parseClipPreprocess({}, config.vision.imageSize, 'preprocessor_config.json')),
+      preprocessorConfig(parsePreprocess({}, config.vision.imageSize, 'preprocessor_config.json')),
     );
     await writeTokenizer(folder, tokenizer, config.text.maxPositions);
     await writeSafetensors(join(folder, 'model.safetensors'), clipStart(shapes, config, new Rng(seed)), {

@@ -1,10 +1,11 @@
 /** CLIP's picture transformer (Dosovitskiy et al., arXiv 2010.11929; transformers modeling_clip.py, CLIPVisionModel). */
 import { UserError } from '../base/errors.js';
-import { add, concat, expand, gemm, narrow, reshape, transpose } from '../tensor/ops.js';
+import { add, concat, expand, narrow, reshape } from '../tensor/ops.js';
 import { dims, type Tensor } from '../tensor/tensor.js';
 import { clipEncoder, readTower, type ClipEncoderConfig } from './clip-encoder.js';
 import type { RawConfig } from './component-config.js';
 import { layerNorm } from './layers/norm.js';
+import { patches } from './layers/patches.js';
 import type { Scope } from './layers/scope.js';
 
 export interface ClipVisionConfig extends ClipEncoderConfig {
@@ -51,7 +52,10 @@ export function clipVision(scope: Scope, pixels: Tensor, config: ClipVisionConfi
   const model = scope.child('vision_model'),
     embeddings = model.child('embeddings');
   const first = expand(reshape(embeddings.param('class_embedding', [D]), [1, 1, D]), [B, 1, D]);
-  const tokens = concat([first, patches(embeddings.child('patch_embedding'), pixels, config)], 1);
+  const tokens = concat(
+    [first, patches(embeddings.child('patch_embedding'), pixels, config.patchSize, D, { bias: false })],
+    1,
+  );
   const embedded = add(tokens, embeddings.param('position_embedding.weight', [tokens.shape[1], D]));
   const states = clipEncoder(
     model.child('encoder'),
@@ -61,15 +65,4 @@ export function clipVision(scope: Scope, pixels: Tensor, config: ClipVisionConfi
   const lastHiddenState = states[config.layers];
   const classToken = reshape(narrow(lastHiddenState, 1, 0, 1), [B, D]);
   return { lastHiddenState, pooled: layerNorm(model.child('post_layernorm'), classToken, config.normEps) };
-}
-
-/** The convolution whose stride is its kernel, as one product: [B, 3, H, W] -> [B, patches, D]. Pixels that fill no patch are left out. */
-function patches(scope: Scope, pixels: Tensor, { patchSize: p, hiddenSize: D }: ClipVisionConfig): Tensor {
-  const [B, C, H] = pixels.shape,
-    n = Math.floor(H / p);
-  const x = narrow(narrow(pixels, 2, 0, n * p), 3, 0, n * p);
-  const lines = transpose(reshape(x, [B * C * n, p, n, p]), [0, 2, 1, 3]); // a patch of one channel together
-  const rows = reshape(transpose(reshape(lines, [B, C, n * n, p * p]), [0, 2, 1, 3]), [B * n * n, C * p * p]);
-  const kernel = reshape(scope.param('weight', [D, C, p, p]), [D, C * p * p]);
-  return reshape(scope.tap(gemm(rows, kernel, undefined, false, true)), [B, n * n, D]);
 }

@@ -1,30 +1,26 @@
 /** What a CLIP sees in pictures and reads in texts, as vectors of one space. */
 import { createHash } from 'node:crypto';
-import type { Backend, Executable } from '../backends/backend.js';
-import { compileFinite } from '../backends/finite.js';
+import type { Backend } from '../backends/backend.js';
 import type { Logger } from '../base/logger.js';
-import { floats, float32, int32, type HostTensor } from '../tensor/host.js';
-import { input, type Tensor } from '../tensor/tensor.js';
+import { int32, type HostTensor } from '../tensor/host.js';
 import { clipImageFeatures, clipTextFeatures, openClip, pooledRows, type ClipFolder } from '../formats/clip-folder.js';
-import { preprocess } from '../formats/clip-preprocess.js';
 import { Scope } from '../networks/layers/scope.js';
 import { fingerprint } from '../formats/fingerprint.js';
-
-/** Pictures or texts per run. */
-const BATCH = 32;
+import { FeatureBatches, pixelsOf } from './feature-batches.js';
 
 export class ClipFeatures {
-  private readonly programs = new Map<string, Promise<Executable>>();
   private readonly warned = new Set<string>();
   private readonly scope: Scope;
+  private readonly batches: FeatureBatches;
 
   private constructor(
     private readonly folder: ClipFolder,
-    private readonly backend: Backend,
+    backend: Backend,
     private readonly log: Logger,
     /** Identifies the weights. */ readonly fingerprint: string,
   ) {
     this.scope = new Scope(folder.source);
+    this.batches = new FeatureBatches(backend, this.dimension);
   }
 
   /** @param folder in transformers' CLIPModel format @throws UserError naming the file and what is wrong with it */
@@ -48,18 +44,11 @@ export class ClipFeatures {
 
   /** @param pictures uint8 [H, W, 3] of any size @returns per picture its projected features [dimension], not normalised */
   images(pictures: readonly HostTensor[]): Promise<Float32Array[]> {
-    const { preprocess: settings, config } = this.folder,
-      { size } = settings;
-    return this.batched(
-      'images',
+    const { preprocess, config } = this.folder;
+    return this.batches.run(
+      'clip_images',
       pictures,
-      (batch) => {
-        const pixels = new Float32Array(batch.length * 3 * size * size);
-        batch.forEach((picture, i) =>
-          preprocess(picture, settings, pixels.subarray(i * 3 * size * size, (i + 1) * 3 * size * size)),
-        );
-        return { pixels: float32(pixels, [batch.length, 3, size, size]) };
-      },
+      (batch) => ({ pixels: pixelsOf(batch, preprocess) }),
       ({ pixels }) => clipImageFeatures(this.scope, pixels, config),
     );
   }
@@ -67,8 +56,8 @@ export class ClipFeatures {
   /** @returns per prompt its projected features [dimension], not normalised */
   texts(prompts: readonly string[]): Promise<Float32Array[]> {
     const { config, tokenizer } = this.folder;
-    return this.batched(
-      'texts',
+    return this.batches.run(
+      'clip_texts',
       prompts.map((prompt) => this.tokenize(prompt)),
       (batch) => ({
         ids: int32(Int32Array.from(batch.flatMap((ids) => [...ids])), [batch.length, tokenizer.maxLength]),
@@ -78,10 +67,7 @@ export class ClipFeatures {
     );
   }
 
-  async dispose(): Promise<void> {
-    for (const program of this.programs.values()) await (await program).dispose();
-    this.programs.clear();
-  }
+  dispose = (): Promise<void> => this.batches.dispose();
 
   private tokenize(prompt: string): Int32Array {
     const { ids, truncated } = this.folder.tokenizer.encode(prompt);
@@ -90,34 +76,5 @@ export class ClipFeatures {
       this.log.warn(`prompt: longer than ${this.folder.tokenizer.maxLength} tokens, the end is cut off: "${prompt}"`);
     }
     return ids;
-  }
-
-  /** Runs items in batches of one size, a power of two up to `BATCH`; the last one is filled up with its last item. */
-  private async batched<T>(
-    name: string,
-    items: readonly T[],
-    feedsOf: (batch: readonly T[]) => Record<string, HostTensor>,
-    build: (inputs: Record<string, Tensor>) => Tensor,
-  ): Promise<Float32Array[]> {
-    const size = Math.min(BATCH, 2 ** Math.ceil(Math.log2(Math.max(1, items.length)))),
-      results: Float32Array[] = [];
-    for (let at = 0; at < items.length; at += size) {
-      const feeds = feedsOf(Array.from({ length: size }, (_, i) => items[Math.min(at + i, items.length - 1)]));
-      const program = await this.program(`clip_${name}_${size}`, () =>
-        build(
-          Object.fromEntries(Object.entries(feeds).map(([key, { shape, dtype }]) => [key, input(key, shape, dtype)])),
-        ),
-      );
-      const values = floats((await program.run(feeds))['features']);
-      for (let i = 0; i < Math.min(size, items.length - at); i++)
-        results.push(values.slice(i * this.dimension, (i + 1) * this.dimension));
-    }
-    return results;
-  }
-
-  private program(name: string, build: () => Tensor): Promise<Executable> {
-    const known = this.programs.get(name) ?? compileFinite(this.backend, { name, outputs: { features: build() } });
-    this.programs.set(name, known);
-    return known;
   }
 }

@@ -7,7 +7,7 @@ import { image } from '../../src/datasets/image/picture.js';
 import { resample } from '../../src/datasets/image/resample.js';
 import { openClip, parseClipConfig, pooledRows, recordClip } from '../../src/formats/clip-folder.js';
 import { ClipFeatures } from '../../src/sampling/clip-features.js';
-import { parseClipPreprocess, preprocess, preprocessorConfig } from '../../src/formats/clip-preprocess.js';
+import { parsePreprocess, preprocess, preprocessorConfig } from '../../src/formats/picture-preprocess.js';
 import { clipVision, parseClipVisionConfig, type ClipVisionConfig } from '../../src/networks/clip-vision.js';
 import type { RawConfig } from '../../src/networks/component-config.js';
 import { Scope } from '../../src/networks/layers/scope.js';
@@ -385,7 +385,7 @@ void t.test('folders with something wrong are refused by file', async (t) => {
 });
 
 void t.test('pictures are resized by their shorter side, cut from the centre, and normalised', (t) => {
-  const settings = parseClipPreprocess({}, 4, 'x');
+  const settings = parsePreprocess({}, 4, 'x');
   t.strictSame(
     { resize: settings.resize, interpolation: settings.interpolation, size: settings.size },
     { resize: 4, interpolation: 'bicubic', size: 4 },
@@ -438,10 +438,10 @@ void t.test('preprocessor_config.json is honoured in its old and new form, or re
     resample: 3,
     size: 224,
   };
-  const expected = parseClipPreprocess({}, 224, 'x');
-  t.strictSame(parseClipPreprocess(old, 224, 'x'), expected);
+  const expected = parsePreprocess({}, 224, 'x');
+  t.strictSame(parsePreprocess(old, 224, 'x'), expected);
   t.strictSame(
-    parseClipPreprocess(
+    parsePreprocess(
       {
         ...old,
         size: { shortest_edge: 224 },
@@ -456,15 +456,15 @@ void t.test('preprocessor_config.json is honoured in its old and new form, or re
     ),
     expected,
   );
-  t.strictSame(parseClipPreprocess(preprocessorConfig(expected), 224, 'x'), expected, 'what is written is read');
-  const squeezed = parseClipPreprocess(
+  t.strictSame(parsePreprocess(preprocessorConfig(expected), 224, 'x'), expected, 'what is written is read');
+  const squeezed = parsePreprocess(
     { do_center_crop: false, size: { height: 224, width: 224 }, resample: 2 },
     224,
     'x',
   );
   t.strictSame([squeezed.resize, squeezed.interpolation], [[224, 224], 'bilinear']);
   const refused = (raw: RawConfig, message: string): void =>
-    void t.throws(() => parseClipPreprocess(raw, 224, 'p.json'), { name: 'UserError', message });
+    void t.throws(() => parsePreprocess(raw, 224, 'p.json'), { name: 'UserError', message });
   refused(
     { crop_size: 336, size: 336 },
     'p.json: gives pictures of [336,336] pixels, the model takes 224x224; set crop_size to 224',

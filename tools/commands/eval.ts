@@ -90,6 +90,7 @@ Examples:
   diffengine eval --pictures ./drawn --reference ./photos --clip ./clip-vit-base-patch32
 
 --pictures, --reference and --instances also take a dataset as YAML: '{ type: ImageFolderDataset, dataset: ./photos, pipeline: [...] }'.
+--metrics takes metrics with options: '{ type: DinoScore, model: ./dino-vits16 }'.
 
 Equal arguments give equal numbers; only the latency differs.`,
     )
@@ -104,14 +105,14 @@ async function evalCommand(model: string | undefined, options: EvalOptions): Pro
   const { interruptible } = await import('../interrupt.js');
   const { parseYaml } = await import('../../src/registry/yaml.js');
 
-  const { pictures, sdmodel, cfgOptions, guidance, reference, instances, debug = false, ...rest } = options;
+  const { pictures, sdmodel, cfgOptions, guidance, reference, instances, metrics, debug = false, ...rest } = options;
   if ((model === undefined) === (pictures === undefined))
     throw new UserError(
       `eval: ${model === undefined ? 'nothing to measure' : 'a model and --pictures'}; give one of them: a model, or --pictures (see --help)`,
     );
   const source = (text: string): string | object =>
       text.startsWith('{')
-        ? (parseYaml(text, () => `${text}: not YAML`, 'write a dataset as { type: ..., ... }, or a folder')
+        ? (parseYaml(text, () => `${text}: not YAML`, 'write { type: ..., ... }, or a folder or a name')
             .value as object)
         : text,
     optional = (text: string | undefined) => (text === undefined ? undefined : source(text));
@@ -126,6 +127,7 @@ async function evalCommand(model: string | undefined, options: EvalOptions): Pro
         guidanceScale: guidance,
         reference: optional(reference),
         instances: optional(instances),
+        metrics: metrics?.map(source),
         log,
         signal,
       });

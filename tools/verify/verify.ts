@@ -12,6 +12,7 @@ import { checkLossWeights, checkSchedule } from './schedules.js';
 import { checkSdxlText } from './sdxl-text.js';
 import { checkSingleFiles } from './single-files.js';
 import { checkStableDiffusion2 } from './sd2.js';
+import { checkVit } from './vit.js';
 import { checkTrajectories } from './trajectories.js';
 import { checkDistillation } from './distillation.js';
 import { checkLoraGradients, checkLoraTraining, checkTextLoraGradients } from './training.js';
@@ -29,6 +30,7 @@ const CHECKS: readonly (readonly [RegExp, Check])[] = [
   [/^(?:scheduler_trajectories|samplers)\./, checkTrajectories],
   [/^(sd2)\./, checkStableDiffusion2],
   [/^sdxl\./, checkSdxlText],
+  [/^dino\./, checkVit],
   [/^min_snr\./, checkLossWeights],
   [/^pipeline\./, checkPipeline],
   [/^adapters\./, checkAdapters],
@@ -42,7 +44,6 @@ const CHECKS: readonly (readonly [RegExp, Check])[] = [
 /** Files about networks that diffengine does not have. */
 const NOT_OURS: readonly (readonly [RegExp, string])[] = [
   [/^sdxl_pipeline\./, 'diffengine has no Stable Diffusion XL'],
-  [/^dino\./, 'diffengine has no DINO'],
 ];
 
 /** What lies beside `reference/`. */

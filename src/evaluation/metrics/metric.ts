@@ -28,9 +28,11 @@ export interface Evidence {
   readonly instances: Rows;
   /** what `judge` said, per generated picture */
   readonly judged: Rows;
+  /** what `judgeSubject` said, per picture of one subject */
+  readonly subject: Rows;
 }
 
-/** Evidence that an evaluation has to collect; `reference` and `instances` have to be given by its user. */
+/** Evidence that an evaluation has to collect; `reference`, and pictures for `instances` and `subject`, have to be given by its user. */
 export type Need = Exclude<keyof Evidence, 'judged'>;
 
 export abstract class Metric {
@@ -45,6 +47,9 @@ export abstract class Metric {
    * @param pictures uint8 [H, W, 3] @param prompts one per picture @returns one row per picture, for `evidence.judged`
    */
   judge?(pictures: readonly HostTensor[], prompts: readonly string[]): Promise<Rows>;
+
+  /** For what features do not tell of the subject. @param pictures uint8 [H, W, 3] @returns one row per picture, for `evidence.subject` */
+  judgeSubject?(pictures: readonly HostTensor[]): Promise<Rows>;
 
   /** Values by name, such as `{ 'CLIP-T': 0.29 }`. Evidence that it needs has at least one row. */
   abstract scores(evidence: Evidence): Readonly<Record<string, number>>;

@@ -34,7 +34,14 @@ const metric = (attributes: string[] | null = null, where = folder): AttributeAc
     [BACKEND, backend],
     [LOGGER, log],
   ])(METRICS, { type: 'AttributeAccuracy', classifier: where, attributes }) as AttributeAccuracy;
-const evidence = (judged: Rows): Evidence => ({ generated: [], texts: [], reference: [], instances: [], judged });
+const evidence = (judged: Rows): Evidence => ({
+  generated: [],
+  texts: [],
+  reference: [],
+  instances: [],
+  subject: [],
+  judged,
+});
 const pictures = (n: number): HostTensor[] =>
   Array.from({ length: n }, (_, i) => ({ dtype: 'uint8', shape: [8, 8, 3], data: new Uint8Array(192).fill(i) }));
 const near = (t: Test, actual: readonly number[], expected: readonly number[]): void =>

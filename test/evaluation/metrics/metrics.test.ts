@@ -15,6 +15,7 @@ const evidence = (parts: Partial<Evidence>): Evidence => ({
   texts: [],
   reference: [],
   instances: [],
+  subject: [],
   judged: [],
   ...parts,
 });

@@ -1,15 +1,18 @@
-/** From a picture to what CLIP's vision tower is fed, as preprocessor_config.json says (transformers' CLIPImageProcessor). */
+/**
+ * From a picture to what a vision transformer is fed, as preprocessor_config.json says (transformers' CLIPImageProcessor,
+ * ViTImageProcessor, BitImageProcessor).
+ */
 import { FileError } from '../base/errors.js';
 import { asImage, image, type Image } from '../datasets/image/picture.js';
 import { resample, type Interpolation } from '../datasets/image/resample.js';
 import type { HostTensor } from '../tensor/host.js';
 import { ConfigReader, type Allowed, type RawConfig } from '../networks/component-config.js';
 
-export interface ClipPreprocess {
+export interface PicturePreprocess {
   /** pixels of the shorter side (the aspect ratio stays), or [height, width] */
   readonly resize: number | readonly [number, number];
   readonly interpolation: Interpolation;
-  /** side of the square cut from the centre, the model's picture size */
+  /** side of the square that comes out: cut from the centre, or what the picture is resized to */
   readonly size: number;
   readonly rescale: number;
   /** per channel, of values after rescaling */
@@ -17,9 +20,37 @@ export interface ClipPreprocess {
   readonly std: readonly number[];
 }
 
+/** What a processor does where its file is silent. */
+interface Defaults {
+  readonly crop: boolean;
+  readonly resample: number;
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  /** a size that is one number is both sides, not the shorter one */
+  readonly square: boolean;
+  /** pixels */
+  readonly size: number;
+}
+
 /** OPENAI_CLIP_MEAN and OPENAI_CLIP_STD of transformers image_utils.py. */
-const MEAN = [0.48145466, 0.4578275, 0.40821073],
-  STD = [0.26862954, 0.26130258, 0.27577711];
+const CLIP: Defaults = {
+  crop: true,
+  resample: 3,
+  mean: [0.48145466, 0.4578275, 0.40821073],
+  std: [0.26862954, 0.26130258, 0.27577711],
+  square: false,
+  size: 224,
+};
+const HALF = [0.5, 0.5, 0.5];
+/** By the end of the processor's class name, before `Fast` or `Pil`. */
+const PROCESSORS: Readonly<Record<string, Defaults>> = {
+  CLIPImageProcessor: CLIP,
+  CLIPFeatureExtractor: CLIP,
+  BitImageProcessor: CLIP,
+  ViTImageProcessor: { crop: false, resample: 2, mean: HALF, std: HALF, square: true, size: 224 },
+  ViTFeatureExtractor: { crop: false, resample: 2, mean: HALF, std: HALF, square: true, size: 224 },
+};
+
 /** PIL.Image.Resampling */
 const FILTERS: readonly Interpolation[] = ['nearest', 'lanczos', 'bilinear', 'bicubic'];
 const READ = ['size', 'crop_size', 'resample', 'rescale_factor', 'image_mean', 'image_std'];
@@ -47,27 +78,43 @@ const HARMLESS = [
 ];
 
 /**
- * @param imageSize of the vision tower's config.json, and the default of both sizes
+ * @param imageSize what the model takes, and the default of the sizes; undefined: the model takes any square
+ * @param fallback the processor where the file names none
  * @throws UserError naming the field that is unknown, not supported, or does not lead to pictures of `imageSize`
  */
-export function parseClipPreprocess(raw: RawConfig, imageSize: number, where: string): ClipPreprocess {
+export function parsePreprocess(
+  raw: RawConfig,
+  imageSize: number | undefined,
+  where: string,
+  fallback: keyof typeof PROCESSORS = 'CLIPImageProcessor',
+): PicturePreprocess {
   const read = new ConfigReader(raw, where);
   read.onlyAllow(ALLOWED);
   read.refuseUnknown([...READ, ...Object.keys(ALLOWED), ...HARMLESS]);
-  const crop = raw['do_center_crop'] === false ? undefined : sizeOf(raw['crop_size'] ?? imageSize, 'crop_size', where);
-  const resize = sizeOf(raw['size'] ?? imageSize, 'size', where);
-  // A number for the crop is a square; for the resize it is the shorter side.
-  const result = crop === undefined ? resize : typeof crop === 'number' ? ([crop, crop] as const) : crop;
-  if (typeof result === 'number' || result.some((side) => side !== imageSize)) {
+  const named = raw['image_processor_type'] ?? raw['feature_extractor_type'] ?? fallback,
+    defaults = PROCESSORS[String(named).replace(/(?:Fast|Pil)$/, '')];
+  if (defaults === undefined)
     throw new FileError(
-      `${where}: gives pictures of ${JSON.stringify(result)} pixels, the model takes ${imageSize}x${imageSize}; set crop_size to ${imageSize}`,
+      `${where}: image_processor_type = ${JSON.stringify(named)} is not supported; supported: ${Object.keys(PROCESSORS).join(', ')}`,
     );
-  }
-  if (Math.min(...[resize].flat()) < imageSize)
+  const standard = imageSize ?? defaults.size,
+    crops = typeof raw['do_center_crop'] === 'boolean' ? raw['do_center_crop'] : defaults.crop;
+  const square = (side: number | readonly [number, number]): readonly [number, number] =>
+    typeof side === 'number' ? [side, side] : side;
+  const crop = crops ? square(sizeOf(raw['crop_size'] ?? standard, 'crop_size', where)) : undefined;
+  const size = sizeOf(raw['size'] ?? standard, 'size', where),
+    resize = defaults.square && typeof (raw['size'] ?? standard) === 'number' ? square(size) : size;
+  const result = crop ?? resize,
+    side = typeof result === 'number' ? undefined : result[0];
+  if (typeof result === 'number' || side === undefined || result[1] !== side || (imageSize ?? side) !== side)
     throw new FileError(
-      `${where}: size = ${JSON.stringify(raw['size'])} is smaller than the crop of ${imageSize} pixels; set size to ${imageSize}`,
+      `${where}: gives pictures of ${JSON.stringify(result)} pixels, the model takes ${imageSize === undefined ? 'squares' : `${imageSize}x${imageSize}`}; set crop_size to ${standard}`,
     );
-  const filter = read.number('resample', 3);
+  if (Math.min(...[resize].flat()) < side)
+    throw new FileError(
+      `${where}: size = ${JSON.stringify(raw['size'])} is smaller than the crop of ${side} pixels; set size to ${side}`,
+    );
+  const filter = read.number('resample', defaults.resample);
   if (!FILTERS[filter])
     throw new FileError(
       `${where}: resample = ${filter} is not supported; supported: ${FILTERS.map((name, i) => `${i} (${name})`).join(', ')}`,
@@ -75,15 +122,22 @@ export function parseClipPreprocess(raw: RawConfig, imageSize: number, where: st
   return {
     resize,
     interpolation: FILTERS[filter],
-    size: imageSize,
+    size: side,
     rescale: read.number('rescale_factor', 1 / 255),
-    mean: perChannel(raw['image_mean'] ?? MEAN, 'image_mean', where),
-    std: perChannel(raw['image_std'] ?? STD, 'image_std', where),
+    mean: perChannel(raw['image_mean'] ?? defaults.mean, 'image_mean', where),
+    std: perChannel(raw['image_std'] ?? defaults.std, 'image_std', where),
   };
 }
 
 /** The file that says what `preprocess` does. */
-export const preprocessorConfig = ({ resize, interpolation, size, rescale, mean, std }: ClipPreprocess): RawConfig => ({
+export const preprocessorConfig = ({
+  resize,
+  interpolation,
+  size,
+  rescale,
+  mean,
+  std,
+}: PicturePreprocess): RawConfig => ({
   image_processor_type: 'CLIPImageProcessor',
   do_convert_rgb: true,
   do_resize: true,
@@ -99,7 +153,7 @@ export const preprocessorConfig = ({ resize, interpolation, size, rescale, mean,
 });
 
 /** Resized and cut: picture uint8 [H, W, 3] -> uint8 [size, size, 3]. */
-function fit(picture: Image, { resize, interpolation, size }: ClipPreprocess): Image {
+function fit(picture: Image, { resize, interpolation, size }: PicturePreprocess): Image {
   const [height, width] = picture.shape;
   const [h, w] =
     typeof resize !== 'number'
@@ -121,7 +175,7 @@ function fit(picture: Image, { resize, interpolation, size }: ClipPreprocess): I
  * Writes one picture as the model's input.
  * @param picture uint8 [H, W, 3] @param into [3, size, size]
  */
-export function preprocess(picture: HostTensor, settings: ClipPreprocess, into: Float32Array): void {
+export function preprocess(picture: HostTensor, settings: PicturePreprocess, into: Float32Array): void {
   const { data } = fit(asImage(picture), settings),
     { size, rescale, mean, std } = settings,
     pixels = size * size;
