@@ -36,9 +36,7 @@ export async function loadPackage(name: string): Promise<Loaded> {
     return { name, module: imported.default ?? imported }; // tfjs packages are CommonJS
   } catch (error) {
     const { message } = error as Error; // its code is lost where a loader of the user's TypeScript is on
-    return message.startsWith(`Cannot find package '${name}'`)
-      ? { name }
-      : { name, failure: message.split('\n')[0] };
+    return message.startsWith(`Cannot find package '${name}'`) ? { name } : { name, failure: message.split('\n')[0] };
   }
 }
 
