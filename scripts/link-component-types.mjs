@@ -37,6 +37,17 @@ for (const registry of allRegistries()) {
   }
   maps.push(`  interface ${mapOf[registry.kind]} {\n${entries.join('\n')}\n  }`);
 }
+// The hooks of the built-in configs by their names there, where all configs agree: "preview" is a VisualizationHook.
+const hooks = {};
+const { builtInConfigs, loadConfig } = await load('registry/load-config.js');
+for (const name of (await builtInConfigs()).keys()) {
+  const { default_hooks = {}, custom_hooks = {} } = (await loadConfig(name)).config;
+  for (const [key, hook] of Object.entries({ ...default_hooks, ...custom_hooks }))
+    (hooks[key] ??= new Set()).add(hook.type);
+}
+const named = Object.entries(hooks).filter(([, types]) => types.size === 1);
+maps.push(`  interface NamedHooks {\n${named.map(([key, [type]]) => `    ${key}: '${type}';`).join('\n')}\n  }`);
+
 const types = `// Written by scripts/link-component-types.mjs.
 import type { Nested, Published } from './registry/schema.js';
 ${interfaces.join('')}

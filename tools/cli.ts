@@ -2,6 +2,7 @@
 /** The command line. One file per command in `commands/`; each loads what it needs only when it runs. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { inspect } from 'node:util';
 import { Command, CommanderError } from 'commander';
 
 // A closed pipe (`| head`) ends the output, not the work.
@@ -63,7 +64,7 @@ try {
   const { stackFiles } = await import('../src/registry/stack.js');
   const { message, stack = '' } = error instanceof Error ? error : new Error(String(error));
   const debug = process.argv.includes('--debug');
-  process.stderr.write(`${debug ? stack : `diffengine: ${message}`}\n`);
+  process.stderr.write(`${debug ? inspect(error) : `diffengine: ${message}`}\n`);
   if (!debug && !(error instanceof UserError))
     process.stderr.write(`${origin(stackFiles(stack))}; --debug shows where it happened.\n`);
   process.exitCode ||= 1;

@@ -1,6 +1,7 @@
 /** Compiles each program once, for the shapes it is fed, and runs it. */
-import type { Backend, Executable, Feeds, Fetches } from './backend.js';
+import type { Backend, Executable, Feeds } from './backend.js';
 import { compileFinite } from './finite.js';
+import type { HostTensor } from '../tensor/host.js';
 import type { Tensor } from '../tensor/tensor.js';
 
 /** Replaces `parameter` leaves by the states (or values) that hold the chosen weights. */
@@ -19,7 +20,12 @@ export class Executor {
    * @param weights which values `parameter` leaves take
    * @throws UserError when a result is no number, naming the weight that is to blame
    */
-  async run(name: string, weights: string, build: () => Record<string, Tensor>, feeds: Feeds): Promise<Fetches> {
+  async run<Name extends string>(
+    name: string,
+    weights: string,
+    build: () => Readonly<Record<Name, Tensor>>,
+    feeds: Feeds,
+  ): Promise<Readonly<Record<Name, HostTensor>>> {
     const shapes = Object.entries(feeds)
       .map(([key, t]) => `${key}:${t.dtype}[${t.shape}]`)
       .sort();
@@ -30,7 +36,7 @@ export class Executor {
       this.compiled.set(key, executable);
       executable.catch(() => this.compiled.delete(key)); // the caller has the error; there is nothing to free
     }
-    return (await executable).run(feeds);
+    return (await (await executable).run(feeds)) as Readonly<Record<Name, HostTensor>>; // a program gives all its outputs
   }
 
   private compile(name: string, weights: string, outputs: Record<string, Tensor>): Promise<Executable> {

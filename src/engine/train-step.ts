@@ -6,13 +6,13 @@ import type { Backend, Executable, Feeds } from '../backends/backend.js';
 import { holderOfNonFinite } from '../backends/finite.js';
 import { UserError } from '../base/errors.js';
 import type { Model } from '../models/model.js';
-import { floats, float32, scalar, type HostTensor } from '../tensor/host.js';
+import { floats, float32, scalar, sizeOf, type HostTensor } from '../tensor/host.js';
 import { add, div, minimum, mul, narrow, reshape, sqrt, square, sum } from '../tensor/ops.js';
 import { grad } from '../tensor/autodiff.js';
-import { fill, input, leafName, topo, type Tensor } from '../tensor/tensor.js';
+import { fill, input, leafName, state, topo, type Tensor } from '../tensor/tensor.js';
 import { halfProducts } from '../tensor/passes/half-products.js';
 import { LossScale, type LossScaleSetting } from './loss-scale.js';
-import type { Optimizer } from './optimizers/optimizer.js';
+import type { Optimizer, OwnState } from './optimizers/optimizer.js';
 import type { Bucket, Parameters } from './parameters.js';
 
 /** torch.nn.utils.clip_grad_norm_ adds this to the norm. */
@@ -41,6 +41,7 @@ export class TrainStep {
   /** What was compiled, to look for a weight that is no number. */
   private roots: readonly Tensor[] = [];
   private readonly lossScale: LossScale | undefined;
+  private readonly own: readonly OwnState[];
   /** Gradients are kept between two programs. */
   private readonly apart: boolean;
 
@@ -48,7 +49,9 @@ export class TrainStep {
     this.lossScale = parts.lossScale === undefined ? undefined : new LossScale(parts.lossScale);
     this.apart = parts.accumulativeCounts > 1 || this.lossScale !== undefined;
     const purposes = ['params', ...parts.optimizer.slots, ...(this.apart ? ['grads'] : [])];
+    this.own = parts.optimizer.own(parts.parameters.buckets);
     this.stateNames = [
+      ...this.own.map(ownName),
       ...purposes.flatMap((p) => parts.parameters.stateNames(p)),
       ...(this.lossScale ? [this.lossScale.stateName] : []),
     ];
@@ -58,7 +61,16 @@ export class TrainStep {
   async init(values: Readonly<Record<string, HostTensor>>): Promise<void> {
     const { parameters, backend, optimizer } = this.parts;
     await parameters.write(backend.states, 'params', values);
-    for (const slot of optimizer.slots) await parameters.fill(backend.states, slot, 0);
+    for (const slot of optimizer.slots)
+      await (optimizer.copies.includes(slot)
+        ? parameters.write(backend.states, slot, values)
+        : parameters.fill(backend.states, slot, 0));
+    for (const state of this.own)
+      await backend.states.write(
+        ownName(state),
+        float32(new Float32Array(sizeOf(state.shape)).fill(state.start), state.shape),
+        true,
+      );
     if (this.apart) await parameters.fill(backend.states, 'grads', 0);
     await this.lossScale?.init(backend.states);
   }
@@ -171,8 +183,8 @@ export class TrainStep {
 
   private fused(inputs: Record<string, Tensor>, hyperLength: number): Built {
     const { outputs, grads } = this.lossAndGrads(inputs);
-    const { norm, updates } = this.optimize(grads, hyperLength);
-    return { outputs: { ...outputs, grad_norm: norm }, updates };
+    const { norm, logs, updates } = this.optimize(grads, hyperLength);
+    return { outputs: { ...outputs, grad_norm: norm, ...logs }, updates };
   }
 
   private accumulate(inputs: Record<string, Tensor>): Built {
@@ -187,35 +199,50 @@ export class TrainStep {
   }
 
   private apply(hyperLength: number): Built {
-    const { norm, updates, clipped } = this.optimize(
+    const { norm, logs, updates, clipped } = this.optimize(
       this.parts.parameters.buckets.map((b) => this.leaf('grads', b)),
       hyperLength,
     );
     // Of the clipped ones: whatever reads the old ones is computed before, so that they can be written over.
     const cleared = this.eachBucket((b, i) => ({ [this.name('grads', b)]: mul(clipped[i], 0) }));
-    return { outputs: { grad_norm: norm }, updates: { ...updates, ...cleared } };
+    return { outputs: { grad_norm: norm, ...logs }, updates: { ...updates, ...cleared } };
   }
 
-  /** Clips by the global norm and applies the optimizer to every bucket. */
+  /** Clips by the global norm and applies the optimizer. */
   private optimize(
     grads: readonly Tensor[],
     hyperLength: number,
-  ): { norm: Tensor; updates: Record<string, Tensor>; clipped: readonly Tensor[] } {
+  ): {
+    norm: Tensor;
+    logs: Readonly<Record<string, Tensor>>;
+    updates: Record<string, Tensor>;
+    clipped: readonly Tensor[];
+  } {
     const { optimizer, clipMaxNorm } = this.parts;
     const vector = input('step.hyper', [hyperLength]);
     const hyper = Array.from({ length: hyperLength }, (_, i) => reshape(narrow(vector, 0, i, i + 1), []));
     const norm = sqrt(squareSum(grads));
     const factor = clipMaxNorm === undefined ? undefined : minimum(div(clipMaxNorm, add(norm, CLIP_EPS)), 1);
     const clipped = factor ? grads.map((g) => mul(g, factor)) : grads;
-    const updates = this.eachBucket((bucket, i) => {
-      const slots = optimizer.slots.map((s) => this.leaf(s, bucket));
-      const next = optimizer.update(this.leaf('params', bucket), clipped[i], slots, hyper);
-      return {
-        [this.name('params', bucket)]: next.param,
-        ...Object.fromEntries(optimizer.slots.map((s, k) => [this.name(s, bucket), next.slots[k]])),
-      };
-    });
-    return { norm, updates, clipped };
+    const parts = this.parts.parameters.buckets.map((bucket, i) => ({
+      bucket,
+      param: this.leaf('params', bucket),
+      grad: clipped[i],
+      slots: optimizer.slots.map((s) => this.leaf(s, bucket)),
+    }));
+    const own = this.own.map((s) => state(ownName(s), s.shape));
+    const next = optimizer.updateAll(parts, hyper, own);
+    const updates = this.eachBucket((bucket, i) => ({
+      [this.name('params', bucket)]: next.parts[i].param,
+      // A slot that stays as it is needs no update.
+      ...Object.fromEntries(
+        optimizer.slots.flatMap((s, k) =>
+          next.parts[i].slots[k] === parts[i].slots[k] ? [] : [[this.name(s, bucket), next.parts[i].slots[k]]],
+        ),
+      ),
+    }));
+    for (const [i, s] of this.own.entries()) updates[ownName(s)] = next.own[i];
+    return { norm, logs: next.logs ?? {}, updates, clipped };
   }
 
   private eachBucket(make: (bucket: Bucket, index: number) => Record<string, Tensor>): Record<string, Tensor> {
@@ -225,6 +252,9 @@ export class TrainStep {
   private leaf = (purpose: string, bucket: Bucket): Tensor => this.parts.parameters.stateLeaf(purpose, bucket);
   private name = (purpose: string, bucket: Bucket): string => this.parts.parameters.stateName(purpose, bucket);
 }
+
+/** The backend state of what an optimizer keeps beside the slots. */
+const ownName = ({ name }: OwnState): string => `optimizer/${name}`;
 
 const squareSum = (tensors: readonly Tensor[]): Tensor =>
   tensors.map((t) => sum(square(t))).reduce((a, b) => add(a, b));

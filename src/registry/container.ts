@@ -1,9 +1,9 @@
 /** The one place that builds components: looks up, validates, injects. */
 import 'reflect-metadata';
-import { Container, type ServiceIdentifier } from 'inversify';
+import { Container, inject, injectable, injectFromBase, type ServiceIdentifier } from 'inversify';
 import { UserError } from '../base/errors.js';
 import type { Tree } from './merge.js';
-import type { Registry } from './registry.js';
+import type { ComponentClass, Registry } from './registry.js';
 import { BUILD, OPTIONS, type Build } from './tokens.js';
 import { validateComponent } from './validate.js';
 
@@ -23,6 +23,7 @@ export function createBuild(services: Services): Build {
       );
     const own = new Container({ parent: scope });
     own.bind(OPTIONS).toConstantValue(options);
+    wire(component);
     const type = component as unknown as new () => Base;
     return construct(() => {
       own.bind(type).toSelf();
@@ -33,6 +34,35 @@ export function createBuild(services: Services): Build {
   return build;
 }
 
+const wired = new WeakSet<ComponentClass>();
+
+/**
+ * Tells the container what a constructor is given: `@inject` at its parameters says it, or `static inject`, or it takes the options alone.
+ * @throws UserError for a constructor that wants more than that
+ */
+function wire(component: ComponentClass): void {
+  if (wired.has(component)) return;
+  const base = Object.getPrototypeOf(component) as ComponentClass;
+  if (component.length > 0 && !isDecorated(component)) {
+    const tokens = component.inject ?? [OPTIONS];
+    if (component.length > tokens.length)
+      throw new UserError(
+        `${component.name}: its constructor takes ${component.length} parameters and is given ${tokens.length}; say what each is, e.g. static readonly inject = [OPTIONS, LOGGER]`,
+        { code: 'CONFIG_INVALID' },
+      );
+    for (const [i, token] of tokens.entries()) inject(token)(component, undefined, i);
+  } else if (component.length === 0 && base.length > 0) {
+    wire(base); // a class without a constructor of its own has that of its base
+    injectFromBase({ extendConstructorArguments: true, extendProperties: false })(component);
+  }
+  injectable()(component);
+  wired.add(component);
+}
+
+/** Does one of its constructor's parameters have `@inject`? */
+const isDecorated = (component: ComponentClass): boolean =>
+  Reflect.getOwnMetadataKeys(component).some((key) => String(key).startsWith('@inversifyjs/'));
+
 /** @throws UserError for a constructor that cannot be given what it asks for: its author has to mend it */
 function construct<T>(get: () => T, name: string): T {
   try {
@@ -40,7 +70,7 @@ function construct<T>(get: () => T, name: string): T {
   } catch (error) {
     if (!(error instanceof Error && error.constructor.name.startsWith('Inversify'))) throw error;
     throw new UserError(
-      `${name}: its constructor cannot be called (${error.message.split('\n')[0]}); every parameter needs @inject(OPTIONS), @inject(LOGGER) or another token that "diffengine" exports`,
+      `${name}: its constructor cannot be called (${error.message.split('\n')[0]}); name OPTIONS, LOGGER or other tokens that "diffengine" exports in static readonly inject, or with @inject at each parameter`,
       { cause: error, code: 'CONFIG_INVALID' },
     );
   }

@@ -1,7 +1,7 @@
 /** Types of a config written in TypeScript. Everything is optional here: a config may inherit the rest. */
 import type { ExtendedJSONSchema } from 'json-schema-to-ts';
 import type { configSchema } from './config-schema.js';
-import type { Kinds } from './kinds.js';
+import type { HookMap, Kinds, NamedHooks } from './kinds.js';
 import type { Ref } from './ref.js';
 import type { Input, Nested, OptionsSchema, Published, SchemaExtension } from './schema.js';
 import { stackFiles } from './stack.js';
@@ -28,6 +28,17 @@ type ComponentInput<K extends keyof Kinds> = {
   [Name in keyof Kinds[K]]: { type?: Name; _delete_?: boolean } & LooseOptions<OptionsOf<Kinds[K][Name]>>;
 }[keyof Kinds[K]];
 
+/** A hook under a name that has one in the built-in configs: without a `type` it is that one, so that a wrong option is told against its options. */
+type NamedHook<Usual> = {
+  [Name in keyof HookMap]: (Name extends Usual ? { type?: Name } : { type: Name }) & {
+    _delete_?: boolean;
+  } & LooseOptions<OptionsOf<HookMap[Name]>>;
+}[keyof HookMap];
+type NamedInput = { [Name in keyof NamedHooks]?: NamedHook<NamedHooks[Name]> | null };
+interface Hooks extends NamedInput {
+  [name: string]: ComponentInput<'HOOKS'> | null | undefined;
+}
+
 export interface ConfigInput {
   /** Configs to inherit from: imported modules in TypeScript, paths in YAML. */
   _base_?: readonly (ConfigInput | string)[] | ConfigInput | string;
@@ -53,8 +64,8 @@ export interface ConfigInput {
   val_dataloader?: { dataset?: string | ComponentInput<'DATASETS'>; _delete_?: boolean } | null;
   val_evaluator?: readonly ComponentInput<'METRICS'>[] | null;
   val_cfg?: Loose<Input<typeof configSchema.properties.val_cfg>>;
-  default_hooks?: Record<string, ComponentInput<'HOOKS'> | null>;
-  custom_hooks?: Record<string, ComponentInput<'HOOKS'> | null>;
+  default_hooks?: Hooks;
+  custom_hooks?: Hooks;
   backend?: ComponentInput<'BACKENDS'>;
   randomness?: { seed?: number | Ref };
   work_dir?: string;

@@ -14,6 +14,9 @@ export interface SchedulerMap {}
 export interface MetricMap {}
 export interface AdapterMap {}
 export interface BackendMap {}
+
+/** Hooks by the name that the built-in configs give them, e.g. `preview: 'VisualizationHook'`; scripts/link-component-types.mjs fills it. */
+export interface NamedHooks {}
 /* eslint-enable @typescript-eslint/no-empty-object-type */
 
 export interface Kinds {

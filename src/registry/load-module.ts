@@ -1,27 +1,53 @@
 /** Reads a user's file: TypeScript and JavaScript by importing it, YAML by parsing it. */
 import { readFile } from 'node:fs/promises';
-import { register } from 'node:module';
-import { join } from 'node:path';
+import { createRequire, register } from 'node:module';
+import { extname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { UserError } from '../base/errors.js';
 import { decodeText } from '../base/text-file.js';
 import { packageRoot } from '../base/package-path.js';
 import { stackFiles } from './stack.js';
+import { lineOf } from './syntax-error.js';
+import type { TsNodeData } from './user-typescript.js';
 import { parseYaml } from './yaml.js';
 
 let loaderIsOn = false;
 /** A built-in config is compiled, and imports what Node finds itself. */
 const isOwn = (file: string): boolean => file.startsWith(join(packageRoot, 'dist', 'configs'));
 
+/** The last TypeScript that ts-node can drive: from 7 on its compiler is no JavaScript. */
+const TS_NODE_MAJOR = 5;
+
 /**
- * Imports a module; the user's TypeScript goes through ts-node, which only strips types.
+ * ts-node loads the user's TypeScript where TypeScript 5 is installed, beside the user's file or beside this package; oxc
+ * does elsewhere. Both strip types only, and know decorators and parameter properties, which Node's own stripping does not.
+ */
+function turnLoaderOn(file: string): void {
+  if (loaderIsOn) return;
+  loaderIsOn = true;
+  process.setSourceMapsEnabled(true); // lines in stacks are those of the user's file
+  const compiler = [file, import.meta.url].map(typescriptFor).find((found) => found !== undefined);
+  if (compiler?.major !== TS_NODE_MAJOR) return register('./oxc-loader.js', import.meta.url);
+  register<TsNodeData>('./ts-node-loader.js', import.meta.url, { data: { compiler: compiler.path } });
+}
+
+/** The TypeScript that a file or module would import. */
+function typescriptFor(from: string): { path: string; major: number } | undefined {
+  const require = createRequire(from);
+  try {
+    const { version } = require('typescript/package.json') as { version: string };
+    return { path: require.resolve('typescript'), major: parseInt(version, 10) };
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Imports a module; of the user's TypeScript only the types are stripped.
  * @returns its default export @throws UserError naming file and line of a syntax error, or the import that is not there
  */
 export async function loadModule(file: string): Promise<unknown> {
-  if (!isOwn(file) && !loaderIsOn) {
-    register('./ts-loader.js', import.meta.url);
-    loaderIsOn = true;
-  }
+  if (!isOwn(file)) turnLoaderOn(file);
   try {
     const module = await settled(file, import(pathToFileURL(file).href) as Promise<{ default?: unknown }>);
     return module.default;
@@ -99,15 +125,11 @@ async function readableImportError(error: unknown, file: string): Promise<unknow
     : error;
 }
 
-/** Node does not tell where in a JavaScript module a syntax error is; TypeScript's parser does. */
+/** Node does not tell where in a JavaScript module a syntax error is; oxc's parser does. */
 async function syntaxErrorLine(file: string): Promise<string> {
-  const { default: ts } = await import('typescript');
-  const { diagnostics = [] } = ts.transpileModule(await readFile(file, 'utf8'), {
-    fileName: file,
-    reportDiagnostics: true,
-  });
-  const at = diagnostics.find((d) => d.file !== undefined && d.start !== undefined);
-  return at ? `:${at.file!.getLineAndCharacterOfPosition(at.start!).line + 1}` : '';
+  const { transformSync } = await import('oxc-transform');
+  const text = await readFile(file, 'utf8');
+  return lineOf(text, transformSync(file, text, { lang: extname(file).endsWith('ts') ? 'ts' : 'js' }).errors[0]);
 }
 
 /** @throws UserError naming file and line */

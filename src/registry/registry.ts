@@ -1,5 +1,4 @@
-import 'reflect-metadata';
-import { injectable } from 'inversify';
+import type { ServiceIdentifier } from 'inversify';
 import { UserError } from '../base/errors.js';
 import { KINDS, type KindName } from './kinds.js';
 import type { OptionsSchema } from './schema.js';
@@ -9,7 +8,12 @@ export interface ComponentClass<Base = object> {
   // Constructors of components differ; only the container calls them through this type.
   new (...args: never[]): Base;
   readonly options: OptionsSchema;
+  /** Tokens of what the constructor is given, for who does not write `@inject`; left out: its options alone. */
+  readonly inject?: readonly ServiceIdentifier<unknown>[];
 }
+
+/** Legacy decorators of TypeScript pass no context, standard ones do. */
+type ClassDecorator<Base> = <C extends ComponentClass<Base>>(component: C, context?: ClassDecoratorContext<C>) => void;
 
 /** What can be asked of a registry of any kind. */
 export type Components = Pick<Registry, 'kind' | 'noun' | 'get' | 'names'>;
@@ -28,23 +32,35 @@ export class Registry<Base extends object = object> {
     registries.set(kind, this);
   }
 
-  /** Class decorator: `@HOOKS.register()` under the class's own name, or another. @throws UserError when the name is taken, or options are missing */
-  register(name?: string): <C extends ComponentClass<Base>>(component: C) => void {
-    return (component) => {
-      const key = name ?? component.name;
-      if (this.classes.has(key))
-        throw new UserError(`${this.kind}: "${key}" is registered twice; choose another name`, {
-          code: 'CONFIG_INVALID',
-        });
-      // JavaScript, and TypeScript whose types are only stripped, can leave them out.
-      if (!(component as Partial<ComponentClass>).options?.description)
-        throw new UserError(
-          `${this.kind}: "${key}" does not say what its options are; add static readonly options = { description: '...', type: 'object', additionalProperties: false, properties: {} }`,
-          { code: 'CONFIG_INVALID' },
-        );
-      injectable()(component);
-      this.classes.set(key, component);
+  /**
+   * Class decorator, standard or legacy: `@HOOKS.register()` under the class's own name, or another.
+   * Without decorators: `HOOKS.register(MyHook)`.
+   * @throws UserError when the name is taken, or options are missing
+   */
+  register(name?: string): ClassDecorator<Base>;
+  register(component: ComponentClass<Base>, name?: string): void;
+  register(first?: string | ComponentClass<Base>, name?: string): ClassDecorator<Base> | void {
+    if (typeof first === 'function') return this.add(first, name ?? first.name);
+    return (component, context) => {
+      const add = (): void => this.add(component, first ?? component.name);
+      // A standard decorator runs before the static fields are there; what it leaves for later, after them.
+      if (context) context.addInitializer(add);
+      else add();
     };
+  }
+
+  private add(component: ComponentClass<Base>, key: string): void {
+    if (this.classes.has(key))
+      throw new UserError(`${this.kind}: "${key}" is registered twice; choose another name`, {
+        code: 'CONFIG_INVALID',
+      });
+    // JavaScript, and TypeScript whose types are only stripped, can leave them out.
+    if (!(component as Partial<ComponentClass>).options?.description)
+      throw new UserError(
+        `${this.kind}: "${key}" does not say what its options are; add static readonly options = { description: '...', type: 'object', additionalProperties: false, properties: {} }`,
+        { code: 'CONFIG_INVALID' },
+      );
+    this.classes.set(key, component);
   }
 
   get(name: string): ComponentClass<Base> | undefined {

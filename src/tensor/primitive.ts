@@ -169,20 +169,24 @@ export function primitive(name: string): AnyPrimitive {
 /** Adds a primitive to the table and returns the function that applies it; it gives all results of the node. */
 export function definePrimitive<A extends Attrs, N extends number>(
   record: Primitive<A, N>,
-): (inputs: Tuple<Tensor, N>, attrs: A) => readonly Tensor[] {
+): (inputs: Tuple<Tensor, N>, attrs: A) => readonly [Tensor, ...Tensor[]] {
   if (table.has(record.name)) throw new Error(`primitive: "${record.name}" is defined twice`);
   table.set(record.name, record as unknown as AnyPrimitive); // rules are only ever called with nodes of this op
   return (inputs, attrs) => applyPrimitive(record as unknown as AnyPrimitive, inputs as readonly Tensor[], attrs);
 }
 
-export function applyPrimitive(rule: AnyPrimitive, inputs: readonly Tensor[], attrs: Attrs): readonly Tensor[] {
+export function applyPrimitive(
+  rule: AnyPrimitive,
+  inputs: readonly Tensor[],
+  attrs: Attrs,
+): readonly [Tensor, ...Tensor[]] {
   const types = rule.infer(inputs, attrs);
   return new Node(
     rule.name,
     inputs,
     Object.freeze({ ...attrs }),
     Array.isArray(types) ? (types as TensorType[]) : [types as TensorType],
-  ).outs;
+  ).outs as readonly [Tensor, ...Tensor[]]; // every primitive has a result
 }
 
 /** @throws RangeError `<op>: <what>` */

@@ -12,7 +12,7 @@ execFileSync(process.execPath, ['scripts/link-component-types.mjs', 'dist']); //
 
 /** A folder for each document. @returns the files */
 function project(t: Test): { folder: string; files: string[] } {
-  const folder = t.testdir({ 'package.json': '{ "name": "mine" }', node_modules: {} }),
+  const folder = t.testdir({ 'package.json': '{ "name": "mine", "type": "module" }', node_modules: {} }),
     files: string[] = [];
   symlinkSync(packageRoot, join(folder, 'node_modules/diffengine'));
   for (const document of DOCUMENTS) {
@@ -57,7 +57,12 @@ void t.test("tsc takes every example, knows the package's components and one's o
     strict: true,
     noEmit: true,
     skipLibCheck: true,
-    experimentalDecorators: true,
+    // as `tsc --init` has it
+    noUncheckedIndexedAccess: true,
+    exactOptionalPropertyTypes: true,
+    verbatimModuleSyntax: true,
+    isolatedModules: true,
+    moduleDetection: ts.ModuleDetectionKind.Force,
     typeRoots: [join(packageRoot, 'node_modules/@types')],
     types: ['node'],
     baseUrl: folder,

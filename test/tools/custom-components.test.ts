@@ -46,14 +46,14 @@ const MISTAKES: readonly { name: string; mine: string; options?: readonly string
     mine: hook("constructor(@inject('disk') _disk: string) { super(); }"),
     options: USE_HOOK,
     message:
-      /^diffengine: MyHook: its constructor cannot be called \(.*"disk".*\); every parameter needs @inject\(OPTIONS\), .+\n$/,
+      /^diffengine: MyHook: its constructor cannot be called \(.*"disk".*\); name OPTIONS, LOGGER or other tokens .+\n$/,
   },
   {
-    name: 'has a parameter without @inject',
-    mine: hook('constructor(_options: object) { super(); }'),
+    name: 'does not say what its second parameter is',
+    mine: hook('constructor(_options: object, _log: object) { super(); }'),
     options: USE_HOOK,
     message:
-      /^diffengine: MyHook: its constructor cannot be called \(.+\); every parameter needs @inject\(OPTIONS\), .+\n$/,
+      'diffengine: MyHook: its constructor takes 2 parameters and is given 1; say what each is, e.g. static readonly inject = [OPTIONS, LOGGER]\n',
   },
   {
     name: 'throws during the run',

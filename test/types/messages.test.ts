@@ -17,6 +17,14 @@ const MISTAKES: readonly (readonly [source: string, message: RegExp])[] = [
     /'intervall' does not exist .* Did you mean to write 'interval'\?$/,
   ],
   [
+    '{ custom_hooks: { preview: { intervall: 5 } } }',
+    /'intervall' does not exist in type 'NamedHook<"VisualizationHook">'\.$/,
+  ],
+  [
+    '{ default_hooks: { checkpoint: { every: 5 } } }',
+    /'every' does not exist in type 'NamedHook<"CheckpointHook">'\.$/,
+  ],
+  [
     "{ train_dataloader: { dataset: { type: 'DreamBoothDataset', class_image: { num_image: 4 } } } }",
     /'num_image' does not exist in type .*num_images/,
   ],
@@ -46,6 +54,7 @@ const GOOD = [
   '{ _base_: base, model: { unet_lora_config: null }, custom_hooks: { preview: null } }',
   "{ train_dataloader: { dataset: { class_image: { model: ref('model.model') } } }, work_dir: 'out' }",
   "{ optim_wrapper: { optimizer: { _delete_: true, type: 'AdamW', lr: 1e-5 }, clip_grad: null } }",
+  "{ custom_hooks: { preview: { type: 'EMAHook' }, mine: { interval: 5 } } }",
   "{ train_dataloader: { sampler: { shuffle: false } }, param_scheduler: { type: 'LinearLR', end: 10 } }",
 ];
 

@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Finding } from '../backend.js';
-import { loadNative, loadPackage, NATIVE_PACKAGES } from './runtime.js';
+import { INSTALL, loadNative, loadPackage, NATIVE_PACKAGES } from './runtime.js';
 
 const LINK = 'npx diffengine doctor --link-tensorflow';
 
@@ -15,7 +15,11 @@ export async function diagnose(): Promise<readonly Finding[]> {
   const findings: Finding[] = [
     {
       what: core.name,
-      found: core.module ? core.module.version_core : `does not load: ${core.failure ?? 'not installed'}`,
+      found: core.module
+        ? core.module.version_core
+        : core.failure === undefined
+          ? 'not installed'
+          : `does not load: ${core.failure}`,
     },
   ];
   for (const { name, module, version, gpu, failure } of natives) {
@@ -47,6 +51,11 @@ export async function diagnose(): Promise<readonly Finding[]> {
   const install = installed
     ? []
     : [`npm install ${libraries.length > 0 ? '--ignore-scripts ' : ''}${NATIVE_PACKAGES[1]}@4.22.0`];
+  if (!core.module)
+    return [
+      ...findings,
+      { what: 'computes with', found: 'nothing', advice: `only --backend tfjs needs it: ${INSTALL}` },
+    ];
   const advice = [...install, ...(libraries.length > 0 ? [`${LINK} ${libraries[0]}`] : [])].join(', then ');
   return [
     ...findings,

@@ -35,11 +35,22 @@ export async function loadPackage(name: string): Promise<Loaded> {
     const imported = (await import(name)) as Tfjs & { default?: Tfjs };
     return { name, module: imported.default ?? imported }; // tfjs packages are CommonJS
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    return code === 'ERR_MODULE_NOT_FOUND' && message.includes(`'${name}'`)
-      ? { name }
-      : { name, failure: message.split('\n')[0] };
+    const { message } = error as Error; // its code is lost where a loader of the user's TypeScript is on
+    return message.startsWith(`Cannot find package '${name}'`) ? { name } : { name, failure: message.split('\n')[0] };
   }
+}
+
+/** What `TfjsBackend` computes with in plain JavaScript; 51 MB that nobody else needs, so npm installs them on request only. */
+export const INSTALL = 'npm install @tensorflow/tfjs-core@4.22.0 @tensorflow/tfjs-backend-cpu@4.22.0';
+
+/** @throws UserError for a package that is not there */
+async function loadRequired(name: string): Promise<Tfjs> {
+  const { module, failure } = await loadPackage(name);
+  if (module) return module;
+  throw new UserError(
+    `TfjsBackend: ${name} ${failure === undefined ? 'is not installed' : `does not load (${failure})`}; ${INSTALL}, or leave --backend out: ONNX Runtime is there`,
+    { code: 'BACKEND_UNAVAILABLE' },
+  );
 }
 
 /** Imports one of `NATIVE_PACKAGES` and selects its device. */
@@ -80,8 +91,8 @@ export async function openRuntime(device: Device, log: Logger): Promise<Runtime>
     const native = await openNative(device, log);
     if (native) return native;
   }
-  const tf = quiet((await loadPackage('@tensorflow/tfjs-core')).module as Tfjs);
-  await import('@tensorflow/tfjs-backend-cpu');
+  const tf = quiet(await loadRequired('@tensorflow/tfjs-core'));
+  await loadRequired('@tensorflow/tfjs-backend-cpu');
   log.info(
     `computing  with TensorFlow.js ${tf.version_core} in plain JavaScript, tens of times slower than ONNX Runtime; "diffengine doctor" says how to bring TensorFlow`,
   );
@@ -113,7 +124,7 @@ async function openNative(device: 'auto' | 'gpu', log: Logger): Promise<Runtime 
 
 async function openWebgpu(log: Logger): Promise<Runtime> {
   const name = '@tensorflow/tfjs-backend-webgpu';
-  const tf = quiet((await loadPackage('@tensorflow/tfjs-core')).module as Tfjs);
+  const tf = quiet(await loadRequired('@tensorflow/tfjs-core'));
   const { module, failure } = await loadPackage(name);
   const ready = module !== undefined && (await tf.setBackend('webgpu').catch(() => false));
   if (!ready)

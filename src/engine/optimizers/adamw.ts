@@ -50,7 +50,12 @@ export class AdamW extends Optimizer {
     return [1 - lr * this.opts.weight_decay, lr / (1 - beta1 ** step), 1 / Math.sqrt(1 - beta2 ** step)];
   }
 
-  update(param: Tensor, grad: Tensor, [m, v]: readonly Tensor[], [decay, stepSize, scale2]: readonly Tensor[]): Update {
+  override update(
+    param: Tensor,
+    grad: Tensor,
+    [m, v]: readonly Tensor[],
+    [decay, stepSize, scale2]: readonly Tensor[],
+  ): Update {
     const [beta1, beta2] = this.opts.betas;
     const m2 = add(m, mul(sub(grad, m), 1 - beta1));
     const v2 = add(mul(v, beta2), mul(square(grad), 1 - beta2));

@@ -1,25 +1,26 @@
 /** Node's module hooks for the user's files: ts-node strips types, nothing is checked. Runs in Node's hooks thread. */
 import { create, createEsmHooks, TSError, type NodeLoaderHooksAPI2 } from 'ts-node';
+import { isOurs, isUserTypeScript, type TsNodeData } from './user-typescript.js';
 
-const hooks = createEsmHooks(
-  create({
+let hooks: NodeLoaderHooksAPI2;
+
+export function initialize({ compiler }: TsNodeData): void {
+  const service = create({
+    compiler,
     transpileOnly: true,
     skipProject: true, // a tsconfig.json of the user is for the editor and tsc; its `module` may not suit Node
     experimentalSpecifierResolution: 'node', // './my_hook' finds my_hook.ts
     compilerOptions: { module: 'esnext', moduleResolution: 'bundler', target: 'es2022', experimentalDecorators: true },
-  }),
-) as NodeLoaderHooksAPI2; // what ts-node gives on Node 16.12 and later
+  });
+  hooks = createEsmHooks(service) as NodeLoaderHooksAPI2; // what ts-node gives on Node 16.12 and later
+}
 
-/** 'diffengine' is the package that runs, not a second copy beside the user's files: components must register where it looks. */
 export const resolve: NodeLoaderHooksAPI2.ResolveHook = (specifier, context, next) =>
-  /^diffengine($|\/)/.test(specifier)
+  isOurs(specifier)
     ? next(specifier, { ...context, parentURL: import.meta.url }, next)
     : hooks.resolve(specifier, context, next);
 
-/**
- * A .ts file is an ES module here, whatever the nearest package.json says: `npm install` in an empty folder makes one without "type".
- * @throws SyntaxError with message `<path>:<line>: <what>`; only name and message of an error leave this thread
- */
+/** @throws SyntaxError with message `<path>:<line>: <what>`; only name and message of an error leave this thread */
 export const load: NodeLoaderHooksAPI2.LoadHook = async (url, context, next) => {
   try {
     return await hooks.load(url, isUserTypeScript(url) ? { ...context, format: 'module' } : context, next);
@@ -27,9 +28,6 @@ export const load: NodeLoaderHooksAPI2.LoadHook = async (url, context, next) => 
     throw error instanceof TSError ? new SyntaxError(firstProblem(error)) : error;
   }
 };
-
-const isUserTypeScript = (url: string): boolean =>
-  url.startsWith('file:') && /\.m?ts$/.test(new URL(url).pathname) && !url.includes('/node_modules/');
 
 function firstProblem({ diagnostics: [first], diagnosticText }: TSError): string {
   if (!first?.file) return diagnosticText;
