@@ -28,7 +28,9 @@ export class Registry<Base extends object = object> {
     registries.set(kind, this);
   }
 
-  /** Class decorator: `@HOOKS.register()` under the class's own name, or another. @throws UserError when the name is taken, or options are missing */
+  /**
+   * Class decorator: `@HOOKS.register()` under the class's own name, or another. What runs in browsers says its name, for
+   * bundlers shorten those of classes. @throws UserError when the name is taken, or options are missing */
   register(name?: string): <C extends ComponentClass<Base>>(component: C) => void {
     return (component) => {
       const key = name ?? component.name;
