@@ -4,6 +4,7 @@
 /** Rooms of src/, from the top floor down. */
 export const FLOORS = [
   'index.ts', // the public library
+  'browser', // the public library for browsers: nothing of Node
   'library', // what programs call: train, loadPipeline, evaluate, plan, adapters
   'components.ts', // finds every component
   'hooks', // one hook, one file

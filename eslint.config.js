@@ -1,7 +1,7 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', '.tap/', 'work_dirs/'] },
+  { ignores: ['dist/', 'node_modules/', '.tap/', 'work_dirs/', 'examples/'] },
   ...tseslint.configs.recommended,
   {
     files: ['**/*.ts'],

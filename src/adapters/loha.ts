@@ -27,7 +27,7 @@ import { kaimingUniform } from './start-values.js';
 import { alphaPatternOption, patternValue, rankPatternOption, targetOption } from './targets.js';
 import { rebuildTucker } from './tucker.js';
 
-@ADAPTERS.register()
+@ADAPTERS.register('LoHa')
 export class LoHa extends AdapterKind {
   static readonly options = {
     description: 'Elementwise products of two low-rank matrices: W + s (w1_a w1_b) * (w2_a w2_b).',

@@ -28,7 +28,7 @@ import { kaimingUniform } from './start-values.js';
 import { alphaPatternOption, patternValue, rankPatternOption, targetOption } from './targets.js';
 import { rebuildTucker } from './tucker.js';
 
-@ADAPTERS.register()
+@ADAPTERS.register('LoKr')
 export class LoKr extends AdapterKind {
   static readonly options = {
     description: 'Kronecker products: W + s kron(w1, w2), w2 of low rank where r is small.',

@@ -37,7 +37,7 @@ export const MAGNITUDE = 'lora_magnitude_vector';
 const START_A = 'start_A';
 const START_B = 'start_B';
 
-@ADAPTERS.register()
+@ADAPTERS.register('LoRA')
 export class LoRA extends AdapterKind {
   static readonly options = {
     description: 'Low-rank updates: W + s B A; with use_dora, their rows scaled to trained lengths.',

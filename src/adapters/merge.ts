@@ -1,35 +1,12 @@
 /** Adapters in the weights they change, so that tools without them can use the model. */
 import { join } from 'node:path';
-import { ReferenceBackend } from '../backends/reference/reference-backend.js';
-import { fromFloat32, toFloat32 } from '../formats/float-formats.js';
 import { derivePipeline } from '../formats/pipeline/derived-pipeline.js';
 import type { PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
 import { writeSafetensorsStream } from '../formats/safetensors/safetensors.js';
 import type { WeightFile } from '../formats/weight-file.js';
-import type { HostTensor } from '../tensor/host.js';
-import { input } from '../tensor/tensor.js';
-import type { TrainedModule } from './adapter-kind.js';
+import { mergedWeight } from './merged-weight.js';
 import type { AdapterValues } from './network-adapter.js';
 import type { PartValues } from './parts.js';
-
-/**
- * The adapted weight, computed in float64 from the kind's own rule and returned in the weight's dtype (float16 and bfloat16
- * rounded to nearest even).
- * @param weight [out, in] or [O, C, kh, kw]
- * @param strength 1 as trained
- */
-export async function mergedWeight(
-  weight: HostTensor,
-  { adapter, values }: TrainedModule,
-  strength = 1,
-): Promise<HostTensor> {
-  const part = (name: string) => input(name, values[name].shape);
-  const merged = adapter.weight(input('weight', adapter.shape), part, strength);
-  const program = await new ReferenceBackend({}).compile({ name: 'merge', outputs: { merged } });
-  const frozen = { ...toFloat32(weight), shape: adapter.shape };
-  const result = await program.run({ weight: frozen, ...values });
-  return fromFloat32({ ...result['merged'], shape: weight.shape }, weight.dtype);
-}
 
 /**
  * Writes all of `weights` to `path`, those of adapted modules merged, one tensor in memory at a time.

@@ -17,7 +17,7 @@ const R = 'oft_R.weight';
 /** Whose OFT this is; without a version PEFT takes a folder for one of before 0.18. */
 const PEFT_VERSION = '0.21.0';
 
-@ADAPTERS.register()
+@ADAPTERS.register('OFT')
 export class OFT extends AdapterKind {
   static readonly options = {
     description: 'Orthogonal fine-tuning: blocks of the inputs are rotated, lengths and angles of the weight stay.',

@@ -6,8 +6,8 @@ import { UserError } from './errors.js';
  * @throws UserError when it is such a pointer
  */
 export function refuseLfsPointer(bytes: Uint8Array, where: string, what: string, size = bytes.length): void {
-  if (!Buffer.from(bytes.subarray(0, 23)).equals(POINTER)) return;
+  if (!POINTER.every((byte, i) => bytes[i] === byte)) return;
   throw new UserError(`${where}: a Git LFS pointer, not ${what} (${size} bytes); run "git lfs pull" in that folder`);
 }
 
-const POINTER = Buffer.from('version https://git-lfs');
+const POINTER = new TextEncoder().encode('version https://git-lfs');

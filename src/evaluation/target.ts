@@ -9,7 +9,7 @@ import { readJson } from '../formats/read-json.js';
 import { resolvePackagePath } from '../base/package-path.js';
 import { lastCheckpoint } from '../engine/checkpoint.js';
 import { checkpointPath, recordedBase } from '../engine/checkpoint-path.js';
-import { type Trained } from '../sampling/renderer.js';
+import type { Trained } from '../sampling/trained-networks.js';
 
 export interface Target {
   /** names the folder of the results */

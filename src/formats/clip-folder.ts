@@ -15,7 +15,8 @@ import { linear } from '../networks/layers/linear.js';
 import { Scope, type ParamSource } from '../networks/layers/scope.js';
 import { readJson } from './read-json.js';
 import { recorded } from '../networks/record.js';
-import { ClipTokenizer } from './tokenizers/clip-tokenizer.js';
+import type { ClipTokenizer } from './tokenizers/clip-tokenizer.js';
+import { loadTokenizer } from './tokenizers/load-tokenizer.js';
 import { openWeights } from './open-weights.js';
 
 export interface ClipConfig {
@@ -120,7 +121,7 @@ export async function openClip(folder: string, log?: Logger): Promise<ClipFolder
     POSITION_IDS,
     log,
   );
-  const tokenizer = await ClipTokenizer.load(path, { vocabSize: config.text.vocabSize, log });
+  const tokenizer = await loadTokenizer(path, { vocabSize: config.text.vocabSize, log });
   const differ = (what: string): UserError => new FileError(`${path}: ${what}; they are of different models`);
   if (tokenizer.maxLength > config.text.maxPositions)
     throw differ(

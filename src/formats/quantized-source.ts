@@ -2,8 +2,9 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '../base/logger.js';
-import { floats, sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
-import { dequantize, reshape, ZERO_POINT } from '../tensor/ops.js';
+import type { Shape } from '../tensor/host.js';
+import { dequantize, reshape } from '../tensor/ops.js';
+import { quantizeRows } from '../tensor/quantize-rows.js';
 import { weight, type Tensor } from '../tensor/tensor.js';
 import { FrozenSource } from './frozen-source.js';
 import { fingerprint } from './fingerprint.js';
@@ -14,8 +15,6 @@ import type { TensorEntry, WeightFile } from './weight-file.js';
 /** Part of the key: raise it when packing changes. */
 const VERSION = 1;
 const SCALES = '.scales';
-/** Largest distance from the zero point that both signs have. */
-const MAX = 127;
 /** The first and the last convolution are small, and errors there are seen most. */
 const packs = ({ name, shape }: TensorEntry): boolean =>
   name.endsWith('.weight') && shape.length > 1 && !/^conv_(in|out)\./.test(name);
@@ -59,24 +58,7 @@ async function pack(path: string, weights: WeightFile): Promise<void> {
   ]);
   await writeSafetensorsStream(path, specs, async ({ name }) => {
     const isScales = name.endsWith(SCALES),
-      packed = quantize(await weights.readFloat32(isScales ? name.slice(0, -SCALES.length) : name));
+      packed = quantizeRows(await weights.readFloat32(isScales ? name.slice(0, -SCALES.length) : name));
     return isScales ? packed.scales : packed.q;
   });
-}
-
-/** By rows of the first axis: the value furthest from 0 becomes 127 steps. */
-export function quantize(tensor: HostTensor): { q: HostTensor; scales: HostTensor } {
-  const { shape } = tensor,
-    values = floats(tensor),
-    width = sizeOf(shape) / shape[0];
-  const data = new Uint8Array(values.length),
-    scales = new Float32Array(shape[0]);
-  for (let row = 0; row < shape[0]; row++) {
-    let top = 0;
-    for (let i = row * width; i < (row + 1) * width; i++) top = Math.max(top, Math.abs(values[i]));
-    scales[row] = top / MAX;
-    for (let i = row * width; i < (row + 1) * width; i++)
-      data[i] = ZERO_POINT + (top === 0 ? 0 : Math.round(values[i] / scales[row]));
-  }
-  return { q: { dtype: 'uint8', shape, data }, scales: { dtype: 'float32', shape: [shape[0]], data: scales } };
 }

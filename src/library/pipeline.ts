@@ -6,7 +6,8 @@ import { Interrupted, UserError } from '../base/errors.js';
 import { checkpointPath } from '../engine/checkpoint-path.js';
 import { SCHEDULERS } from '../sampling/schedulers/scheduler.js';
 import { suggestion } from '../registry/validate.js';
-import type { Renderer, Trained } from '../sampling/renderer.js';
+import type { Renderer } from '../sampling/renderer.js';
+import type { Trained } from '../sampling/trained-networks.js';
 import { optionsOf, type CallOptions } from './call-options.js';
 import { Picture } from './picture.js';
 

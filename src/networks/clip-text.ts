@@ -1,5 +1,5 @@
 /** CLIP's text transformer (Radford et al., arXiv 2103.00020; transformers modeling_clip.py). */
-import { add, gatherRows, narrow, reshape } from '../tensor/ops.js';
+import { abs, add, cast, gatherRows, gemm, lessOrEqual, mul, narrow, reshape, sub, sum } from '../tensor/ops.js';
 import { constant, type Tensor } from '../tensor/tensor.js';
 import { clipEncoder, readTower, type ClipEncoderConfig } from './clip-encoder.js';
 import type { RawConfig } from './component-config.js';
@@ -60,6 +60,19 @@ export function clipText(scope: Scope, ids: Tensor, config: ClipTextConfig): Cli
 /** The final norm, also what clip_skip applies to an earlier layer. */
 export const clipFinalNorm = (scope: Scope, x: Tensor, config: ClipTextConfig): Tensor =>
   layerNorm(scope.child('text_model', 'final_layer_norm'), x, config.normEps);
+
+/**
+ * The states [B, D] at the first end token of each row of ids [B, T] int32, as a graph; 0 for a row without one.
+ * @param states [B, T, D]
+ */
+export function clipPooled(ids: Tensor, states: Tensor, end: number): Tensor {
+  const [B, T] = ids.shape;
+  const isEnd = lessOrEqual(abs(sub(cast(ids, 'float32'), end)), 0.5);
+  const strictlyBefore = Float32Array.from({ length: T * T }, (_, i) => Number(Math.floor(i / T) < i % T));
+  const earlier = gemm(isEnd, constant({ dtype: 'float32', shape: [T, T], data: strictlyBefore }));
+  const first = mul(isEnd, lessOrEqual(earlier, 0.5));
+  return sum(mul(states, reshape(first, [B, T, 1])), [1]);
+}
 
 /** The position whose state stands for the whole text: the end token. */
 export function pooledPosition(ids: ArrayLike<number>, { eosTokenId }: ClipTextConfig): number {

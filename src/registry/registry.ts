@@ -33,7 +33,8 @@ export class Registry<Base extends object = object> {
   }
 
   /**
-   * Class decorator, standard or legacy: `@HOOKS.register()` under the class's own name, or another.
+   * Class decorator, standard or legacy: `@HOOKS.register()` under the class's own name, or another. What runs
+   * in browsers says its name, for bundlers shorten those of classes.
    * Without decorators: `HOOKS.register(MyHook)`.
    * @throws UserError when the name is taken, or options are missing
    */

@@ -13,6 +13,8 @@ import { add, concat, expand, mul, narrow, sub } from '../tensor/ops.js';
 import { input, type Tensor } from '../tensor/tensor.js';
 import { clipText } from '../networks/clip-text.js';
 import { Scope, type ParamSource } from '../networks/layers/scope.js';
+import { denoise } from './denoise.js';
+import { toPixels, unitRange } from './pixels.js';
 import type { SampleRequest, WeightSet } from './sample-request.js';
 import type { PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
 import { schedulerFile } from './check-drawings.js';
@@ -132,10 +134,7 @@ export class DiffusionPipeline {
       }),
       { latents: float32(unscaled, shape) },
     );
-    return float32(
-      floats(image).map((v) => Math.min(1, Math.max(0, v / 2 + 0.5))),
-      image.shape.slice(1),
-    );
+    return unitRange(float32(floats(image), image.shape.slice(1)));
   }
 
   /** Pictures uint8 [H, W, 3], one per prompt; equal seeds give equal start noise. */
@@ -174,18 +173,15 @@ export class DiffusionPipeline {
     const positive = await this.encodeText(executor, request.prompt, weights);
     const text =
       guidance > 1 ? stack([await this.encodeText(executor, request.negative, weights), positive]) : stack([positive]);
-    const scheduler = this.scheduler(request.scheduler);
-    scheduler.setTimesteps(steps);
-    const { shape } = start;
-    let latents: Float32Array = floats(start).map((v) => v * scheduler.initNoiseSigma);
-    for (const [step, timestep] of scheduler.timesteps.entries()) {
-      if (request.signal?.aborted) return undefined;
-      const sample = float32(scheduler.scaleModelInput(latents, step), [1, ...shape]);
-      const prediction = await this.predict(executor, sample, timestep, text, guidance, weights);
-      latents = scheduler.step(prediction, step, latents, request.noise);
-      request.onStep?.(Math.floor(((step + 1) * steps) / scheduler.timesteps.length), latents);
-    }
-    return float32(latents, shape);
+    return denoise({
+      scheduler: this.scheduler(request.scheduler),
+      steps,
+      start,
+      noise: request.noise,
+      predict: (sample, timestep) => this.predict(executor, sample, timestep, text, guidance, weights),
+      onStep: request.onStep,
+      signal: request.signal,
+    });
   }
 
   /** The one that was asked for, or the pipeline's own; warns once of what diffusers' pipeline would not follow either. */
@@ -256,7 +252,7 @@ export interface DenoiseRequest {
   /** fresh standard normals of that size, for samplers that want some */
   readonly noise: () => Float32Array;
   /** After each evaluation of the U-Net. @param done how many of the steps that were asked for; some methods evaluate more often */
-  readonly onStep?: (done: number, latents: Float32Array) => void;
+  readonly onStep?: ((done: number, latents: Float32Array) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -274,14 +270,4 @@ export function stack(tensors: readonly HostTensor[]): HostTensor {
     data = new Float32Array(size * tensors.length);
   tensors.forEach((t, i) => data.set(floats(t), i * size));
   return float32(data, [tensors.length, ...first.shape]);
-}
-
-/** [3, H, W] in 0..1 to uint8 [H, W, 3], rounded as diffusers' image processor. */
-function toPixels(image: HostTensor): HostTensor {
-  const [, H, W] = image.shape,
-    values = floats(image),
-    plane = H * W;
-  const data = new Uint8Array(plane * 3);
-  for (let p = 0; p < plane; p++) for (let c = 0; c < 3; c++) data[p * 3 + c] = Math.round(values[c * plane + p] * 255);
-  return { dtype: 'uint8', shape: [H, W, 3], data };
 }

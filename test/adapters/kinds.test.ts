@@ -3,7 +3,7 @@ import t, { type Test } from 'tap';
 import { exportAdapter } from '../../src/adapters/export.js';
 import { loadAdapter } from '../../src/adapters/load-adapter.js';
 import type { ModuleAdapter, PartTensors } from '../../src/adapters/adapter-kind.js';
-import { mergedWeight } from '../../src/adapters/merge.js';
+import { mergedWeight } from '../../src/adapters/merged-weight.js';
 import { adaptedSource, NetworkAdapter, type AdapterValues } from '../../src/adapters/network-adapter.js';
 import { ReferenceBackend } from '../../src/backends/reference/reference-backend.js';
 import { Rng } from '../../src/base/rng.js';
@@ -125,7 +125,7 @@ for (const [name, type, options] of KINDS)
         // As training computes it, as sampling applies it, and as the merged weight has it.
         const [[, module]] = adapter.trained(moved);
         const applied: AdapterValues = new Map([['m', module]]);
-        const merged = await mergedWeight(weight, module);
+        const merged = mergedWeight(weight, module);
         const now = await run({ y: adapted }, { ...feeds, ...moved });
         t.ok(worst(now['y'], plain['y']) > 1e-2, `${layer.name}: changes the answer`);
         const asMerged = await run({ y: layer.run(scopeOf(frozen), x) }, { ...feeds, weight: merged });
@@ -134,7 +134,7 @@ for (const [name, type, options] of KINDS)
         t.ok(worst(asApplied['y'], now['y']) < 2e-6, `${layer.name}: applied`);
         const off = await run({ y: layer.run(scopeOf(adaptedSource(frozen, applied, 0)), x) }, feeds);
         t.ok(worst(off['y'], plain['y']) < 1e-6, `${layer.name}: strength 0 is the frozen layer`);
-        t.ok(worst(await mergedWeight(weight, module, 0), weight) < 1e-6, `${layer.name}: merged with strength 0`);
+        t.ok(worst(mergedWeight(weight, module, 0), weight) < 1e-6, `${layer.name}: merged with strength 0`);
 
         if (layer.name === 'linear' || layer.name === 'conv 3x3') {
           // DoRA takes the lengths of rows for constants in the gradient of its pair.
@@ -255,8 +255,8 @@ async function sameMerged(t: Test, label: string, a: AdapterValues, b: AdapterVa
   t.same([...(b?.keys() ?? [])].sort(), [...a.keys()].sort(), label);
   for (const [module, own] of a) {
     const weight = values(module, network.get(`${module}.weight`) as Shape, 0.5);
-    const other = await mergedWeight(weight, b?.get(module) as { adapter: ModuleAdapter; values: PartTensors });
-    t.ok(worst(other, await mergedWeight(weight, own)) < 1e-6, `${label}: ${module}`);
+    const other = mergedWeight(weight, b?.get(module) as { adapter: ModuleAdapter; values: PartTensors });
+    t.ok(worst(other, mergedWeight(weight, own)) < 1e-6, `${label}: ${module}`);
   }
 }
 
@@ -324,7 +324,7 @@ void t.test(
               expected[(o * 20 + c) * 9 + p] +=
                 floats(up)[o * 2 + i] * floats(mid)[(i * 2 + j) * 9 + p] * floats(down)[j * 20 + c];
     const conv = unet?.get('conv1') as { adapter: ModuleAdapter; values: PartTensors };
-    t.ok(worst(await mergedWeight(weight, conv), float32(expected, weight.shape)) < 1e-6);
+    t.ok(worst(mergedWeight(weight, conv), float32(expected, weight.shape)) < 1e-6);
     t.equal(unet?.get('to_q')?.adapter.constructor.name, 'LohaModule');
 
     const refused = async (tensors: Record<string, HostTensor>, message: RegExp): Promise<void> => {
@@ -368,7 +368,7 @@ void t.test(
     const [[, saved]] = adapter.trained(start);
     t.same(saved.values['lora_A.weight'].shape, [2, 3]);
     t.match(kind.peftOptions(), { r: 2, lora_alpha: 2, init_lora_weights: true });
-    t.ok(worst(await mergedWeight(weight, saved), weight) < 1e-6, 'nothing is trained yet');
+    t.ok(worst(mergedWeight(weight, saved), weight) < 1e-6, 'nothing is trained yet');
   },
 );
 

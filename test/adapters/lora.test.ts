@@ -13,7 +13,8 @@ import { architectureHash } from '../../src/adapters/base-record.js';
 import { saveDiffusers } from '../../src/adapters/diffusers-lora.js';
 import { saveKohya } from '../../src/adapters/kohya.js';
 import { A, B, LoraModule } from '../../src/adapters/lora.js';
-import { mergedWeight, writeMerged } from '../../src/adapters/merge.js';
+import { writeMerged } from '../../src/adapters/merge.js';
+import { mergedWeight } from '../../src/adapters/merged-weight.js';
 import {
   adaptedSource,
   NetworkAdapter,
@@ -154,18 +155,15 @@ void t.test('merging adds scale * B A and keeps the dtype of the weight', async 
     };
   };
   const pair = trained([2, 3], [1, 2, 3], [10, 100], 0.5);
-  t.same(
-    (await mergedWeight(float32([1, 1, 1, 2, 2, 2], [2, 3]), pair)).data,
-    Float32Array.from([6, 11, 16, 52, 102, 152]),
-  );
+  t.same(mergedWeight(float32([1, 1, 1, 2, 2, 2], [2, 3]), pair).data, Float32Array.from([6, 11, 16, 52, 102, 152]));
   const words = Uint16Array.from([0x3c00, 0x3c00, 0x3c00, 0x4000, 0x4000, 0x4000]);
-  t.same(await mergedWeight({ dtype: 'float16', shape: [2, 3], data: words }, pair), {
+  t.same(mergedWeight({ dtype: 'float16', shape: [2, 3], data: words }, pair), {
     dtype: 'float16',
     shape: [2, 3],
     data: Uint16Array.from([0x4600, 0x4980, 0x4c00, 0x5280, 0x5660, 0x58c0]),
   });
   const conv = trained([1, 1, 2, 2], [1, 2, 3, 4], [1], 2);
-  t.same(await mergedWeight(float32([0, 0, 0, 1], [1, 1, 2, 2]), conv), float32([2, 4, 6, 9], [1, 1, 2, 2]));
+  t.same(mergedWeight(float32([0, 0, 0, 1], [1, 1, 2, 2]), conv), float32([2, 4, 6, 9], [1, 1, 2, 2]));
 });
 
 /** Both networks of the golden pipeline. */

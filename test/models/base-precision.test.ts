@@ -7,7 +7,8 @@ import { loadComponents } from '../../src/components.js';
 import { UserError } from '../../src/base/errors.js';
 import { type Model, MODELS } from '../../src/models/model.js';
 import { openPipeline } from '../../src/formats/pipeline/pipeline-folder.js';
-import { quantize, QuantizedSource } from '../../src/formats/quantized-source.js';
+import { QuantizedSource } from '../../src/formats/quantized-source.js';
+import { quantizeRows } from '../../src/tensor/quantize-rows.js';
 import { Rng } from '../../src/base/rng.js';
 import { createBuild } from '../../src/registry/container.js';
 import { LOGGER } from '../../src/registry/tokens.js';
@@ -35,7 +36,7 @@ const FEEDS: Record<string, HostTensor> = {
 };
 
 void t.test('each row has its own scale: its value furthest from zero is 127 steps from the zero point', async (t) => {
-  const { q, scales } = quantize(float32([0.5, -1.27, 0.004, 20, 0, 254, 0, 0, 0], [3, 3]));
+  const { q, scales } = quantizeRows(float32([0.5, -1.27, 0.004, 20, 0, 254, 0, 0, 0], [3, 3]));
   t.strictSame([...q.data], [178, 1, 128, 138, 128, 255, 128, 128, 128]);
   t.strictSame([...floats(scales)], [Math.fround(Math.fround(1.27) / 127), 2, 0]);
   const back = await valueOf(
@@ -48,7 +49,7 @@ void t.test('each row has its own scale: its value furthest from zero is 127 ste
 });
 
 void t.test('the gradient unpacks a weight for itself, and not before the gradient that it multiplies', async (t) => {
-  const { q, scales } = quantize(float32([1, -2, 3, 4], [2, 2])),
+  const { q, scales } = quantizeRows(float32([1, -2, 3, 4], [2, 2])),
     x = input('x', [1, 2]);
   const W = dequantize(weight({ key: 'q', value: q }, q), weight({ key: 's', value: scales }, scales));
   const [dX] = grad(sum(mul(gemm(x, W, undefined, false, true), 3)), [x]);

@@ -1,7 +1,8 @@
 /** Adapters of PEFT's kinds: answers, gradients, training through the engine's own step, merged weights. */
-import { mergedWeight } from '../../src/adapters/merge.js';
+import { mergedWeight } from '../../src/adapters/merged-weight.js';
 import { adaptedSource, NetworkAdapter, parameterName } from '../../src/adapters/network-adapter.js';
-import { loadPeft, peftPlace, readPeftKind } from '../../src/adapters/peft.js';
+import { loadPeft, readPeftKind } from '../../src/adapters/peft.js';
+import { peftPlace } from '../../src/adapters/peft-modules.js';
 import { adaptableModules } from '../../src/adapters/targets.js';
 import { UserError } from '../../src/base/errors.js';
 import { AdamW } from '../../src/engine/optimizers/adamw.js';
@@ -205,7 +206,7 @@ async function compareMerged(golden: Golden, file: string, { trained, net, feeds
   for (const [module, values] of trained) {
     const name = `${module}.weight`;
     const weight = await net.source.weights.readFloat32(net.source.storedName(name));
-    merged.set(name, await mergedWeight(weight, values));
+    merged.set(name, mergedWeight(weight, values));
   }
   for (const key of reference.entries.keys()) {
     const name = key.startsWith('merged/') ? key.slice('merged/'.length) : undefined;

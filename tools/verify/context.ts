@@ -8,7 +8,8 @@ import { parseClipTextConfig, type ClipTextConfig } from '../../src/networks/cli
 import type { RawConfig } from '../../src/networks/component-config.js';
 import { FrozenSource } from '../../src/formats/frozen-source.js';
 import { recorded, recordUnet } from '../../src/networks/record.js';
-import { ClipTokenizer } from '../../src/formats/tokenizers/clip-tokenizer.js';
+import type { ClipTokenizer } from '../../src/formats/tokenizers/clip-tokenizer.js';
+import { loadTokenizer } from '../../src/formats/tokenizers/load-tokenizer.js';
 import { parseUNetConfig, type UNetConfig } from '../../src/networks/unet-config.js';
 import { parseVaeConfig, type VaeConfig } from '../../src/networks/vae-config.js';
 import { openSafetensors } from '../../src/formats/safetensors/safetensors.js';
@@ -92,7 +93,7 @@ export class Golden {
     throw new AbsentError(`${this.folder}: no folder with ${name}; add --fallback with one that has it`);
   }
 
-  tokenizer = (): Promise<ClipTokenizer> => ClipTokenizer.load(this.component('tokenizer'));
+  tokenizer = (): Promise<ClipTokenizer> => loadTokenizer(this.component('tokenizer'));
 
   async vae(): Promise<{ config: VaeConfig; source: FrozenSource }> {
     const dir = this.component('vae');

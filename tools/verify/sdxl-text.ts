@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { FrozenSource } from '../../src/formats/frozen-source.js';
 import { openWeights } from '../../src/formats/open-weights.js';
-import { ClipTokenizer } from '../../src/formats/tokenizers/clip-tokenizer.js';
+import { loadTokenizer } from '../../src/formats/tokenizers/load-tokenizer.js';
 import { clipText, parseClipTextConfig } from '../../src/networks/clip-text.js';
 import { Scope } from '../../src/networks/layers/scope.js';
 import { floats } from '../../src/tensor/host.js';
@@ -29,7 +29,7 @@ export async function checkSdxlText(golden: Golden, file: string): Promise<void>
     }
     const ids = toInt32(await reference.read(name)),
       expected = toNumbers(ids);
-    const tokenizer = await ClipTokenizer.load(join(folder, `tokenizer${suffix}`));
+    const tokenizer = await loadTokenizer(join(folder, `tokenizer${suffix}`));
     if (prompts)
       golden.report.exact(
         `${name} of the prompts`,

@@ -6,6 +6,8 @@ import { rootsOf, type Program } from '../backend.js';
 import { bytesOf } from '../bytes.js';
 import { signature } from '../signature.js';
 import { chunkedUpdates, type ChunkedUpdate } from './chunked-updates.js';
+import { OpenShapes } from './open-shapes.js';
+import type { OpenSizes } from './open-sizes.js';
 import {
   attribute,
   encodeModel,
@@ -58,6 +60,14 @@ export interface EmitOptions {
    * more output is of a kind that the binding of Node cannot hand over; the worker says why.
    */
   readonly overwrites?: boolean;
+  /** For a file that other programs run, not for ours. */
+  readonly portable?: Portable;
+}
+
+/** Inputs and results have the names of the program, weights those of their keys, and some sizes stay open. */
+export interface Portable {
+  readonly opset: number;
+  readonly sizes: OpenSizes;
 }
 const WITHHELD = 'withheld';
 
@@ -65,13 +75,13 @@ const WITHHELD = 'withheld';
 export function emitProgram(
   program: Program,
   locate: Locate,
-  { lowering = {}, overwrites = false }: EmitOptions = {},
+  { lowering = {}, overwrites = false, portable }: EmitOptions = {},
 ): EmittedProgram {
   const results = (kind: string, entries: Readonly<Record<string, Tensor>> = {}): Result[] =>
-    Object.entries(entries).map(([name, value]) => ({ name, value, graphName: `${kind}:${name}` }));
+    Object.entries(entries).map(([name, value]) => ({ name, value, graphName: portable ? name : `${kind}:${name}` }));
   const outputs = results('out', program.outputs),
     updates = results('new', program.updates);
-  const emission = new Emission(locate, lowering, [...outputs, ...updates]);
+  const emission = new Emission(locate, lowering, [...outputs, ...updates], portable);
   const withheld = overwrites && updates.length > 0,
     groups = withheld ? chunkedUpdates(program) : [];
   const groupOf = new Map(groups.flatMap((group) => group.nodes.map((node) => [node, group])));
@@ -100,9 +110,10 @@ export function emitProgram(
     model: encodeModel({
       name: program.name,
       nodes: emission.nodes,
-      initializers: emission.initializers,
+      initializers: portable ? emission.readInitializers() : emission.initializers,
       inputs,
       outputs: graphOutputs,
+      ...(portable && { opset: portable.opset }),
     }),
     inputs: emission.inputs,
     states: emission.states.map((s) => ({ name: s.name, graphName: s.value.name })),
@@ -148,6 +159,9 @@ class Emission implements Emitter {
   private readonly identities = new Map<object, number>();
   /** of results that are computed in another shape than they have */
   private readonly chunkShapes = new Map<Tensor, Shape>();
+  /** Nodes by the order in which they are emitted: equal programs give equal files. */
+  private readonly order = new Map<Node, number>();
+  private readonly open: OpenShapes | undefined;
   private fresh = 0;
   private current = '';
 
@@ -155,14 +169,17 @@ class Emission implements Emitter {
     private readonly locate: Locate,
     private readonly lowering: Lowering,
     results: readonly Result[],
+    private readonly portable?: Portable,
   ) {
+    if (portable) this.open = new OpenShapes(portable.sizes, this, this.inputs);
     for (const { value, graphName } of results)
       if (!isLeaf(value.node) && !this.resultNames.has(value)) this.resultNames.set(value, graphName);
   }
 
   add(node: Node): void {
     const [out] = node.outs;
-    if (node.op === 'input') this.leaf(out, `${INPUT}${leafName(out)}`, (value) => this.inputs.push(value));
+    const fed = (name: string): string => (this.portable ? name : `${INPUT}${name}`);
+    if (node.op === 'input') this.leaf(out, fed(leafName(out)), (value) => this.inputs.push(this.opened(value)));
     else if (node.op === 'state')
       this.leaf(out, `state:${leafName(out)}`, (value) => this.states.push({ name: leafName(out), value }));
     else if (node.op === 'constant') this.names.set(out, this.literal(node.payload as HostTensor));
@@ -175,7 +192,7 @@ class Emission implements Emitter {
   chunked({ nodes, inputs, outputs, size, chunk }: ChunkedUpdate): void {
     const rows = [size / chunk, chunk],
       part = (name: string): ValueInfo => ({ name, dtype: 'float32', shape: [chunk] });
-    this.current = `chunked_${nodes[0].id}`;
+    this.current = `chunked_${this.idOf(nodes[0])}`;
     this.labels.set(this.current, `new values of [${size}], chunk by chunk`);
     const wholes = inputs.map((input) => this.names.get(input) as string),
       around = this.nodes;
@@ -195,7 +212,7 @@ class Emission implements Emitter {
     };
     this.nodes = around;
     inputs.forEach((input, i) => this.names.set(input, wholes[i]));
-    this.current = `chunked_${nodes[0].id}`;
+    this.current = `chunked_${this.idOf(nodes[0])}`;
     this.node(
       'Scan',
       scanned,
@@ -207,13 +224,20 @@ class Emission implements Emitter {
     for (const out of outputs) this.chunkShapes.set(out, rows);
   }
 
+  private idOf(node: Node): number {
+    const id = this.order.get(node) ?? this.order.size;
+    this.order.set(node, id);
+    return id;
+  }
+
   private primitive(node: Node, inner = false): void {
-    const onnx = this.lowering[node.op] ?? primitive(node.op).onnx;
+    const onnx = this.lowering[node.op] ?? primitive(node.op).onnx,
+      id = this.idOf(node);
     const inputs = node.inputs.map((i) => this.names.get(i) as string);
     const outputs = node.outs.map(
-      (out, i) => (inner ? undefined : this.resultNames.get(out)) ?? `%${node.id}${i > 0 ? `.${i}` : ''}`,
+      (out, i) => (inner ? undefined : this.resultNames.get(out)) ?? `%${id}${i > 0 ? `.${i}` : ''}`,
     );
-    this.current = `${node.op}_${node.id}`;
+    this.current = `${node.op}_${id}`;
     this.labels.set(this.current, signature(node));
     try {
       if (typeof onnx === 'string') this.node(onnx, inputs, outputs);
@@ -246,10 +270,11 @@ class Emission implements Emitter {
   }
 
   ints(values: readonly number[], use = ''): string {
-    return this.literal({ dtype: 'int64', shape: [values.length], data: BigInt64Array.from(values, BigInt) }, use);
+    return this.open?.vector(values) ?? this.literal(vectorOf(values), use);
   }
 
   shape(values: readonly number[]): string {
+    if (this.portable) return this.ints(values);
     const known = this.initializers.length,
       name = this.ints(values, 'shape');
     if (this.initializers.length > known) this.shapes.push({ name, dtype: 'int64' });
@@ -265,7 +290,17 @@ class Emission implements Emitter {
     this.current = graphName;
     if (this.resultNames.get(value) !== graphName)
       this.node('Identity', [this.names.get(value) as string], [graphName]);
-    return { name: graphName, dtype: value.dtype, shape: this.chunkShapes.get(value) ?? value.shape };
+    return this.opened({ name: graphName, dtype: value.dtype, shape: this.chunkShapes.get(value) ?? value.shape });
+  }
+
+  /** Those that a node reads, or that are results. */
+  readInitializers(): TensorProto[] {
+    const read = new Set(this.nodes.flatMap(({ input }) => input));
+    return this.initializers.filter(({ name }) => read.has(name));
+  }
+
+  private opened(value: ValueInfo): ValueInfo {
+    return this.open ? { ...value, open: this.open.names(value.shape) } : value;
   }
 
   withheld(): LooseValueInfo {
@@ -302,14 +337,15 @@ class Emission implements Emitter {
    * The same values in two shapes are mapped once and reshaped as the program runs, which moves nothing. Not so with 16 bits:
    * what is widened after a reshape would be widened at each run.
    */
-  private weight({ id, outs: [out] }: Node, source: WeightSource): string {
+  private weight(node: Node, source: WeightSource): string {
+    const [out] = node.outs;
     const place = `weight:${'file' in source ? `${source.file}:${source.offset}` : `#${this.identity(source.value)}`}:${out.dtype}${out.dtype === 'float32' ? sizeOf(out.shape) : `[${out.shape}]`}`;
     const known = this.weights.get(place);
     if (known !== undefined)
       return String(known.shape) === String(out.shape)
         ? known.name
-        : this.reshaped(known.name, out.shape, `weight_${id}`);
-    const name = `w${this.initializers.length}:${source.key}`;
+        : this.reshaped(known.name, out.shape, `weight_${this.idOf(node)}`);
+    const name = this.portable ? source.key : `w${this.initializers.length}:${source.key}`;
     if ('file' in source)
       this.initializers.push(
         externalTensor(name, out.dtype, out.shape, this.locate(source), source.offset, source.bytes),
@@ -336,6 +372,12 @@ class Emission implements Emitter {
     return id;
   }
 }
+
+const vectorOf = (values: readonly number[]): HostTensor => ({
+  dtype: 'int64',
+  shape: [values.length],
+  data: BigInt64Array.from(values, BigInt),
+});
 
 /** A key for a float32 literal of one repeated value (the unit scales of group norms). */
 function uniformKey({ dtype, shape, data }: HostTensor): string | undefined {

@@ -1,6 +1,6 @@
 /** The part of onnx.proto (ONNX 1.15, IR version 9) that programs need, encoded with protobufjs. */
 import protobuf from 'protobufjs/light.js';
-import type { OnnxAttr } from '../../tensor/primitive.js';
+import { MICROSOFT, type OnnxAttr } from '../../tensor/primitive.js';
 import type { DType, Shape } from '../../tensor/host.js';
 
 const field = (id: number, type: string, repeated = false) => ({ id, type, ...(repeated ? { rule: 'repeated' } : {}) });
@@ -41,7 +41,7 @@ const root = protobuf.Root.fromJSON({
         domain: field(7, 'string'),
       },
     },
-    Dimension: { fields: { dimValue: field(1, 'int64') } },
+    Dimension: { fields: { dimValue: field(1, 'int64'), dimParam: field(2, 'string') } },
     TensorShape: { fields: { dim: field(1, 'Dimension', true) } },
     TensorTypeProto: { fields: { elemType: field(1, 'int32'), shape: field(2, 'TensorShape') } },
     SequenceTypeProto: { fields: { elemType: field(1, 'TypeProto') } },
@@ -102,6 +102,8 @@ export interface ValueInfo {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: Shape;
+  /** by axis, what a size is called that the file leaves open */
+  readonly open?: readonly (string | undefined)[];
 }
 /** Without a shape: of any rank and size. */
 export type LooseValueInfo = Omit<ValueInfo, 'shape'> & {
@@ -135,7 +137,7 @@ export function externalTensor(
 export function attribute(name: string, value: OnnxAttr): object {
   if ('i' in value) return { name, type: 2, i: value.i };
   if ('f' in value) return { name, type: 1, f: value.f };
-  if ('s' in value) return { name, type: 3, s: Buffer.from(value.s) };
+  if ('s' in value) return { name, type: 3, s: new TextEncoder().encode(value.s) };
   return 'ints' in value ? { name, type: 7, ints: value.ints } : { name, type: 6, floats: value.floats };
 }
 
@@ -145,21 +147,26 @@ export interface GraphParts {
   readonly initializers?: readonly TensorProto[];
   readonly inputs: readonly LooseValueInfo[];
   readonly outputs: readonly LooseValueInfo[];
+  /** For other programs: this opset of ai.onnx and no other domain. Default: 20, the first with Gelu, and com.microsoft 1. */
+  readonly opset?: number;
 }
 
 /** AttributeProto that holds a graph (AttributeType GRAPH 5): the body of a Scan. */
 export const graphAttribute = (name: string, graph: GraphParts): object => ({ name, type: 5, g: graphProto(graph) });
 
-/** Bytes of a ModelProto: ai.onnx opset 20 (the first with Gelu), com.microsoft opset 1. */
+/** Bytes of a ModelProto. */
 export function encodeModel(graph: GraphParts): Uint8Array {
   return modelType
     .encode({
-      irVersion: 9,
+      irVersion: graph.opset === undefined ? 9 : 8,
       producerName: 'diffengine',
-      opsetImport: [
-        { domain: '', version: 20 },
-        { domain: 'com.microsoft', version: 1 },
-      ],
+      opsetImport:
+        graph.opset === undefined
+          ? [
+              { domain: '', version: 20 },
+              { domain: MICROSOFT, version: 1 },
+            ]
+          : [{ domain: '', version: graph.opset }],
       graph: graphProto(graph),
     })
     .finish();
@@ -169,11 +176,13 @@ function graphProto({ name, nodes, initializers = [], inputs, outputs }: GraphPa
   return { name, node: nodes, initializer: initializers, input: inputs.map(valueInfo), output: outputs.map(valueInfo) };
 }
 
-function valueInfo({ name, dtype, shape, sequence }: LooseValueInfo): object {
+function valueInfo({ name, dtype, shape, open, sequence }: LooseValueInfo): object {
   const tensor = {
     tensorType: {
       elemType: DATA_TYPE[dtype],
-      ...(shape ? { shape: { dim: shape.map((dimValue) => ({ dimValue })) } } : {}),
+      ...(shape
+        ? { shape: { dim: shape.map((dimValue, i) => (open?.[i] ? { dimParam: open[i] } : { dimValue })) } }
+        : {}),
     },
   };
   return { name, type: sequence ? { sequenceType: { elemType: tensor } } : tensor };

@@ -12,11 +12,11 @@ import {
 } from '../backend.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
-import type { DType, HostTensor, TypedArray } from '../../tensor/host.js';
-import { bfloat16ToFloat, float16ToFloat, floatToBfloat16, floatToFloat16 } from '../../tensor/half.js';
-import { primitive, type RefArray } from '../../tensor/primitive.js';
+import type { DType } from '../../tensor/host.js';
+import type { RefArray } from '../../tensor/primitive.js';
 import { leafName, topo, type Node, type Tensor, type WeightSource } from '../../tensor/tensor.js';
 import { readWeight } from '../read-weight.js';
+import { applied, fromReference, literal, rounded, toReference } from './evaluate.js';
 
 @BACKENDS.register()
 export class ReferenceBackend implements Backend {
@@ -55,9 +55,7 @@ export class ReferenceBackend implements Backend {
     const values = new Map<Tensor, RefArray>();
     for (const node of order) {
       const results = await this.evaluate(node, values, feeds);
-      node.outs.forEach((out, i) =>
-        values.set(out, out.dtype === 'float16' ? toReference(fromReference(results[i], 'float16')) : results[i]),
-      );
+      node.outs.forEach((out, i) => values.set(out, rounded(out, results[i])));
     }
     const value = (t: Tensor): RefArray => values.get(t) as RefArray;
     // States have their dtype's precision, not float64: what is read, saved and written back must be what was there.
@@ -72,7 +70,7 @@ export class ReferenceBackend implements Backend {
 
   private async evaluate(node: Node, values: Map<Tensor, RefArray>, feeds: Feeds): Promise<readonly RefArray[]> {
     const [out] = node.outs;
-    if (node.op === 'constant') return [toReference(node.payload as HostTensor)];
+    if (node.op === 'constant') return [literal(node)];
     if (node.op === 'weight') return [toReference(await readWeight(node.payload as WeightSource, out))];
     if (node.op === 'state') return [this.state(leafName(out)).array];
     if (node.op === 'input') {
@@ -80,12 +78,7 @@ export class ReferenceBackend implements Backend {
       if (!fed) throw new Error(`reference: input "${leafName(out)}" was not fed`);
       return [toReference(fed)];
     }
-    const result = primitive(node.op).reference(
-      node.inputs.map((i) => values.get(i) as RefArray),
-      node.attrs,
-      node.outs,
-    );
-    return Array.isArray(result) ? (result as RefArray[]) : [result as RefArray];
+    return applied(node, values);
   }
 
   private state(name: string): { array: RefArray; dtype: DType } {
@@ -94,29 +87,6 @@ export class ReferenceBackend implements Backend {
     return found;
   }
 }
-
-export function toReference({ dtype, shape, data }: HostTensor): RefArray {
-  if (dtype === 'float16') return { shape, data: Float64Array.from(data as Uint16Array, float16ToFloat) };
-  if (dtype === 'bfloat16') return { shape, data: Float64Array.from(data as Uint16Array, bfloat16ToFloat) };
-  return { shape, data: Float64Array.from(data as ArrayLike<number>, Number) };
-}
-
-/** How numbers become elements of a dtype: rounded to its precision. */
-const ELEMENTS: Record<DType, (numbers: Float64Array) => TypedArray> = {
-  float32: (numbers) => Float32Array.from(numbers),
-  float16: (numbers) => Uint16Array.from(numbers, floatToFloat16),
-  bfloat16: (numbers) => Uint16Array.from(numbers, floatToBfloat16),
-  int32: (numbers) => Int32Array.from(numbers),
-  int64: (numbers) => BigInt64Array.from(Array.from(numbers, BigInt)),
-  uint8: (numbers) => Uint8Array.from(numbers),
-  bool: (numbers) => Uint8Array.from(numbers, (v) => Number(v !== 0)),
-};
-
-const fromReference = ({ shape, data }: RefArray, dtype: DType): HostTensor => ({
-  dtype,
-  shape,
-  data: ELEMENTS[dtype](data),
-});
 
 declare module '../../registry/kinds.js' {
   interface BackendMap {

@@ -12,7 +12,8 @@ import { fingerprint } from '../fingerprint.js';
 import { FrozenSource, olderVaeName } from '../frozen-source.js';
 import { openWeights } from '../open-weights.js';
 import { readJson } from '../read-json.js';
-import { ClipTokenizer } from '../tokenizers/clip-tokenizer.js';
+import type { ClipTokenizer } from '../tokenizers/clip-tokenizer.js';
+import { loadTokenizer } from '../tokenizers/load-tokenizer.js';
 
 /** A buffer of token positions that older text encoders carry. */
 const POSITION_IDS = /(^|\.)position_ids$/;
@@ -75,7 +76,7 @@ export async function openPipeline(folder: string, log?: Logger): Promise<Pipeli
     POSITION_IDS,
     log,
   );
-  const tokenizer = await ClipTokenizer.load(join(path, 'tokenizer'), { vocabSize: textConfig.vocabSize, log });
+  const tokenizer = await loadTokenizer(join(path, 'tokenizer'), { vocabSize: textConfig.vocabSize, log });
   checkTogether(path, unetConfig, vaeConfig, textConfig, tokenizer);
   return {
     path,

@@ -49,12 +49,24 @@ export async function readHeader(handle: FileHandle, file: string, size: number)
     throw broken(`its header should have ${length} bytes, the file has ${size}`);
   const text = Buffer.alloc(length);
   await handle.read(text, 0, length, 8);
-  const header = parse(text.toString('utf8'), broken);
+  return headerOf(text.toString('utf8'), file, size, 8 + length);
+}
+
+/**
+ * What the JSON of a header says, checked.
+ * @param size of the file in bytes @param dataStart where tensors begin
+ * @throws UserError as `readHeader`
+ */
+export function headerOf(text: string, file: string, size: number, dataStart: number): Header {
+  const header = parse(
+    text,
+    (what) => new FileError(`${file}: not a complete safetensors file: ${what}; download or write it again`),
+  );
   const entries: TensorEntry[] = [];
   for (const [name, entry] of Object.entries(header)) {
-    if (name !== '__metadata__') entries.push(checkEntry(file, size, 8 + length, name, entry));
+    if (name !== '__metadata__') entries.push(checkEntry(file, size, dataStart, name, entry));
   }
-  checkLayout(file, size, 8 + length, entries);
+  checkLayout(file, size, dataStart, entries);
   return { entries: new Map(entries.map((e) => [e.name, e])), metadata: stringsOf(header.__metadata__) };
 }
 

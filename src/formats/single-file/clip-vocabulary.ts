@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { writeFileAtomic } from '../../base/atomic-file.js';
 import { resolvePackagePath } from '../../base/package-path.js';
 import { vocabularyOf } from '../tokenizers/small-tokenizer.js';
+import { tokenizerFolder } from '../tokenizers/load-tokenizer.js';
 import { readTokenizerFiles } from '../tokenizers/tokenizer-files.js';
 
 /** Merges of openai/CLIP, bpe_simple_vocab_16e6.txt (MIT licence, beside it). */
@@ -48,7 +49,7 @@ const mergesOf = (text: string): string[] =>
 
 /** @returns undefined when the folder's tokenizer differs from CLIP's in anything */
 export async function clipKind(folder: string): Promise<ClipKind | undefined> {
-  const files = await readTokenizerFiles(folder);
+  const files = await readTokenizerFiles(tokenizerFolder(folder));
   const kind = (Object.keys(PADS) as ClipKind[]).find((name) => PADS[name] === files.names.pad);
   const { start, end, unknown } = files.names;
   const tokens = new Set([START, END, files.names.pad]);

@@ -2,7 +2,7 @@
 import { Tokenizer } from '@huggingface/tokenizers';
 import { FileError } from '../../base/errors.js';
 import type { Logger } from '../../base/logger.js';
-import { readTokenizerFiles, type AddedToken, type TokenizerFiles } from './tokenizer-files.js';
+import { readTokenizerFiles, type AddedToken, type TokenizerFiles, type TokenizerPlace } from './tokenizer-files.js';
 
 /** CLIP's text encoders have 77 positions; newer files say "no limit" with a number like 1e30. */
 const CLIP_LENGTH = 77;
@@ -35,7 +35,7 @@ export class ClipTokenizer {
   private readonly normalized: AddedTokens;
 
   private constructor(
-    private readonly folder: string,
+    private readonly place: TokenizerPlace,
     private readonly files: TokenizerFiles,
     private readonly words: Tokenizer,
     private readonly vocabSize: number,
@@ -61,11 +61,11 @@ export class ClipTokenizer {
   }
 
   /** @throws UserError when a file is missing or cannot be read as what it should be */
-  static async load(folder: string, { vocabSize = Infinity, log }: TokenizerLoad = {}): Promise<ClipTokenizer> {
-    const files = await readTokenizerFiles(folder);
+  static async from(place: TokenizerPlace, { vocabSize = Infinity, log }: TokenizerLoad = {}): Promise<ClipTokenizer> {
+    const files = await readTokenizerFiles(place);
     if (files.foreign.length > 0)
       log?.warn(
-        `${folder}/tokenizer.json: ${files.foreign.join(' and ')} is not CLIP's and is not read; CLIPTokenizer of transformers 5 has its own too`,
+        `${place.at('tokenizer.json')}: ${files.foreign.join(' and ')} is not CLIP's and is not read; CLIPTokenizer of transformers 5 has its own too`,
       );
     const words = new Tokenizer(
       {
@@ -92,7 +92,7 @@ export class ClipTokenizer {
       },
       {},
     );
-    return new ClipTokenizer(folder, files, words, vocabSize);
+    return new ClipTokenizer(place, files, words, vocabSize);
   }
 
   /** Largest id among those that every prompt has: start, end, padding. */
@@ -114,7 +114,7 @@ export class ClipTokenizer {
     const strange = ids.find((id) => id >= this.vocabSize);
     if (strange !== undefined)
       throw new FileError(
-        `${this.folder}: ${JSON.stringify(text)} has the token ${strange}, the text encoder knows ${this.vocabSize}; take the tokenizer that was saved with it`,
+        `${this.place.at('')}: ${JSON.stringify(text)} has the token ${strange}, the text encoder knows ${this.vocabSize}; take the tokenizer that was saved with it`,
       );
     return { ids, truncated: tokens.length > room };
   }

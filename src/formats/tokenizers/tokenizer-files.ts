@@ -3,8 +3,6 @@
  * `tokenizer.json` alone, or `vocab.json` and `merges.txt`; with them `tokenizer_config.json`, `special_tokens_map.json`
  * and `added_tokens.json`.
  */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { FileError } from '../../base/errors.js';
 
 /** A token that is found in a text before words are. */
@@ -48,15 +46,24 @@ const CLIP_PARTS: Readonly<Record<string, readonly string[]>> = {
   post_processor: ['RobertaProcessing'],
 };
 
+/** Where the files of a tokenizer are: a folder, or an address. */
+export interface TokenizerPlace {
+  /** for messages: the path of a file by its name */
+  at(name: string): string;
+  /** the text of a file; undefined when it is not there */
+  read(name: string): Promise<string | undefined>;
+}
+
 /** @throws UserError when a file is missing, damaged, or of another kind of tokenizer */
-export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles> {
-  const at = (name: string): string => join(folder, name);
+export async function readTokenizerFiles(place: TokenizerPlace): Promise<TokenizerFiles> {
+  const at = (name: string): string => place.at(name);
   const [whole, config, map, addedFile] = await Promise.all(
-    ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json'].map((name) =>
-      readOptional(at(name)),
-    ),
+    ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json'].map(async (name) => {
+      const text = await place.read(name);
+      return text === undefined ? undefined : parse(text, at(name));
+    }),
   );
-  const { vocab, merges } = whole ? modelOf(whole, at('tokenizer.json')) : await readVocabulary(folder);
+  const { vocab, merges } = whole ? modelOf(whole, at('tokenizer.json')) : await readVocabulary(place);
   // Folders from transformers 4.34 on list the added tokens in tokenizer_config.json; then the other lists do not count.
   const listed = config?.added_tokens_decoder;
   const settings: Json = isObject(listed) ? (config as Json) : { ...config, ...map };
@@ -211,20 +218,19 @@ function foreignParts(whole: Json): string[] {
     .map(([key]) => key);
 }
 
-async function readVocabulary(folder: string): Promise<Pick<TokenizerFiles, 'vocab' | 'merges'>> {
+async function readVocabulary(place: TokenizerPlace): Promise<Pick<TokenizerFiles, 'vocab' | 'merges'>> {
   const [vocab, merges] = await Promise.all(
     ['vocab.json', 'merges.txt'].map(async (name) => {
-      const path = join(folder, name);
-      return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-        throw new FileError(
-          `${path}: cannot be read (${error.code}); a tokenizer folder holds tokenizer.json, or vocab.json and merges.txt`,
-          { cause: error },
-        );
-      });
+      const text = await place.read(name);
+      if (text !== undefined) return text;
+      throw new FileError(
+        `${place.at(name)}: missing; a tokenizer folder holds tokenizer.json, or vocab.json and merges.txt`,
+        { code: 'FILE_NOT_FOUND' },
+      );
     }),
   );
-  const file = join(folder, 'vocab.json');
-  return { vocab: checkVocab(parse(vocab, file), file), merges: parseMerges(merges, join(folder, 'merges.txt')) };
+  const file = place.at('vocab.json');
+  return { vocab: checkVocab(parse(vocab, file), file), merges: parseMerges(merges, place.at('merges.txt')) };
 }
 
 function checkVocab(vocab: Json, file: string): Record<string, number> {
@@ -252,14 +258,6 @@ function parseMerges(text: string, file: string): [string, string][] {
 const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
-
-async function readOptional(path: string): Promise<Json | undefined> {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
-    throw new FileError(`${path}: cannot be read (${error.code}); check its permissions`, { cause: error });
-  });
-  return text === undefined ? undefined : parse(text, path);
-}
 
 function parse(text: string, path: string): Json {
   try {

@@ -16,7 +16,7 @@ import {
 import { spacedTimesteps } from './spaced-timesteps.js';
 
 /** Song et al., arXiv 2010.02502, equation 12. */
-@SCHEDULERS.register()
+@SCHEDULERS.register('DDIMScheduler')
 export class DDIMScheduler extends Scheduler {
   static readonly options = {
     description: 'Denoising diffusion implicit models.',

@@ -15,7 +15,7 @@ import {
 import { spacedTimesteps } from './spaced-timesteps.js';
 
 /** Ho et al., arXiv 2006.11239, equations 6 and 7. */
-@SCHEDULERS.register()
+@SCHEDULERS.register('DDPMScheduler')
 export class DDPMScheduler extends Scheduler {
   static readonly options = {
     description: 'Ancestral sampling of the training process.',

@@ -20,7 +20,7 @@ import { solverTimesteps } from './spaced-timesteps.js';
 const FEW_STEPS = 15;
 
 /** Zhang and Chen, "Fast sampling of diffusion models with exponential integrator", arXiv 2204.13902: log-rho multistep. */
-@SCHEDULERS.register()
+@SCHEDULERS.register('DEISMultistepScheduler')
 export class DEISMultistepScheduler extends Scheduler {
   static readonly options = {
     description: 'DEIS: the noise as a polynomial in log sigma, integrated over each step.',

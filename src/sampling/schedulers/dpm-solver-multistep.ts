@@ -30,7 +30,7 @@ import { roundHalfEven, solverTimesteps } from './spaced-timesteps.js';
 const FEW_STEPS = 15;
 
 /** Lu et al., arXiv 2211.01095, algorithm 2, and the methods of arXiv 2206.00927. */
-@SCHEDULERS.register()
+@SCHEDULERS.register('DPMSolverMultistepScheduler')
 export class DPMSolverMultistepScheduler extends Scheduler {
   static readonly options = {
     description: 'DPM-Solver++(2M) and its relatives: multistep, good pictures in 20 steps.',

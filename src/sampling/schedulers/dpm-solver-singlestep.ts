@@ -16,7 +16,7 @@ import { levelOf, solverPlan, type Level } from './solver-levels.js';
 import { solverTimesteps } from './spaced-timesteps.js';
 
 /** Lu et al., arXiv 2206.00927, algorithms 1 and 2, and arXiv 2211.01095: steps of several evaluations, all from the sample at their beginning. */
-@SCHEDULERS.register()
+@SCHEDULERS.register('DPMSolverSinglestepScheduler')
 export class DPMSolverSinglestepScheduler extends Scheduler {
   static readonly options = {
     description:

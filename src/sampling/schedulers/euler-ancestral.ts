@@ -8,7 +8,7 @@ import { ancestral, levelsAt, scaleBySigma, startSigma, trainedSigmas } from './
 import { spacedTimesteps } from './spaced-timesteps.js';
 
 /** Ancestral sampling of k-diffusion (Katherine Crowson), on the noise levels of Karras et al., arXiv 2206.00364. */
-@SCHEDULERS.register()
+@SCHEDULERS.register('EulerAncestralDiscreteScheduler')
 export class EulerAncestralDiscreteScheduler extends Scheduler {
   static readonly options = {
     description: 'Euler steps with fresh noise at each.',

@@ -24,7 +24,7 @@ import {
 import { spacedTimesteps } from './spaced-timesteps.js';
 
 /** Karras et al., arXiv 2206.00364, algorithm 2 without churn. */
-@SCHEDULERS.register()
+@SCHEDULERS.register('EulerDiscreteScheduler')
 export class EulerDiscreteScheduler extends Scheduler {
   static readonly options = {
     description: 'Euler steps along the noise level.',

@@ -13,7 +13,7 @@ import {
 import { checkLevels, scaleBySigma, sigmaPlan, startSigma, trainedSigmas } from './sigmas.js';
 
 /** Karras et al., arXiv 2206.00364, algorithm 1: every step but the last is corrected at its end. */
-@SCHEDULERS.register()
+@SCHEDULERS.register('HeunDiscreteScheduler')
 export class HeunDiscreteScheduler extends Scheduler {
   static readonly options = {
     description: 'Heun steps along the noise level: second order, two evaluations per step.',

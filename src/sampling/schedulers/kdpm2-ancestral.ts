@@ -16,7 +16,7 @@ import {
 } from './sigmas.js';
 
 /** DPM-Solver-2 of Lu et al., arXiv 2206.00927, with the ancestral noise of k-diffusion. */
-@SCHEDULERS.register()
+@SCHEDULERS.register('KDPM2AncestralDiscreteScheduler')
 export class KDPM2AncestralDiscreteScheduler extends Scheduler {
   static readonly options = {
     description: 'DPM2 of k-diffusion with fresh noise at each step, two evaluations per step.',

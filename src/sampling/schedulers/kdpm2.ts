@@ -7,7 +7,7 @@ import { levelOptions, noiseOrVelocityOption, spacingOptions, stableDiffusionBet
 import { checkLevels, midLevels, scaleBySigma, sigmaPlan, startSigma, trainedSigmas } from './sigmas.js';
 
 /** DPM-Solver-2 of Lu et al., arXiv 2206.00927, in the form of k-diffusion, on levels of Karras et al., arXiv 2206.00364. */
-@SCHEDULERS.register()
+@SCHEDULERS.register('KDPM2DiscreteScheduler')
 export class KDPM2DiscreteScheduler extends Scheduler {
   static readonly options = {
     description: 'DPM2 of k-diffusion: each step goes by the slope at its middle, two evaluations per step.',

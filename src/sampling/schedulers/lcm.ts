@@ -20,7 +20,7 @@ import { checkSteps } from './spaced-timesteps.js';
 const SIGMA_DATA = 0.5;
 
 /** Luo et al., "Latent consistency models", arXiv 2310.04378, algorithm 3. */
-@SCHEDULERS.register()
+@SCHEDULERS.register('LCMScheduler')
 export class LCMScheduler extends Scheduler {
   static readonly options = {
     description: 'Latent consistency: 1 to 8 steps, for models that were distilled for it.',

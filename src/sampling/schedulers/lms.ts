@@ -10,7 +10,7 @@ import { checkLevels, scaleBySigma, sigmaPlan, startSigma, trainedSigmas } from 
 const ORDER = 4;
 
 /** Linear multistep of k-diffusion (Katherine Crowson): the polynomial through the latest slopes, integrated over a step. */
-@SCHEDULERS.register()
+@SCHEDULERS.register('LMSDiscreteScheduler')
 export class LMSDiscreteScheduler extends Scheduler {
   static readonly options = {
     description: 'Linear multistep along the noise level, of fourth order.',

@@ -16,7 +16,7 @@ const RUNGE_KUTTA = [1 / 6, 1 / 3, 1 / 3, 1 / 6];
 const START = 4;
 
 /** Liu et al., arXiv 2202.09778: equation 12 with the transfer of equation 9; as Stable Diffusion uses it, without the Runge-Kutta start. */
-@SCHEDULERS.register()
+@SCHEDULERS.register('PNDMScheduler')
 export class PNDMScheduler extends Scheduler {
   static readonly options = {
     description: 'Pseudo linear multistep, the sampler that Stable Diffusion 1.x came with.',

@@ -21,7 +21,7 @@ import { solve } from './solve.js';
 import { solverTimesteps } from './spaced-timesteps.js';
 
 /** Zhao et al., "UniPC", arXiv 2302.04867, algorithms 5 to 8: each prediction first corrects the step that led to it. */
-@SCHEDULERS.register()
+@SCHEDULERS.register('UniPCMultistepScheduler')
 export class UniPCMultistepScheduler extends Scheduler {
   static readonly options = {
     description: 'UniPC: a predictor and a corrector that share evaluations, good pictures in 10 steps.',
