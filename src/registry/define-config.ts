@@ -31,6 +31,8 @@ type ComponentInput<K extends keyof Kinds> = {
 export interface ConfigInput {
   /** Configs to inherit from: imported modules in TypeScript, paths in YAML. */
   _base_?: readonly (ConfigInput | string)[] | ConfigInput | string;
+  /** Pixels of a side of the pictures: what `ref('size')` stands for. */
+  size?: number;
   model?: ComponentInput<'MODELS'>;
   train_dataloader?: {
     batch_size?: number | Ref;
