@@ -45,6 +45,7 @@ export async function demo(
   const { contactSheet, image, writePng } = await import('../src/datasets/image/picture-file.js');
   const { openToDraw } = await import('../src/library/load-pipeline.js');
   const { ConsoleLogger } = await import('../src/loggers/console-logger.js');
+  const { track } = await import('../src/base/progress.js');
   const places = await Promise.all(outputs(options).map(outputPlace)); // before hours of work
   if (places.length > 1 && places[0].kind === 'stream')
     throw new UserError(
@@ -56,18 +57,18 @@ export async function demo(
   const pipe = await openToDraw(model, { backend, log }, { scheduler, steps, keys });
   try {
     if (trained) await pipe.loadAdapter(trained.path, { scale: trained.scale });
-    const bar = log.progress(n * steps, 0);
+    const bar = track(log, { what: 'pictures', total: n, each: steps });
     const pictures = [];
     try {
       for (let k = 0; k < n; k++) {
-        const onStep = (done: number): void => bar?.update(k * steps + done, 'denoising');
+        const onStep = (done: number): void => bar.update(k * steps + done);
         const seed = options.seed + k;
         pictures.push(
           await pipe.draw({ prompt, negativePrompt, seed, steps, guidanceScale, height, width, scheduler, onStep }),
         );
       }
     } finally {
-      bar?.stop();
+      bar.stop();
     }
     const [sheet, ...each] = outputs(options);
     for (const [k, path] of each.entries()) await pictures[k].save(path);

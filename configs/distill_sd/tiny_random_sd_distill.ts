@@ -7,24 +7,17 @@ import schedule from 'diffengine/configs/_base_/schedules/bk_sdm_50k';
 
 export default defineConfig({
   _base_: [model, dataset, schedule, runtime],
+  size: 64,
   model: { model: 'tiny-random-teacher' },
   train_dataloader: {
     batch_size: 2,
     num_workers: 1,
     dataset: {
       dataset: 'pictures',
-      pipeline: [
-        { type: 'Resize', size: 64, interpolation: 'bilinear' },
-        { type: 'CenterCrop', size: 64 },
-        { type: 'RandomHorizontalFlip', p: 0.5 },
-        { type: 'ToTensor' },
-        { type: 'Normalize', mean: [0.5], std: [0.5] },
-        { type: 'PackInputs' },
-      ],
     },
   },
   optim_wrapper: { accumulative_counts: 2 },
   train_cfg: { max_iters: 40 },
   default_hooks: { checkpoint: { interval: 20 } },
-  custom_hooks: { ema: { momentum: 0.1 }, preview: { interval: 20, height: 64, width: 64, num_inference_steps: 10 } },
+  custom_hooks: { ema: { momentum: 0.1 }, preview: { interval: 20, num_inference_steps: 10 } },
 });

@@ -7,24 +7,17 @@ import schedule from 'diffengine/configs/_base_/schedules/stable_diffusion_1k';
 
 export default defineConfig({
   _base_: [model, dataset, schedule, runtime],
+  size: 64,
   model: { model: 'package:assets/tiny-random-sd' },
   train_dataloader: {
     batch_size: 2,
     num_workers: 1,
     dataset: {
       dataset: 'package:assets/dog-drawings',
-      class_image: { num_images: 4, size: 64, num_inference_steps: 5 },
-      pipeline: [
-        { type: 'Resize', size: 64, interpolation: 'bilinear' },
-        { type: 'RandomCrop', size: 64 },
-        { type: 'RandomHorizontalFlip', p: 0.5 },
-        { type: 'ToTensor' },
-        { type: 'Normalize', mean: [0.5], std: [0.5] },
-        { type: 'PackInputs' },
-      ],
+      class_image: { num_images: 4, num_inference_steps: 5 },
     },
   },
   train_cfg: { max_iters: 40 },
   default_hooks: { checkpoint: { interval: 20 } },
-  custom_hooks: { preview: { interval: 20, height: 64, width: 64, num_inference_steps: 10 } },
+  custom_hooks: { preview: { interval: 20, num_inference_steps: 10 } },
 });

@@ -9,14 +9,14 @@ export interface Logger {
 export const SILENT: Logger = { info: () => {}, warn: () => {}, debug: () => {} };
 
 export interface Progress {
-  /** @param done of the total, @param text what stands beside the bar */
+  /** @param done of the total @param text what stands beside the bar: pieces with two spaces between, the most important first */
   update(done: number, text: string): void;
   stop(): void;
 }
 
 /** A logger that can show a bar below its lines. */
 export interface ProgressLogger extends Logger {
-  /** undefined where bars make no sense: not a terminal */
+  /** @param total 0: not known, so that only the text is shown @returns undefined where bars make no sense: not a terminal */
   progress(total: number, start: number): Progress | undefined;
 }
 

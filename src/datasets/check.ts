@@ -1,6 +1,6 @@
 /** Every picture is tried before training, so that a broken one is found now and not in the middle of the night. */
 import { UserError } from '../base/errors.js';
-import { startProgress, type Progress } from '../base/logger.js';
+import { track } from '../base/progress.js';
 import { Rng } from '../base/rng.js';
 import type { DatasetServices } from './dataset.js';
 import { count, examples } from './folder.js';
@@ -11,9 +11,7 @@ export interface Candidate {
   readonly text: string;
 }
 
-const LANES = 4, // decoders run in threads of their own
-  QUIET_MS = 2000, // shorter checks say nothing
-  LINE_MS = 10_000; // between lines where there is no bar
+const LANES = 4; // decoders run in threads of their own
 
 /**
  * Decodes pictures and runs them through the pipeline, once each. What chance draws here is thrown away; what it cannot
@@ -30,11 +28,9 @@ export async function checkPictures(
   const total = Math.min(candidates.length, most ?? Infinity, atMost ?? Infinity),
     stream = new Rng(0).stream('check'),
     broken = new Map<string, string[]>(), // reason to pictures
-    start = Date.now();
+    bar = track(logger, { what: 'pictures checked', total });
   let next = 0,
-    done = 0,
-    bar: Progress | undefined,
-    said = start + QUIET_MS - LINE_MS;
+    done = 0;
   const lane = async (): Promise<void> => {
     while (next < total && !signal?.aborted) {
       const { source, text } = candidates[next++];
@@ -45,21 +41,13 @@ export async function checkPictures(
         const reason = error.message.replace(`${source.name}: `, '');
         broken.set(reason, [...(broken.get(reason) ?? []), source.name]);
       }
-      done++;
-      const now = Date.now();
-      if (now - start < QUIET_MS) continue;
-      bar ??= startProgress(logger, total, done);
-      bar?.update(done, 'pictures checked');
-      if (!bar && now - said >= LINE_MS) {
-        logger.info(`checking pictures: ${done}/${total}`);
-        said = now;
-      }
+      bar.update(++done);
     }
   };
   try {
     await Promise.all(Array.from({ length: LANES }, lane));
   } finally {
-    bar?.stop();
+    bar.stop();
   }
   if (broken.size > 0) throw unusable(broken, total);
 }

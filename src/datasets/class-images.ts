@@ -7,7 +7,8 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../base/errors.js';
 import { writeFileAtomic } from '../base/atomic-file.js';
-import type { DatasetServices } from './dataset.js';
+import { track } from '../base/progress.js';
+import type { ClassImageRequest, DatasetServices } from './dataset.js';
 import { writePng } from './image/picture-file.js';
 import type { Source } from './pipeline.js';
 import { fileSource } from './sources.js';
@@ -59,9 +60,9 @@ async function generate(
     join(folder, 'request.json'),
     `${JSON.stringify({ model, prompt, seed, height, width, steps, guidance, scheduler }, null, 2)}\n`,
   );
-  const often = Math.ceil(missing.length / 10);
+  const bar = track(logger, { what: 'class pictures', total: missing.length, each: steps });
   let done = 0;
-  await generateClassImages({
+  const request: ClassImageRequest = {
     model,
     prompt,
     size: { height, width },
@@ -69,11 +70,13 @@ async function generate(
     guidance,
     scheduler,
     seeds: missing.map((k) => seed + k),
+    onStep: (steps) => bar.update(steps),
     onImage: async (index, image) => {
       await writePng(join(folder, fileName(missing[index])), image);
-      if (++done % often === 0) logger.info(`class images: ${done}/${missing.length}`);
+      done++;
     },
-  });
+  };
+  await generateClassImages(request).finally(() => bar.stop());
   if (done < missing.length) throw new Error(`class images: asked for ${missing.length}, got ${done}`);
 }
 

@@ -28,6 +28,8 @@ export interface ClassImageRequest {
   readonly guidance: number;
   /** scheduler class; undefined: the pipeline's own */
   readonly scheduler?: string | undefined;
+  /** @param done denoising steps of all pictures */
+  readonly onStep?: ((done: number) => void) | undefined;
   /** Called as each picture is done, with the seed's place in `seeds`. */
   readonly onImage: (index: number, image: Image) => Promise<void>;
 }

@@ -4,11 +4,15 @@ import { join, resolve } from 'node:path';
 import { UserError } from '../base/errors.js';
 import { readJson } from '../formats/read-json.js';
 import type { RawConfig } from '../networks/component-config.js';
-import { lastCheckpoint } from './checkpoint.js';
+import { bestCheckpoint, lastCheckpoint } from './checkpoint.js';
 
-/** A checkpoint or adapter; of a work dir, its last checkpoint. @throws UserError when there is nothing at that path */
+/** Of a work dir: the checkpoint that measured best, where one is kept as such, else the last. */
+export const chosenCheckpoint = async (workDir: string): Promise<string | undefined> =>
+  (await bestCheckpoint(workDir)) ?? (await lastCheckpoint(workDir));
+
+/** A checkpoint or adapter; of a work dir, its best or last checkpoint. @throws UserError when there is nothing at that path */
 export async function checkpointPath(path: string): Promise<string> {
-  const found = (await lastCheckpoint(path)) ?? resolve(path);
+  const found = (await chosenCheckpoint(path)) ?? resolve(path);
   if (!existsSync(found))
     throw new UserError(
       `${path}: no such checkpoint or adapter; give a folder such as work_dirs/my_run/step999, or a .safetensors file`,

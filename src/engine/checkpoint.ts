@@ -11,11 +11,13 @@ import { UserError } from '../base/errors.js';
 import { openSafetensors, writeSafetensorsStream } from '../formats/safetensors/safetensors.js';
 import type { Shape } from '../tensor/host.js';
 import { changedOptions } from './config-changes.js';
+import type { Evaluation } from './run-state.js';
 import { OLD, readable, TMP, type WorkDir } from './work-dir.js';
 
 const STATE_FILE = 'training_state.safetensors';
 const RECORD_FILE = 'run.json';
-const POINTER = 'last_checkpoint';
+const POINTER = 'last_checkpoint',
+  BEST = 'best_checkpoint';
 
 /** What a checkpoint says of its run, in `run.json`. */
 export interface RunRecord {
@@ -29,6 +31,8 @@ export interface RunRecord {
   /** shared by a run and its continuations: only their own checkpoints are pruned */
   readonly run_id: string;
   readonly diffengine: string;
+  /** absent in checkpoints of earlier versions */
+  readonly evaluations?: readonly Evaluation[];
   readonly config_hash: string;
   readonly config: Readonly<Record<string, unknown>>;
 }
@@ -96,15 +100,31 @@ export async function requireOwnFolders(workDir: WorkDir): Promise<void> {
 }
 
 /** The checkpoint that this work dir continues from; undefined before the first one. */
-export async function lastCheckpoint(workDir: string): Promise<string | undefined> {
-  const name = await readFile(join(workDir, POINTER), 'utf8').catch(() => undefined);
+export const lastCheckpoint = (workDir: string): Promise<string | undefined> => pointedAt(workDir, POINTER);
+
+/** The checkpoint that CheckpointHook's `save_best` keeps; undefined without. */
+export const bestCheckpoint = (workDir: string): Promise<string | undefined> => pointedAt(workDir, BEST);
+
+async function pointedAt(workDir: string, pointer: string): Promise<string | undefined> {
+  const name = await readFile(join(workDir, pointer), 'utf8').catch(() => undefined);
   return name === undefined ? undefined : resolve(workDir, name.trim());
 }
 
-/** Forgets which checkpoint is the last: a new run starts in this work dir. The checkpoints stay. */
-export async function forgetLast(workDir: WorkDir): Promise<void> {
-  if ((await lstat(workDir.file(POINTER)).catch(() => undefined))?.isFile())
-    await rm(workDir.file(POINTER), { force: true });
+/** @param iter of the best checkpoint; undefined, or without a checkpoint: there is none */
+export async function markBest(workDir: WorkDir, iter: number | undefined): Promise<void> {
+  if (iter !== undefined && (await checkpointsIn(workDir.path)).includes(iter))
+    await workDir.write(BEST, `${basename(workDir.step(iter))}\n`);
+  else await forget(workDir, BEST);
+}
+
+/** Forgets which checkpoints are the last and the best: a new run starts in this work dir. The checkpoints stay. */
+export async function forgetPointers(workDir: WorkDir): Promise<void> {
+  for (const pointer of [POINTER, BEST]) await forget(workDir, pointer);
+}
+
+async function forget(workDir: WorkDir, pointer: string): Promise<void> {
+  if ((await lstat(workDir.file(pointer)).catch(() => undefined))?.isFile())
+    await rm(workDir.file(pointer), { force: true });
 }
 
 /** Iterations of the checkpoints in a work dir, ascending. */
@@ -117,18 +137,19 @@ export async function checkpointsIn(workDir: string): Promise<number[]> {
 }
 
 /**
- * Removes the oldest checkpoints of a run so that `keep` remain, the newest among them.
+ * Removes the oldest checkpoints of a run so that `keep` remain, the newest among them, and the best one.
  * @param newest the folder just written; earlier ones of the same run count, all others stay
  */
 export async function pruneCheckpoints(workDir: WorkDir, newest: string, keep: number): Promise<void> {
   const { iteration, run_id } = await readRecord(newest);
-  const own: string[] = [];
+  const own: string[] = [],
+    best = await bestCheckpoint(workDir.path);
   for (const step of await checkpointsIn(workDir.path)) {
     if (step > iteration) continue;
     const record = await readRecord(workDir.step(step)).catch(() => undefined);
     if (record?.run_id === run_id) own.push(workDir.step(step));
   }
-  for (const folder of own.slice(0, Math.max(own.length - keep, 0))) {
+  for (const folder of own.slice(0, Math.max(own.length - keep, 0)).filter((f) => f !== best)) {
     const aside = workDir.file(TMP + basename(folder));
     await rename(folder, aside); // half-removed folders must not look like checkpoints
     await rm(aside, { recursive: true, force: true });

@@ -22,6 +22,7 @@ export function classImageGenerator({ model: own, otherModel, backend, signal }:
     steps,
     guidance,
     scheduler,
+    onStep,
     onImage,
   }: ClassImageRequest): Promise<void> => {
     const second = id === undefined ? undefined : otherModel(id);
@@ -36,6 +37,7 @@ export function classImageGenerator({ model: own, otherModel, backend, signal }:
       ...size,
       weights: 'base',
       signal,
+      ...(onStep && { onStep }),
     });
     for await (const picture of pictures) await onImage(index++, asImage(picture));
     if (second) await model.executor.dispose();

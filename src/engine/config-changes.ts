@@ -2,8 +2,16 @@
 
 type Plain = Readonly<Record<string, unknown>>;
 
-/** Hooks that look on, or write files: their options cannot change what is learnt. */
-const OBSERVERS = new Set(['CheckpointHook', 'PeftSaveHook', 'VisualizationHook', 'LoggerHook', 'ReportHook']);
+/** Hooks that look on, write files, or end the run: their options cannot change what an iteration learns. */
+const OBSERVERS = new Set([
+  'CheckpointHook',
+  'EarlyStoppingHook',
+  'EvaluationHook',
+  'LoggerHook',
+  'PeftSaveHook',
+  'ReportHook',
+  'VisualizationHook',
+]);
 /** Places and names; the checkpoint's base model is compared by fingerprint instead. */
 const HARMLESS = [
   /^work_dir$/,

@@ -58,6 +58,8 @@ export abstract class Hook {
   async beforeTrain(_run: RunState): Promise<void> {}
   async beforeTrainIter(_run: RunState): Promise<void> {}
   async afterTrainIter(_run: RunState): Promise<void> {}
+  /** After an evaluation, the last of `run.evaluations`; on resume also after that of the checkpoint's iteration. */
+  async afterValEpoch(_run: RunState): Promise<void> {}
   /** While a checkpoint folder is being written: add files to `folder`; they appear with it or not at all. */
   async beforeSaveCheckpoint(_run: RunState, _folder: string): Promise<void> {}
   async afterTrain(_run: RunState): Promise<void> {}

@@ -4,7 +4,7 @@ import type { Backend } from '../backends/backend.js';
 /** Seconds by phase. A phase inside another counts for itself only, so that the parts sum up to the whole. */
 export class Phases {
   private readonly spent = new Map<string, number>();
-  private readonly open: string[] = [];
+  private readonly open: { readonly phase: string; readonly since: number }[] = [];
   private since = 0;
 
   /** @param now milliseconds */
@@ -12,13 +12,20 @@ export class Phases {
 
   async measure<T>(phase: string, work: () => Promise<T>): Promise<T> {
     this.settle();
-    this.open.push(phase);
+    const opened = { phase, since: this.since };
+    this.open.push(opened);
     try {
       return await work();
     } finally {
       this.settle();
-      this.open.splice(this.open.lastIndexOf(phase), 1);
+      this.open.splice(this.open.lastIndexOf(opened), 1);
     }
+  }
+
+  /** What is being done now, and for how long. */
+  get innermost(): { readonly phase: string; readonly seconds: number } | undefined {
+    const inner = this.open.at(-1);
+    return inner && { phase: inner.phase, seconds: (this.now() - inner.since) / 1000 };
   }
 
   /** In the order in which they began. */
@@ -37,7 +44,7 @@ export class Phases {
   /** Gives the time since the last look to the innermost phase. */
   private settle(): void {
     const now = this.now(),
-      inner = this.open.at(-1);
+      inner = this.open.at(-1)?.phase;
     if (inner !== undefined) this.spent.set(inner, (this.spent.get(inner) ?? 0) + now - this.since);
     this.since = now;
   }

@@ -58,8 +58,8 @@ export interface PicturesEvent extends At {
 /** EvaluationHook has measured the model. */
 export interface EvaluationEvent extends At {
   readonly kind: 'evaluation';
-  /** the untrained model, or the trained one */
-  readonly when: 'before' | 'after';
+  /** the untrained model, the trained one, or on the way */
+  readonly when: 'before' | 'during' | 'after';
   readonly scores: readonly {
     readonly name: string;
     readonly better: 'higher' | 'lower';
@@ -88,6 +88,8 @@ export interface DoneEvent extends At {
   readonly kind: 'done';
   /** the checkpoint of the last iteration, absolute, when there is one */
   readonly checkpoint: string | undefined;
+  /** the one that measured best, absolute, with CheckpointHook's `save_best` */
+  readonly best: string | undefined;
 }
 
 export type TrainEvent =

@@ -9,6 +9,24 @@ import type { Parameters } from './parameters.js';
 import type { EmitEvent } from './run-events.js';
 import type { WorkDir } from './work-dir.js';
 
+/** What an evaluation found after an iteration. */
+export interface Evaluation {
+  /** 0-based; the values are of the weights after it */
+  readonly iter: number;
+  /** stands for all that the values depend on beside the weights: those of another key do not compare */
+  readonly key: string;
+  readonly scores: readonly Scored[];
+}
+
+export interface Scored {
+  /** such as CLIP-I */
+  readonly name: string;
+  readonly better: 'higher' | 'lower';
+  readonly value: number;
+  /** half the width of the 95 % interval over seeds; undefined with one seed */
+  readonly halfWidth?: number | undefined;
+}
+
 export interface RunState {
   readonly model: Model;
   readonly backend: Backend;
@@ -24,6 +42,8 @@ export interface RunState {
   iter: number;
   /** Scalars of the last step: loss, grad_norm, lr, and whatever the model reports. */
   logs: Record<string, number>;
+  /** What evaluations found so far, in order; checkpoints hold it, and a resumed run goes on with it. */
+  readonly evaluations: readonly Evaluation[];
   /** The weights that validation and saving use: 'ema' once an EMA hook is active. */
   weights: WeightSet;
   /** Names of all backend states that a checkpoint must hold; a hook that adds states appends here in `beforeRun`. */
@@ -34,6 +54,8 @@ export interface RunState {
   readonly emit: EmitEvent;
   /** Trainable values now, by parameter name. */
   values(weights?: WeightSet): Promise<Record<string, HostTensor>>;
+  /** Files what an evaluation found, after iteration `iter`, and lets hooks see it (`afterValEpoch`). */
+  evaluated(found: Omit<Evaluation, 'iter'>): Promise<void>;
   /** Writes the checkpoint of this iteration, once; resolves to its folder. */
   saveCheckpoint(): Promise<string>;
   /** Ends the loop after this iteration. */

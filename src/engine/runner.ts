@@ -12,7 +12,8 @@ import type { Logger } from '../base/logger.js';
 import {
   checkpointsIn,
   configHash,
-  forgetLast,
+  bestCheckpoint,
+  forgetPointers,
   lastCheckpoint,
   openCheckpoint,
   requireOwnFolders,
@@ -28,10 +29,11 @@ import type { LossScaleSetting } from './loss-scale.js';
 import { learningRate, type LrSchedule } from './lr_schedules/lr-schedule.js';
 import type { Optimizer } from './optimizers/optimizer.js';
 import { Parameters, purposeOf } from './parameters.js';
+import { watchPhases } from './phase-watch.js';
 import { Phases, timed } from './phases.js';
 import type { EmitEvent } from './run-events.js';
 import { RunHooks } from './run-hooks.js';
-import type { RunState } from './run-state.js';
+import type { Evaluation, RunState } from './run-state.js';
 import { trainLoop, type Trained } from './train-loop.js';
 import { TrainStep } from './train-step.js';
 import { packageVersion } from '../base/version.js';
@@ -74,6 +76,8 @@ export interface TrainResult {
   readonly iteration: number;
   /** folder of the checkpoint of that iteration, when there is one */
   readonly checkpoint: string | undefined;
+  /** folder of the checkpoint that measured best; undefined without CheckpointHook's `save_best` */
+  readonly best: string | undefined;
 }
 
 export class Runner {
@@ -84,9 +88,14 @@ export class Runner {
   private stopReason: string | undefined;
   private saved: { iter: number; folder: string } | undefined;
   private readonly trained: Trained = { iter: -1 };
+  private readonly evaluations: Evaluation[] = [];
   private runId: string = randomUUID();
 
-  constructor(parts: RunParts) {
+  /** @param foretell says what the run will cost, before anything is made; given the iterations that are done */
+  constructor(
+    parts: RunParts,
+    private readonly foretell: (done: number) => Promise<void> = async () => {},
+  ) {
     this.parts = { ...parts, backend: timed(parts.backend, this.phases) };
     this.hooks = new RunHooks(parts.hooks, this.phases);
   }
@@ -96,6 +105,11 @@ export class Runner {
    * @throws Interrupted after the signal; UserError for what the user can mend
    */
   async train(resume?: Resume): Promise<TrainResult> {
+    const unwatch = watchPhases(this.phases, this.parts.log);
+    return this.run(resume).finally(unwatch);
+  }
+
+  private async run(resume: Resume): Promise<TrainResult> {
     const { model, backend, log, maxIters, workDir } = this.parts;
     await requireOwnFolders(workDir);
     const checkpoint = await this.checkpointToResume(resume);
@@ -103,8 +117,9 @@ export class Runner {
       log.info(
         `already trained to iteration ${checkpoint.record.iteration}, train_cfg.max_iters is ${maxIters}; nothing to do`,
       );
-      return { workDir: workDir.path, iteration: checkpoint.record.iteration, checkpoint: checkpoint.folder };
+      return this.result(checkpoint.record.iteration, checkpoint.folder);
     }
+    await this.phases.measure('estimate', () => this.foretell(checkpoint ? checkpoint.record.iteration + 1 : 0));
     await this.phases.measure('open', () => checkAllDrawings(this.parts));
     await this.phases.measure('open', () => model.load());
     if (checkpoint) this.checkBase(checkpoint);
@@ -142,8 +157,12 @@ export class Runner {
       throw error;
     }
     await cleanUp();
-    const saved = this.saved?.iter === run.iter ? this.saved.folder : undefined;
-    return { workDir: workDir.path, iteration: run.iter, checkpoint: saved };
+    return this.result(run.iter, this.saved?.iter === run.iter ? this.saved.folder : undefined);
+  }
+
+  private async result(iteration: number, checkpoint: string | undefined): Promise<TrainResult> {
+    const { path } = this.parts.workDir;
+    return { workDir: path, iteration, checkpoint, best: await bestCheckpoint(path) };
   }
 
   private async checkpointToResume(resume: Resume): Promise<Checkpoint | undefined> {
@@ -188,6 +207,7 @@ export class Runner {
     const { backend, config, rng, log } = this.parts;
     await restore(backend.states, run.stateNames, config);
     this.runId = record.run_id;
+    this.evaluations.push(...(record.evaluations ?? []));
     run.iter = record.iteration + 1;
     this.trained.iter = record.iteration;
     this.saved = { iter: record.iteration, folder };
@@ -210,7 +230,7 @@ export class Runner {
       log.warn(
         `${workDir.path} holds checkpoints of an earlier run (${old.map((i) => `step${i}`).join(', ')}); they stay until this run writes one of the same name`,
       );
-    await forgetLast(workDir);
+    await forgetPointers(workDir);
   }
 
   private banner(parameters: Parameters): void {
@@ -262,9 +282,14 @@ export class Runner {
       stateNames,
       iter: 0,
       logs: {},
+      evaluations: this.evaluations,
       weights: 'current',
       values: async (weights = run.weights) =>
         weights === 'base' ? model.initialValues(rng) : parameters.read(backend.states, purposeOf(weights)),
+      evaluated: async (found) => {
+        this.evaluations.push({ iter: run.iter, ...found });
+        await this.hooks.call('afterValEpoch', run);
+      },
       saveCheckpoint: () => this.save(run),
       stop: (reason) => {
         this.stopReason ??= reason;
@@ -312,6 +337,7 @@ export class Runner {
       model_fingerprint: model.fingerprint,
       run_id: this.runId,
       diffengine: packageVersion,
+      evaluations: this.evaluations,
       config_hash: configHash(config),
       config,
     };

@@ -32,8 +32,16 @@ export interface Trained {
  * @throws Interrupted after a signal, when the checkpoint is written
  */
 export async function trainLoop(run: RunState, parts: LoopParts): Promise<void> {
-  const { loader, step, hooks, phases, lr, stopped, trained } = parts;
+  const { hooks, stopped } = parts;
   await hooks.call('beforeTrain', run);
+  if (stopped() && run.iter > 0)
+    run.iter--; // what is resumed had come to its end
+  else await iterate(run, parts);
+  await hooks.call('afterTrain', run);
+}
+
+async function iterate(run: RunState, parts: LoopParts): Promise<void> {
+  const { loader, step, hooks, phases, lr, stopped, trained } = parts;
   for (;;) {
     const samples = await phases.measure('data', () => loader.batch(run.iter));
     await hooks.call('beforeTrainIter', run);
@@ -45,11 +53,10 @@ export async function trainLoop(run: RunState, parts: LoopParts): Promise<void> 
     trained.iter = run.iter;
     run.emit(iterEvent(run));
     await hooks.afterTrainIter(run);
-    if (run.isLast || stopped()) break;
+    if (run.isLast || stopped()) return;
     if (run.signal.aborted) throw await interrupted(run);
     run.iter++;
   }
-  await hooks.call('afterTrain', run);
 }
 
 function iterEvent({ iter, maxIters, logs }: RunState): IterEvent {

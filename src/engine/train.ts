@@ -24,6 +24,8 @@ export interface RunTrainingOptions {
   /** aborted: the run saves a checkpoint after this step, and ends */
   readonly signal: AbortSignal;
   readonly emit?: EmitEvent;
+  /** says what the run will cost, before anything is made @param done iterations that a resumed run has behind it */
+  readonly foretell?: (done: number) => Promise<void>;
 }
 
 /** In the work dir: seconds by phase, of the process that finished the run. */
@@ -38,7 +40,7 @@ interface RunPlaces {
 
 /** @throws Interrupted after the signal; UserError for what the user can mend */
 export async function runTraining(options: RunTrainingOptions): Promise<TrainResult> {
-  const { config: tree, workDir: path, resume, log, signal, emit } = options;
+  const { config: tree, workDir: path, resume, log, signal, emit, foretell } = options;
   stopIfAborted(signal, 'train');
   const config = tree as unknown as RunConfig & RunPlaces; // validateConfig has seen it
   const workDir = await WorkDir.open(path);
@@ -58,7 +60,10 @@ export async function runTraining(options: RunTrainingOptions): Promise<TrainRes
       [CACHE_DIR, cacheDir],
     ]);
     const datasetServices = { cacheDir, resolveDataset: (idOrPath: string) => resolveDataset(idOrPath, { log }) };
-    const runner = new Runner(buildRun(config, { build, backend, workDir, rng, log, signal, emit, datasetServices }));
+    const runner = new Runner(
+      buildRun(config, { build, backend, workDir, rng, log, signal, emit, datasetServices }),
+      foretell,
+    );
     const result = await runner.train(resume);
     await workDir.write(PHASES_FILE, `${JSON.stringify(runner.phases.seconds, null, 2)}\n`);
     log.info(`time       ${runner.phases}`);

@@ -4,7 +4,8 @@ import { writeFileAtomic } from '../base/atomic-file.js';
 import { contactSheet, writePng } from '../datasets/image/picture-file.js';
 import type { DatasetServices } from '../datasets/dataset.js';
 import { Interrupted, stopIfAborted, UserError } from '../base/errors.js';
-import { startProgress, type Logger } from '../base/logger.js';
+import { type Logger } from '../base/logger.js';
+import { track } from '../base/progress.js';
 import { outputPlace } from '../base/output-place.js';
 import { type FeatureExtractor, type Metric, type Rows, METRICS } from './metrics/metric.js';
 import { ClipFeatures } from '../sampling/clip-features.js';
@@ -304,14 +305,14 @@ class EvaluationRun {
   }
 
   private async features(set: PictureSet, clip: FeatureExtractor, what: string): Promise<Rows> {
-    const bar = startProgress(this.options.log, set.length);
+    const bar = track(this.options.log, { what, total: set.length });
     try {
       return await pictureFeatures(set, clip, set.length, (done) => {
         this.stopIfAsked();
-        bar?.update(done, what);
+        bar.update(done);
       });
     } finally {
-      bar?.stop();
+      bar.stop();
     }
   }
 
@@ -334,7 +335,7 @@ class EvaluationRun {
         drawing: { request },
       } = await gallery.part(0),
       steps = gallery.count * request.steps,
-      bar = startProgress(log, seeds.length * steps);
+      bar = track(log, { what: 'pictures drawn', total: seeds.length * gallery.count, each: request.steps });
     try {
       for (const [k, seed] of seeds.entries()) {
         const shown: HostTensor[] = [],
@@ -347,7 +348,7 @@ class EvaluationRun {
             metrics,
             features,
             signal: this.options.signal,
-            onStep: (done) => bar?.update(k * steps + done, `seed ${seed}`),
+            onStep: (done) => bar.update(k * steps + done),
             onPicture: async (index, picture) => {
               if (shown.length < ON_SHEET) shown.push(picture);
               if (savePictures && out !== undefined) await writePng(join(out, `seed${seed}`, `${index}.png`), picture);
@@ -359,7 +360,7 @@ class EvaluationRun {
         if (out !== undefined) await writePng(join(out, `seed${seed}.png`), contactSheet(shown));
       }
     } finally {
-      bar?.stop();
+      bar.stop();
     }
     return seen;
   }

@@ -7,8 +7,7 @@ import { loadConfig } from '../registry/load-config.js';
 import { isTree, type Tree } from '../registry/merge.js';
 import { readJson } from '../formats/read-json.js';
 import { resolvePackagePath } from '../base/package-path.js';
-import { lastCheckpoint } from '../engine/checkpoint.js';
-import { checkpointPath, recordedBase } from '../engine/checkpoint-path.js';
+import { checkpointPath, chosenCheckpoint, recordedBase } from '../engine/checkpoint-path.js';
 import type { Trained } from '../sampling/trained-networks.js';
 
 export interface Target {
@@ -93,7 +92,7 @@ async function fromPath(given: string, path: string, options: TargetOptions): Pr
 async function fromConfig(given: string, { base, sdmodel, cfgOptions }: TargetOptions): Promise<Target> {
   const { name, file, config } = await loadConfig(given, cfgOptions);
   const workDir = typeof config['work_dir'] === 'string' ? config['work_dir'] : join('work_dirs', name),
-    checkpoint = await lastCheckpoint(workDir);
+    checkpoint = await chosenCheckpoint(workDir);
   const start = isTree(config['model']) ? config['model']['model'] : undefined,
     model = sdmodel ?? start;
   if (typeof model !== 'string')

@@ -1,4 +1,4 @@
-import { isDeepStrictEqual } from 'node:util';
+import { createHash } from 'node:crypto';
 import { inject } from 'inversify';
 import { fromSamples, openPictures, readPrompts, type PictureSet } from '../evaluation/pictures.js';
 import {
@@ -13,9 +13,10 @@ import {
   type Seen,
 } from '../evaluation/observe.js';
 import { previewOf } from '../evaluation/settings.js';
-import type { RunState } from '../engine/run-state.js';
+import type { Evaluation, RunState, Scored } from '../engine/run-state.js';
 import { UserError } from '../base/errors.js';
-import { startProgress, type Logger } from '../base/logger.js';
+import { type Logger } from '../base/logger.js';
+import { track } from '../base/progress.js';
 import { type FeatureExtractor, type Metric, METRICS } from '../evaluation/metrics/metric.js';
 import { ClipFeatures } from '../sampling/clip-features.js';
 import type { WeightSet } from '../sampling/sample-request.js';
@@ -26,18 +27,24 @@ import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, CACHE_DIR, LOGGER, OPTIONS, type Build } from '../registry/tokens.js';
 import { validateComponent } from '../registry/validate.js';
 import { PICTURE_SIDE } from '../registry/picture-side.js';
-import { EVALUATION_FILE, readEvaluation, valueText, type RunEvaluation } from './report/score-table.js';
+import { EVALUATION_FILE, readEvaluation, scoreText, valueText, type RunEvaluation } from './report/score-table.js';
 
 @HOOKS.register()
 export class EvaluationHook extends Hook {
   static readonly options = {
     description:
-      'Measures the untrained model and the trained one: how well pictures show the subject (CLIP-I) and the prompt (CLIP-T).',
+      'Measures the model before training, every `interval` iterations and at the end: how well pictures show the subject (CLIP-I) and the prompt (CLIP-T).',
     type: 'object',
     additionalProperties: false,
     required: ['clip'],
     properties: {
       clip: { type: 'string', description: "folder of a CLIP checkpoint in transformers' format" },
+      interval: {
+        type: 'integer',
+        minimum: -1,
+        default: -1,
+        description: 'iterations between evaluations on the way; -1: none',
+      },
       metrics: {
         type: 'array',
         items: { type: 'object', component: 'METRICS' },
@@ -89,6 +96,8 @@ export class EvaluationHook extends Hook {
   /** After CheckpointHook, which default_hooks hold, and before ReportHook. */
   override readonly priority = 'VERY_LOW';
   private found: RunEvaluation | undefined;
+  /** stands for the settings: values compare where it is equal */
+  private key = '';
 
   constructor(
     @inject(OPTIONS) private readonly opts: Output<typeof EvaluationHook.options>,
@@ -103,7 +112,8 @@ export class EvaluationHook extends Hook {
     const { prompts, request } = await this.drawing(run.config),
       seeds = prompts.map((_, k) => k);
     await run.draws({ ...request, prompts, seeds, weights: 'base' }, this.opts.seeds);
-    await run.draws({ ...request, prompts, seeds, weights: run.weights }, this.opts.seeds);
+    const onTheWay = Array.from({ length: run.maxIters - 1 }, (_, i) => i).filter((i) => this.isDue(i)).length;
+    await run.draws({ ...request, prompts, seeds, weights: run.weights }, (onTheWay + 1) * this.opts.seeds);
   }
 
   /** Everything that can be wrong is found here, not after hours of training. */
@@ -121,26 +131,76 @@ export class EvaluationHook extends Hook {
         instances: this.opts.instances ?? 'training pictures',
         request: drawing.request,
       };
-      if (run.iter > 0 && old && isDeepStrictEqual(old.settings, JSON.parse(JSON.stringify(settings)))) {
-        await this.write(run, { settings: old.settings, before: old.before });
-        return;
-      }
-      const before = await this.measure(run, drawing, 'base', clip, metrics);
+      this.key = fingerprintOf(settings);
+      const known = run.iter > 0 && old && fingerprintOf(old.settings) === this.key,
+        before = known ? old.before : await this.measure(run, drawing, 'base', clip, metrics);
       if (!before) return;
-      await this.write(run, { settings, before });
-      this.tell(run, 'before', before);
+      await this.write(run, { settings, before, during: this.during(run) });
+      if (!known) this.tell(run, 'before', before);
+      if (run.iter > 0) await this.catchUp(run, drawing, clip, metrics);
     });
+  }
+
+  /** A checkpoint is saved before its own evaluation: what was not measured yet is, as in an uninterrupted run. */
+  private async catchUp(...[run, drawing, clip, metrics]: Parameters<EvaluationHook['onTheWay']>): Promise<void> {
+    run.iter--;
+    try {
+      if (this.isDue(run.iter) && this.during(run).at(-1)?.iter !== run.iter)
+        await this.onTheWay(run, drawing, clip, metrics);
+    } finally {
+      run.iter++;
+    }
+  }
+
+  override async afterTrainIter(run: RunState): Promise<void> {
+    if (!this.isDue(run.iter) || run.isLast) return; // the end has its own
+    const drawing = await this.drawing(run.config);
+    await this.withClip(run, (clip, metrics) => this.onTheWay(run, drawing, clip, metrics));
+  }
+
+  private async onTheWay(
+    run: RunState,
+    drawing: Drawing,
+    clip: FeatureExtractor,
+    metrics: readonly Metric[],
+  ): Promise<void> {
+    const scores = await this.measure(run, drawing, run.weights, clip, metrics);
+    if (scores) await this.file(run, scores, 'during');
+  }
+
+  private isDue(iter: number): boolean {
+    const { interval } = this.opts;
+    return interval > 0 && (iter + 1) % interval === 0;
+  }
+
+  /** Evaluations of this run that compare. */
+  private during({ evaluations }: RunState): Evaluation[] {
+    return evaluations.filter(({ key }) => key === this.key);
+  }
+
+  private async file(run: RunState, scores: readonly Scored[], when: 'during' | 'after'): Promise<void> {
+    if (!this.found) return;
+    if (when === 'during') this.log.info(`after iteration ${run.iter}: ${scoreText(scores)}`);
+    this.tell(run, when, scores);
+    await run.evaluated({ key: this.key, scores });
+    const after = when === 'after' ? { after: scores } : {};
+    await this.write(run, { ...this.found, during: this.during(run), ...after });
   }
 
   override async afterTrain(run: RunState): Promise<void> {
     const { found } = this;
     if (!found || run.signal.aborted) return;
-    const drawing = await this.drawing(run.config);
-    const after = await this.withClip(run, (clip, metrics) => this.measure(run, drawing, run.weights, clip, metrics));
-    if (!after) return;
-    await this.write(run, { ...found, after });
-    this.tell(run, 'after', after);
-    this.log.info(found.before.map((b, i) => `${b.name} ${valueText(b)} -> ${valueText(after[i])}`).join(', '));
+    const last = this.during(run).at(-1);
+    let after: readonly Scored[] | undefined = last?.iter === run.iter ? last.scores : undefined;
+    if (after) await this.write(run, { ...found, after });
+    else {
+      const drawing = await this.drawing(run.config);
+      after = await this.withClip(run, (clip, metrics) => this.measure(run, drawing, run.weights, clip, metrics));
+      if (!after) return;
+      await this.file(run, after, 'after');
+    }
+    const scores = after;
+    this.log.info(found.before.map((b, i) => `${b.name} ${valueText(b)} -> ${valueText(scores[i])}`).join(', '));
   }
 
   private get seeds(): number[] {
@@ -230,7 +290,11 @@ export class EvaluationHook extends Hook {
       count = Math.min(MOST_INSTANCES, subject.length),
       instances = await pictureFeatures(subject, clip, count);
     const shared = { reference: [], instances, subject: await subjectRows(subject, metrics, count) };
-    const bar = startProgress(this.log, steps * this.seeds.length);
+    const bar = track(this.log, {
+      what: 'pictures measured',
+      total: prompts.length * this.seeds.length,
+      each: request.steps,
+    });
     try {
       for (const [k, seed] of this.seeds.entries()) {
         const one = await observe(
@@ -241,14 +305,14 @@ export class EvaluationHook extends Hook {
             metrics,
             features: clip,
             signal: run.signal,
-            onStep: (done) => bar?.update(k * steps + done, 'pictures to measure'),
+            onStep: (done) => bar.update(k * steps + done),
           },
         );
         if (!one) return undefined;
         seen.push(one);
       }
     } finally {
-      bar?.stop();
+      bar.stop();
     }
     return summarise(metrics, seen, shared, 'seeds');
   }
@@ -268,7 +332,7 @@ export class EvaluationHook extends Hook {
     });
   }
 
-  private tell({ emit, iter }: RunState, when: 'before' | 'after', scores: readonly Score[]): void {
+  private tell({ emit, iter }: RunState, when: 'before' | 'during' | 'after', scores: readonly Scored[]): void {
     emit({
       kind: 'evaluation',
       iter,
@@ -282,6 +346,9 @@ export class EvaluationHook extends Hook {
     await run.workDir.write(EVALUATION_FILE, `${JSON.stringify(found, null, 2)}\n`);
   }
 }
+
+const fingerprintOf = (settings: unknown): string =>
+  createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 16);
 
 /** A subject has a few pictures; of a large training set, the first ones. */
 const MOST_INSTANCES = 100;

@@ -3,6 +3,7 @@ import { inject } from 'inversify';
 import type { RunState } from '../engine/run-state.js';
 import { openStream, outputPlace } from '../base/output-place.js';
 import { startProgress, type Progress, type Logger } from '../base/logger.js';
+import { duration, Pace } from '../base/progress.js';
 import { HOOKS, Hook } from '../engine/hook.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS } from '../registry/tokens.js';
@@ -30,7 +31,11 @@ export class LoggerHook extends Hook {
   private synced = true;
   private bar: Progress | undefined;
   private stepStart = 0;
+  private readonly speed = new Speed();
+  /** the time left, with all that happens between steps */
   private pace = new Pace(0);
+  /** of this process */
+  private steps = 0;
   private losses: number[] = [];
 
   constructor(
@@ -57,15 +62,16 @@ export class LoggerHook extends Hook {
   }
 
   override async afterTrainIter(run: RunState): Promise<void> {
-    this.pace.step(performance.now() - this.stepStart);
+    this.speed.step(performance.now() - this.stepStart);
+    this.pace.reach(++this.steps);
     // No times in it, so that a resumed run writes the same file as an uninterrupted one.
     await this.file?.appendFile(`${JSON.stringify({ iter: run.iter, ...run.logs })}\n`);
     this.losses.push(run.logs['loss']);
     this.bar ??= startProgress(this.log, run.maxIters, run.iter);
-    this.bar?.update(run.iter + 1, this.summary(run));
+    this.bar?.update(run.iter + 1, this.short(run));
     if (!run.every(this.opts.interval) && !run.isLast) return;
     const line = `iter ${String(run.iter + 1).padStart(String(run.maxIters).length)}/${run.maxIters}  ${this.summary(run)}`;
-    if (this.bar) this.log.debug(line);
+    if (this.bar && !run.isLast) this.log.debug(line);
     else this.log.info(line);
     this.losses = [];
   }
@@ -86,50 +92,50 @@ export class LoggerHook extends Hook {
 
   /** The mean loss since the last line, the other numbers of this iteration. */
   private summary(run: RunState): string {
+    const { loss, extra, lr, memory } = this.numbers(run);
+    return [loss, ...extra, lr, this.speed.text(), `eta ${this.left() ?? '?'}`, memory].join('  ');
+  }
+
+  /** What a bar has room for first. */
+  private short(run: RunState): string {
+    const { loss, extra, lr, memory } = this.numbers(run),
+      left = this.left();
+    const time = left === undefined ? [] : [`${left} left`];
+    return [`${run.iter + 1}/${run.maxIters}`, loss, ...time, this.speed.text(), memory, lr, ...extra].join('  ');
+  }
+
+  private numbers({ logs }: RunState) {
     const mean = this.losses.reduce((a, b) => a + b, 0) / this.losses.length;
-    const extra = Object.entries(run.logs)
+    const extra = Object.entries(logs)
       .filter(([name]) => name !== 'loss' && name !== 'lr')
       .map(([name, value]) => `${name} ${value.toPrecision(4)}`);
-    const memory = `${(process.memoryUsage.rss() / 2 ** 30).toFixed(1)} GiB`;
-    return [
-      `loss ${mean.toPrecision(4)}`,
-      ...extra,
-      `lr ${run.logs['lr'].toExponential(2)}`,
-      this.pace.text(),
-      memory,
-    ].join('  ');
+    return {
+      loss: `loss ${mean.toPrecision(4)}`,
+      extra,
+      lr: `lr ${logs['lr'].toExponential(2)}`,
+      memory: `${(process.memoryUsage.rss() / 2 ** 30).toFixed(1)} GiB`,
+    };
+  }
+
+  private left(): string | undefined {
+    const seconds = this.pace.left();
+    return seconds === undefined ? undefined : duration(seconds);
   }
 }
 
-/** Speed of the recent steps alone, and the time left with all that happens between steps. */
-class Pace {
-  private readonly begin = performance.now();
+/** Speed of the recent steps alone. The first step compiles the program: it says nothing of the others. */
+class Speed {
   private recent: number[] = [];
   private done = 0;
-  /** The first step compiles the program: it says nothing of the others. */
-  private afterFirst = 0;
-
-  constructor(private readonly total: number) {}
 
   step(ms: number): void {
-    this.recent = this.done === 1 ? [ms] : [...this.recent.slice(-9), ms];
-    if (this.done++ === 0) this.afterFirst = performance.now();
+    this.recent = this.done++ === 1 ? [ms] : [...this.recent.slice(-9), ms];
   }
 
   text(): string {
     const mean = this.recent.reduce((a, b) => a + b, 0) / this.recent.length;
-    const speed = mean > 1000 ? `${(mean / 1000).toFixed(2)} s/it` : `${(1000 / mean).toFixed(2)} it/s`;
-    const now = performance.now();
-    const perStep = this.done > 1 ? (now - this.afterFirst) / (this.done - 1) : now - this.begin;
-    return `${speed}  eta ${duration((perStep * (this.total - this.done)) / 1000)}`;
+    return mean > 1000 ? `${(mean / 1000).toFixed(2)} s/it` : `${(1000 / mean).toFixed(2)} it/s`;
   }
-}
-
-/** 3725 -> 1:02:05 */
-function duration(seconds: number): string {
-  const s = Math.round(seconds);
-  const two = (n: number): string => String(n).padStart(2, '0');
-  return `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`;
 }
 
 /** The complete lines of iterations before `iter`. */

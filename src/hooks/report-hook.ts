@@ -9,6 +9,7 @@ import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS } from '../registry/tokens.js';
 import { type Logger } from '../base/logger.js';
 import { escapeHtml, lineChart, type Point } from './report/line-chart.js';
+import { scoreCurves } from './report/score-curves.js';
 import { EVALUATION_FILE, readEvaluation, scoreTable, type RunEvaluation } from './report/score-table.js';
 
 @HOOKS.register()
@@ -122,7 +123,7 @@ function page(
 <p>Iteration ${run.iter + 1} of ${run.maxIters} · ${numbers}</p>
 <h2>Loss</h2>
 ${lineChart(curve)}
-${scores ? `<h2>Evaluation</h2>\n${scoreTable(scores)}` : ''}
+${scores ? `<h2>Evaluation</h2>\n${scoreTable(scores)}\n${scoreCurves(scores)}` : ''}
 ${figures.length > 0 ? `<h2>Pictures</h2>\n<div class="pictures">\n${figures.join('\n')}\n</div>` : ''}
 <h2>Config</h2>
 <pre>${escapeHtml(stringify(run.config))}</pre>

@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { inject } from 'inversify';
 import { contactSheet, writePng } from '../datasets/image/picture-file.js';
 import type { RunState } from '../engine/run-state.js';
-import { startProgress, type Logger } from '../base/logger.js';
+import { type Logger } from '../base/logger.js';
+import { track } from '../base/progress.js';
 import { HOOKS, Hook, type DrawnBy, type PlannedRun } from '../engine/hook.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS } from '../registry/tokens.js';
@@ -113,20 +114,20 @@ export class VisualizationHook extends Hook {
     if (this.lastRendered === name || run.signal.aborted) return;
     const plain = this.request(run.weights),
       { prompts } = plain;
-    const bar = startProgress(this.log, prompts.length * plain.steps);
+    const bar = track(this.log, { what: `pictures of ${name}`, total: prompts.length, each: plain.steps });
     const pictures: HostTensor[] = [];
     try {
       const request = {
         ...plain,
         signal: run.signal,
-        onStep: (done: number) => bar?.update(done, `pictures of ${name}`),
+        onStep: bar.update,
       };
       for await (const picture of run.model.sample(request)) {
         await writePng(run.workDir.file(join('vis', name, `${pictures.length}.png`)), picture);
         pictures.push(picture);
       }
     } finally {
-      bar?.stop();
+      bar.stop();
     }
     if (pictures.length < prompts.length) return; // a signal stopped the rendering
     const sheet = run.workDir.file(join('vis', `${name}.png`));

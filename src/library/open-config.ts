@@ -22,6 +22,8 @@ export interface OpenedConfig {
   readonly name: string;
   /** merged and checked */
   readonly config: Tree;
+  /** of pictures, when values of the config take it with ref('size') */
+  readonly size: number | undefined;
 }
 
 export const CONFIG_OPTIONS = {
@@ -32,10 +34,10 @@ export const CONFIG_OPTIONS = {
 /** Loads, merges and checks; all components are loaded then. @throws UserError listing every mistake */
 export async function openConfig(given: string | ConfigInput, options: ConfigOptions): Promise<OpenedConfig> {
   await loadComponents(); // first: options say what they take
-  const { name, file, config: merged } = await loadConfig(given, options.options ?? []);
+  const { name, file, config: merged, size } = await loadConfig(given, options.options ?? []);
   const imports = await loadCustomImports(merged, file); // absolute, for the copy in the work dir
   const backend = backendConfig(options.backend);
-  return { name, config: validateConfig({ ...merged, ...(backend && { backend }), custom_imports: imports }) };
+  return { name, size, config: validateConfig({ ...merged, ...(backend && { backend }), custom_imports: imports }) };
 }
 
 /** `{ type, ...options }` of what a caller names; components must be loaded. */

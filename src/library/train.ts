@@ -3,7 +3,8 @@ import type { LogEvent, TrainEvent } from '../engine/run-events.js';
 import { runTraining } from '../engine/train.js';
 import { RunLog } from '../loggers/run-log.js';
 import type { ConfigInput } from '../registry/define-config.js';
-import { logOf, optionsOf, signalOf, TEXT, type CallOptions } from './call-options.js';
+import { foretell } from '../planning/estimate.js';
+import { FLAG, logOf, optionsOf, signalOf, TEXT, type CallOptions } from './call-options.js';
 import { CONFIG_OPTIONS, openConfig, type ConfigOptions } from './open-config.js';
 import { TrainingRun } from './training-run.js';
 
@@ -12,9 +13,16 @@ export interface TrainOptions extends CallOptions, ConfigOptions {
   readonly workDir?: string | undefined;
   /** Go on from the work dir's last checkpoint (from the start when there is none), or from the checkpoint at a path. */
   readonly resume?: boolean | string | undefined;
+  /** Say first in the log what the run will cost, as `plan` does in more words; takes seconds. Default false. */
+  readonly estimate?: boolean | undefined;
 }
 
-const check = optionsOf<TrainOptions>({ ...CONFIG_OPTIONS, workDir: TEXT, resume: { type: ['boolean', 'string'] } });
+const check = optionsOf<TrainOptions>({
+  ...CONFIG_OPTIONS,
+  workDir: TEXT,
+  resume: { type: ['boolean', 'string'] },
+  estimate: FLAG,
+});
 
 /**
  * Trains what a config describes, as `diffengine train` does.
@@ -29,7 +37,7 @@ const check = optionsOf<TrainOptions>({ ...CONFIG_OPTIONS, workDir: TEXT, resume
 export function train(config: string | ConfigInput, options: TrainOptions = {}): TrainingRun {
   return new TrainingRun(async (emit) => {
     check('train', options);
-    const { name, config: opened } = await openConfig(config, options);
+    const { name, config: opened, size } = await openConfig(config, options);
     const workDir = options.workDir ?? String(opened['work_dir'] ?? join('work_dirs', name));
     let iter = 0;
     const tell = (event: TrainEvent): void => {
@@ -40,8 +48,16 @@ export function train(config: string | ConfigInput, options: TrainOptions = {}):
       tell({ kind: 'log', iter, level, message }),
     );
     const resume = options.resume === false ? undefined : options.resume;
-    const result = await runTraining({ config: opened, workDir, resume, log, signal: signalOf(options), emit: tell });
-    emit({ kind: 'done', iter: result.iteration, checkpoint: result.checkpoint });
+    const result = await runTraining({
+      config: opened,
+      workDir,
+      resume,
+      log,
+      signal: signalOf(options),
+      emit: tell,
+      ...(options.estimate === true && { foretell: (done) => foretell({ config: opened, size, done, log }) }),
+    });
+    emit({ kind: 'done', iter: result.iteration, checkpoint: result.checkpoint, best: result.best });
     return result;
   });
 }

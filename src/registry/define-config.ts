@@ -42,6 +42,8 @@ interface Hooks extends NamedInput {
 export interface ConfigInput {
   /** Configs to inherit from: imported modules in TypeScript, paths in YAML. */
   _base_?: readonly (ConfigInput | string)[] | ConfigInput | string;
+  /** Pixels of a side of the pictures: what `ref('size')` stands for. */
+  size?: number;
   model?: ComponentInput<'MODELS'>;
   train_dataloader?: {
     batch_size?: number | Ref;

@@ -2,6 +2,7 @@
 import { configSchema } from './config-schema.js';
 import type { KindName } from './kinds.js';
 import { allRegistries } from './registry.js';
+import { SIZE_DESCRIPTION } from './size.js';
 
 type Schema = Readonly<Record<string, unknown>>;
 const isSchema = (value: unknown): value is Schema =>
@@ -34,6 +35,7 @@ export function editorSchema(): Schema {
     ...config,
     properties: {
       _base_: { type: ['string', 'array'], items: { type: 'string' }, description: 'configs to inherit from' },
+      size: { type: 'integer', minimum: 8, multipleOf: 8, description: SIZE_DESCRIPTION },
       ...(config['properties'] as object),
     },
     definitions,

@@ -10,6 +10,7 @@ import { isBranch, isPlainObject, isTree, join, merge, type Origins, type Tree }
 import { packageRoot } from '../base/package-path.js';
 import { requirePlain } from './plain.js';
 import { isRef, resolveRefs } from './ref.js';
+import { checkSize, takesSize } from './size.js';
 import { suggestion } from './validate.js';
 import { requireTree } from './yaml.js';
 
@@ -19,6 +20,8 @@ export interface LoadedConfig {
   readonly file: string;
   /** merged, refs resolved; not validated */
   readonly config: Tree;
+  /** of pictures, when values of this config take it with ref('size') */
+  readonly size?: number;
   /** leaf path -> the file, or `--cfg-options`, that set it */
   readonly origins: Origins;
 }
@@ -54,8 +57,15 @@ async function resolved(own: Tree, file: string, options: CfgOptions): Promise<L
   const merged = await resolveTree(own, file, origins);
   const given = applyCfgOptions(merged, options, origins);
   requirePlain(given, origins);
-  const config = resolveRefs(given);
-  return { name: basename(file, extname(file)), file, config, origins };
+  checkSize(given, [displayName(file), '--cfg-options'].includes(originOf(origins, 'size')));
+  const { size, ...config } = resolveRefs(given);
+  return {
+    name: basename(file, extname(file)),
+    file,
+    config,
+    ...(takesSize(given) && { size: size as number }),
+    origins,
+  };
 }
 
 const ENDINGS = ['.ts', '.mts', '.js', '.mjs', '.yaml', '.yml'];

@@ -51,8 +51,8 @@ void t.test('a check that takes more than 2 s says how far it is: a bar on a ter
     checkPictures(candidates(9, 800), new Pipeline([new ToTensor()]), terminal),
     checkPictures(candidates(9, 1), new Pipeline([new ToTensor()]), quick),
   ]);
-  t.strictSame(pipe.lines, ['checking pictures: 9/9']);
-  t.strictSame([total, stopped, updates, terminal.lines], [9, 1, [[9, 'pictures checked']], []]);
+  t.strictSame(pipe.lines, ['pictures checked: 9/9, 0:00:00 left']);
+  t.strictSame([total, stopped, updates, terminal.lines], [9, 1, [[9, 'pictures checked 9/9  0:00:00 left']], []]);
   t.strictSame(quick.lines, []);
 });
 

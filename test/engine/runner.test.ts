@@ -47,7 +47,7 @@ function child(
 void t.test('a run learns, logs every iteration, and leaves a checkpoint of its last iteration', async (t) => {
   const path = t.testdir();
   const result = await linearRun(path, { maxIters: 100, interval: 50, lr: 0.1 });
-  t.strictSame(result, { workDir: path, iteration: 99, checkpoint: join(path, 'step99') });
+  t.strictSame(result, { workDir: path, iteration: 99, checkpoint: join(path, 'step99'), best: undefined });
   const log = logOf(path);
   t.equal(log.length, 100);
   t.ok(log[99].loss < log[0].loss / 20, `the loss fell from ${log[0].loss} to ${log[99].loss}`);
@@ -191,6 +191,7 @@ void t.test('resume: a finished run has nothing to do', async (t) => {
     workDir: path,
     iteration: 2,
     checkpoint: join(path, 'step2'),
+    best: undefined,
   });
   t.strictSame(log.lines, ['already trained to iteration 2, train_cfg.max_iters is 3; nothing to do']);
 });

@@ -6,9 +6,10 @@ import t from 'tap';
 
 const file = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 
-/** Runs the command line in `cwd`. */
+/** Runs the command line in `cwd`; what it costs is said in the run with a seed alone. */
 function diffengine(cwd: string, ...args: string[]): { code: number | null; out: string; err: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [file('../../tools/cli.js'), ...args], {
+  const quick = args[0] === 'train' && !args.includes('--seed') ? ['--no-estimate'] : [];
+  const { status, stdout, stderr } = spawnSync(process.execPath, [file('../../tools/cli.js'), ...args, ...quick], {
     cwd,
     encoding: 'utf8',
   });
@@ -41,6 +42,11 @@ void t.test(
     t.match(out, /data +NoisePictures: 20 samples, batches of 3/);
     t.match(out, /training +6 iterations with AdamW, learning rate 0\.05, seed 7/);
     t.match(out, /iter 6\/6 {2}loss/);
+    t.match(out, /^estimate {3}\S+ operations \(diffengine plan foretells how long they take\), \d+ MiB of /m);
+    t.match(
+      out,
+      /\nnext:\n {2}npx diffengine train linear\.yaml --backend reference --seed 7 --resume --cfg-options train_cfg\.max_iters=12\n/,
+    );
     t.match(out, new RegExp(`done: ${join('work_dirs', 'linear', 'step5')}`));
     for (const name of [
       'config.yaml',

@@ -123,6 +123,7 @@ void t.test(
           metrics: [{ type: 'ClipImageScore' }],
           drop_tokens: ['sks'],
           seeds: 1,
+          interval: -1,
           ...options,
         } as ConstructorParameters<typeof EvaluationHook>[0],
         build,

@@ -174,28 +174,6 @@ void t.test(
   },
 );
 
-void t.test('console logger: on a terminal, lines appear above the bar', async (t) => {
-  let screen = '';
-  const out = Object.assign(
-    {
-      write: (s: string) => {
-        screen += s;
-        return true;
-      },
-    },
-    { isTTY: true, columns: 80 },
-  );
-  const log = new ConsoleLogger({ out });
-  const bar = log.progress(10, 0);
-  bar?.update(5, 'loss 1.5');
-  log.info('a line');
-  bar?.stop();
-  t.match(screen, /a line\n/);
-  t.match(screen, /5\/10 {2}loss 1\.5/);
-  log.info('afterwards');
-  t.match(screen, /afterwards\n$/);
-});
-
 void t.test('log of a run: a file that cannot be written does not end the run', async (t) => {
   const out: string[] = [];
   const log = new RunLog(new ConsoleLogger({ out: { write: (s) => out.push(s) } }));

@@ -222,10 +222,12 @@ void t.test('missing files are answered with the nearest name', async (t) => {
 void t.test('the DreamBooth configs are these, each under a name of its own', async (t) => {
   t.strictSame([...(await builtInConfigs()).keys()].filter((name) => name.includes('dreambooth')).sort(), [
     'small_sd_dreambooth_lora_dog',
+    'small_sd_dreambooth_lora_dog_cpu',
     'small_sd_dreambooth_lora_keramer_face',
     'stable_diffusion_v15_dreambooth_lora_dog',
     'tiny_random_sd_dreambooth_lora_dog',
     'tiny_sd_dreambooth_lora_dog',
+    'tiny_sd_dreambooth_lora_dog_cpu',
     'tiny_sd_dreambooth_lora_keramer_face',
     'toyland_sd_dreambooth_lora_dog',
     'toyland_sd_dreambooth_lora_face',
@@ -330,3 +332,25 @@ void t.test('class pictures come from the model that the command line names', as
   const { config } = await loadConfig('small_sd_dreambooth_lora_dog', ['model.model=./mine']);
   t.equal(getPath(config, 'train_dataloader.dataset.class_image.model'), './mine');
 });
+
+void t.test(
+  'size: one number for all places that take it; refused where it is none, and where nothing takes it',
+  async (t) => {
+    const { config, size } = await loadConfig('tiny_random_sd_dreambooth_lora_dog', ['size=128']);
+    const { pipeline, class_image } = (config['train_dataloader'] as { dataset: Record<string, unknown> }).dataset;
+    t.match(pipeline, [
+      { type: 'Resize', size: 128 },
+      { type: 'RandomCrop', size: 128 },
+    ]);
+    t.match(class_image, { size: 128 });
+    t.match(config['custom_hooks'], { preview: { height: 128, width: 128 } });
+    t.equal(size, 128);
+    t.notOk('size' in config, 'the copy in the work dir has the values');
+    const refused = (options: string[], message: RegExp): Promise<unknown> =>
+      t.rejects(loadConfig('tiny_random_sd_dreambooth_lora_dog', options), { name: 'UserError', message });
+    await refused(['size=100'], /^size: 100 is no side of a picture; give pixels, a multiple of 8$/);
+    const none = ['train_dataloader=null', 'custom_hooks=null'];
+    await refused(['size=128', ...none], /^size: nothing in this config takes it; write ref\('size'\)/);
+    t.ok(await loadConfig('small_sd_dreambooth_lora_dog', none), 'one that is inherited may be of no use');
+  },
+);

@@ -1,6 +1,3 @@
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { join, relative } from 'node:path';
 import type { Command } from 'commander';
 
 interface TrainCommandOptions {
@@ -9,6 +6,7 @@ interface TrainCommandOptions {
   readonly cfgOptions?: readonly string[];
   readonly backend?: string;
   readonly seed?: string;
+  readonly estimate: boolean;
   readonly debug?: boolean;
 }
 
@@ -22,6 +20,7 @@ export function register(program: Command): void {
     .option('--cfg-options <key=value...>', 'replace single values of the config: text as it stands, the rest as YAML')
     .option('--backend <name>', 'what computes: onnxruntime, tfjs, or another component of BACKENDS')
     .option('--seed <n>', 'where chance starts; equal seeds give equal runs')
+    .option('--no-estimate', 'do not say first what the run will cost, which takes seconds')
     .option('--debug', 'more log lines, and stack traces of errors')
     .addHelpText(
       'after',
@@ -38,42 +37,30 @@ Ctrl-C once saves a checkpoint and ends the run; twice ends it at once.`,
 
 async function trainCommand(
   config: string,
-  { workDir, resume, backend, ...options }: TrainCommandOptions,
+  { workDir, resume, backend, estimate, ...options }: TrainCommandOptions,
 ): Promise<void> {
   const { train } = await import('../../src/library/train.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
   const { interruptible } = await import('../interrupt.js');
+  const { nextCommands } = await import('../next-commands.js');
   const cfgOptions = [
     ...(options.cfgOptions ?? []),
     ...(options.seed === undefined ? [] : [`randomness.seed=${options.seed}`]),
   ];
   const log = new ConsoleLogger({ debug: options.debug ?? false });
   await interruptible(log, async (signal) => {
-    const { checkpoint } = await train(config, { workDir, resume, backend, options: cfgOptions, log, signal });
-    if (checkpoint !== undefined) for (const line of await summary(checkpoint)) log.info(line);
+    const result = await train(config, {
+      workDir,
+      resume,
+      backend,
+      estimate,
+      options: cfgOptions,
+      log,
+      signal,
+    });
+    const given = { '--work-dir': workDir, '--backend': backend, '--seed': options.seed };
+    const again = Object.entries(given).flatMap(([flag, value]) => (value === undefined ? [] : [flag, value]));
+    for (const line of await nextCommands({ ...result, config, options: again, cfgOptions: options.cfgOptions ?? [] }))
+      log.info(line);
   });
-}
-
-/** Where the result is, and how to look at it. */
-async function summary(checkpoint: string): Promise<string[]> {
-  const folder = relative('.', checkpoint) || '.';
-  const adapter = join(folder, 'unet', 'adapter_model.safetensors');
-  const { config } = JSON.parse(await readFile(join(checkpoint, 'run.json'), 'utf8')) as { config: Config };
-  const prompt = firstPrompt(config) ?? 'your prompt';
-  return [
-    `done: ${existsSync(adapter) ? adapter : folder}`,
-    ...(existsSync(join(folder, 'unet')) || existsSync(join(folder, 'text_encoder'))
-      ? [`render: npx diffengine demo_lora ${JSON.stringify(prompt)} ${folder}`]
-      : []),
-  ];
-}
-
-type Config = Readonly<Record<string, unknown>>;
-
-/** A prompt of the config's validation pictures. */
-function firstPrompt(config: Config): string | undefined {
-  const hooks = Object.values({ ...(config['default_hooks'] as object), ...(config['custom_hooks'] as object) }) as ({
-    prompt?: string | string[];
-  } | null)[];
-  return hooks.flatMap((hook) => hook?.prompt ?? [])[0];
 }

@@ -1,7 +1,8 @@
 // The 212,000 pairs of LAION-Aesthetics V2 6.5+ as BK-SDM's scripts/get_laion_data.sh leaves them; any folder with a metadata.csv of file_name and text will do.
-import { defineConfig } from 'diffengine';
+import { defineConfig, ref } from 'diffengine';
 
 export default defineConfig({
+  size: 512,
   train_dataloader: {
     batch_size: 4,
     num_workers: 4,
@@ -10,8 +11,8 @@ export default defineConfig({
       dataset: 'data/laion_aes/preprocessed_212k',
       check_pictures: 1000, // all would take minutes
       pipeline: [
-        { type: 'Resize', size: 512, interpolation: 'bilinear' },
-        { type: 'CenterCrop', size: 512 },
+        { type: 'Resize', size: ref('size'), interpolation: 'bilinear' },
+        { type: 'CenterCrop', size: ref('size') },
         { type: 'RandomHorizontalFlip', p: 0.5 },
         { type: 'ToTensor' },
         { type: 'Normalize', mean: [0.5], std: [0.5] },
@@ -24,6 +25,8 @@ export default defineConfig({
     preview: {
       type: 'VisualizationHook',
       interval: 1000,
+      height: ref('size'),
+      width: ref('size'),
       prompt: [
         'a golden vase with different flowers',
         'a photo of a dog on the beach',

@@ -2,12 +2,13 @@
 import { defineConfig, ref } from 'diffengine';
 
 export default defineConfig({
+  size: 64,
   train_dataloader: {
     batch_size: 4,
     num_workers: 1,
     dataset: {
       type: 'DreamBoothDataset',
-      class_image: { model: ref('model.model'), num_images: 20, size: 64, num_inference_steps: 20 },
+      class_image: { model: ref('model.model'), num_images: 20, size: ref('size'), num_inference_steps: 20 },
       pipeline: [{ type: 'ToTensor' }, { type: 'Normalize', mean: [0.5], std: [0.5] }, { type: 'PackInputs' }],
     },
     sampler: { type: 'InfiniteSampler', shuffle: true },
@@ -23,15 +24,15 @@ export default defineConfig({
     num_inference_steps: 25,
     guidance_scale: 4,
     scheduler: 'DDIMScheduler',
-    height: 64,
-    width: 64,
+    height: ref('size'),
+    width: ref('size'),
   },
   custom_hooks: {
     preview: {
       type: 'VisualizationHook',
       interval: 250,
-      height: 64,
-      width: 64,
+      height: ref('size'),
+      width: ref('size'),
       num_inference_steps: 25,
       guidance_scale: 4,
       scheduler: 'DDIMScheduler',

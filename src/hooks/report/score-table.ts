@@ -1,5 +1,6 @@
 /** What EvaluationHook writes and the report shows. */
 import { readFile } from 'node:fs/promises';
+import type { Evaluation, Scored } from '../../engine/run-state.js';
 import type { Score } from '../../evaluation/observe.js';
 import { escapeHtml } from './line-chart.js';
 
@@ -10,8 +11,10 @@ export interface RunEvaluation {
   /** what the values depend on; a resumed run with others starts over */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly before: readonly Score[];
+  /** on the way, those that compare */
+  readonly during?: readonly Evaluation[];
   /** after training */
-  readonly after?: readonly Score[];
+  readonly after?: readonly Scored[];
 }
 
 /** @param path of the file @returns undefined where no EvaluationHook wrote one */
@@ -38,5 +41,9 @@ ${rows.join('\n')}
 }
 
 /** "0.612", or "0.612 ± 0.014" where an interval is known. */
-export const valueText = ({ value, halfWidth }: Pick<Score, 'value' | 'halfWidth'>): string =>
+export const valueText = ({ value, halfWidth }: Pick<Scored, 'value' | 'halfWidth'>): string =>
   halfWidth === undefined ? value.toFixed(3) : `${value.toFixed(3)} ± ${halfWidth.toFixed(3)}`;
+
+/** "CLIP-I 0.473 ± 0.009, CLIP-T 0.482 ± 0.002" */
+export const scoreText = (scores: readonly Scored[]): string =>
+  scores.map((score) => `${score.name} ${valueText(score)}`).join(', ');
