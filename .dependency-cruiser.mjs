@@ -20,6 +20,7 @@ export const FLOORS = [
   'backends', // what computes
   'tensor', // graphs, gradients, passes
   'registry', // config to instances
+  'collectives', // several processes as one: MPI
   'base', // what everyone may use
 ];
 

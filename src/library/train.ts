@@ -1,6 +1,11 @@
 import { join } from 'node:path';
-import type { LogEvent, TrainEvent } from '../engine/run-events.js';
+import { Interrupted } from '../base/errors.js';
+import type { EmitEvent, LogEvent, TrainEvent } from '../engine/run-events.js';
+import type { TrainResult } from '../engine/runner.js';
 import { runTraining } from '../engine/train.js';
+import { STOP_REASONS, type Collectives, type StopReason } from '../collectives/collectives.js';
+import { joinRanks } from '../collectives/join.js';
+import { LAUNCHERS, type Launcher } from '../collectives/launchers.js';
 import { RunLog } from '../loggers/run-log.js';
 import type { ConfigInput } from '../registry/define-config.js';
 import { logOf, optionsOf, signalOf, TEXT, type CallOptions } from './call-options.js';
@@ -12,9 +17,19 @@ export interface TrainOptions extends CallOptions, ConfigOptions {
   readonly workDir?: string | undefined;
   /** Go on from the work dir's last checkpoint (from the start when there is none), or from the checkpoint at a path. */
   readonly resume?: boolean | string | undefined;
+  /**
+   * Who started this process and its like (docs/distributed.md): mpi for mpirun, slurm for srun; pytorch is taken for mpi.
+   * Default: none, one process alone. A process joins one run of several ranks in its life: MPI begins and ends with it.
+   */
+  readonly launcher?: Launcher | undefined;
 }
 
-const check = optionsOf<TrainOptions>({ ...CONFIG_OPTIONS, workDir: TEXT, resume: { type: ['boolean', 'string'] } });
+const check = optionsOf<TrainOptions>({
+  ...CONFIG_OPTIONS,
+  workDir: TEXT,
+  resume: { type: ['boolean', 'string'] },
+  launcher: { enum: [...LAUNCHERS] },
+});
 
 /**
  * Trains what a config describes, as `diffengine train` does.
@@ -29,19 +44,46 @@ const check = optionsOf<TrainOptions>({ ...CONFIG_OPTIONS, workDir: TEXT, resume
 export function train(config: string | ConfigInput, options: TrainOptions = {}): TrainingRun {
   return new TrainingRun(async (emit) => {
     check('train', options);
-    const { name, config: opened } = await openConfig(config, options);
-    const workDir = options.workDir ?? String(opened['work_dir'] ?? join('work_dirs', name));
-    let iter = 0;
-    const tell = (event: TrainEvent): void => {
-      iter = event.iter;
-      emit(event);
-    };
-    const log = new RunLog(logOf(options), (level: LogEvent['level'], message) =>
-      tell({ kind: 'log', iter, level, message }),
-    );
-    const resume = options.resume === false ? undefined : options.resume;
-    const result = await runTraining({ config: opened, workDir, resume, log, signal: signalOf(options), emit: tell });
-    emit({ kind: 'done', iter: result.iteration, checkpoint: result.checkpoint });
-    return result;
+    const ranks = await joinRanks(options.launcher);
+    try {
+      return await trainAsRank(config, options, ranks, emit);
+    } catch (error) {
+      throw error instanceof Interrupted ? error : await ranks.fail(error);
+    } finally {
+      await ranks.finalize();
+    }
   });
 }
+
+async function trainAsRank(
+  config: string | ConfigInput,
+  options: TrainOptions,
+  ranks: Collectives,
+  emit: EmitEvent,
+): Promise<TrainResult> {
+  const { name, config: opened } = await openConfig(config, options);
+  const workDir = options.workDir ?? String(opened['work_dir'] ?? join('work_dirs', name));
+  let iter = 0;
+  const tell = (event: TrainEvent): void => {
+    iter = event.iter;
+    emit(event);
+  };
+  const log = new RunLog(logOf(options), (level: LogEvent['level'], message) =>
+    tell({ kind: 'log', iter, level, message }),
+  );
+  const resume = options.resume === false ? undefined : options.resume,
+    signal = signalOf(options);
+  const stop = (): void => ranks.askToStop(stopReason(signal.reason));
+  signal.addEventListener('abort', stop);
+  try {
+    const result = await runTraining({ config: opened, workDir, resume, log, signal, ranks, emit: tell });
+    emit({ kind: 'done', iter: result.iteration, checkpoint: result.checkpoint });
+    return result;
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+/** A signal's name, when that is the reason. */
+const stopReason = (reason: unknown): StopReason =>
+  STOP_REASONS.find((name) => reason instanceof Error && reason.message === name) ?? 'SIGINT';

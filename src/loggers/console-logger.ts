@@ -13,19 +13,23 @@ export interface ConsoleLoggerOptions {
   readonly err?: Output;
   /** also show debug lines */
   readonly debug?: boolean;
+  /** false: no progress bars, though the output says that it is a terminal, as below mpirun */
+  readonly bars?: boolean;
 }
 
 export class ConsoleLogger implements ProgressLogger {
   private readonly out: Output;
   private readonly err: Output;
   private readonly showDebug: boolean;
+  private readonly showBars: boolean;
   private bars: MultiBar | undefined;
   private readonly shown = new Set<SingleBar>();
 
-  constructor({ out = process.stdout, err = process.stderr, debug = false }: ConsoleLoggerOptions = {}) {
+  constructor({ out = process.stdout, err = process.stderr, debug = false, bars = true }: ConsoleLoggerOptions = {}) {
     this.out = out;
     this.err = err;
     this.showDebug = debug;
+    this.showBars = bars;
   }
 
   info(message: string): void {
@@ -39,7 +43,7 @@ export class ConsoleLogger implements ProgressLogger {
   }
 
   progress(total: number, start: number): Progress | undefined {
-    if (!this.out.isTTY) return undefined;
+    if (!this.out.isTTY || !this.showBars) return undefined;
     const bars = (this.bars ??= new MultiBar({
       format: '{bar} {value}/{total}  {text}',
       stream: this.out as NodeJS.WriteStream,
