@@ -21,6 +21,7 @@ export const FLOORS = [
   'backends', // what computes
   'tensor', // graphs, gradients, passes
   'registry', // config to instances
+  'collectives', // several processes as one: MPI
   'base', // what everyone may use
 ];
 

@@ -64,12 +64,17 @@ try {
   const { stackFiles } = await import('../src/registry/stack.js');
   const { message, stack = '' } = error instanceof Error ? error : new Error(String(error));
   const debug = process.argv.includes('--debug');
-  process.stderr.write(`${debug ? inspect(error) : `diffengine: ${message}`}\n`);
+  if (!isTold(error)) process.stderr.write(`${debug ? inspect(error) : `diffengine: ${message}`}\n`);
   if (!debug && !(error instanceof UserError))
     process.stderr.write(`${origin(stackFiles(stack))}; --debug shows where it happened.\n`);
   process.exitCode ||= 1;
 }
 atWork = false;
+
+/** Of several ranks one tells of an error: src/collectives */
+function isTold(error: unknown): boolean {
+  return error instanceof Error && error.name === 'RankError' && (error as { isTold?: boolean }).isTold === true;
+}
 
 /** Whose mistake an unexpected error is: a component of the user's may have thrown it. */
 function origin(files: readonly string[]): string {

@@ -1,10 +1,10 @@
-/** Ctrl-C and SIGTERM: the first asks the run to stop after this step, the second ends the process at once. */
+/** Ctrl-C, SIGTERM and SIGUSR1 (which mpirun and Slurm pass on): the first asks the run to stop after this step, the second ends the process at once. */
 import type { Logger } from '../src/base/logger.js';
 import { Interrupted } from '../src/base/errors.js';
 
 /** Shells report a process that a signal ended as 128 + its number. */
-const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
-type StopSignal = keyof typeof EXIT_CODES;
+const EXIT_CODES = { SIGINT: 130, SIGUSR1: 138, SIGTERM: 143 } as const;
+export type StopSignal = keyof typeof EXIT_CODES;
 
 export class Interrupt {
   private readonly controller = new AbortController();
@@ -13,9 +13,11 @@ export class Interrupt {
   /** @param announcement what happens now, said at the first signal */
   constructor(
     private readonly log: Logger,
-    private readonly announcement = 'finishing this step, then saving a checkpoint; once more ends the run now, without saving',
+    private readonly announcement:
+      string | undefined = 'finishing this step, then saving a checkpoint; once more ends the run now, without saving',
+    private readonly signals: readonly StopSignal[] = Object.keys(EXIT_CODES) as StopSignal[],
   ) {
-    for (const name of Object.keys(EXIT_CODES)) process.on(name, this.onSignal);
+    for (const name of signals) process.on(name, this.onSignal);
   }
 
   /** Aborted by the first signal. */
@@ -30,7 +32,7 @@ export class Interrupt {
 
   /** Leaves signals to their default effect again. */
   dispose(): void {
-    for (const name of Object.keys(EXIT_CODES)) process.off(name, this.onSignal);
+    for (const name of this.signals) process.off(name, this.onSignal);
   }
 
   private readonly onSignal = (name: NodeJS.Signals): void => {
@@ -48,20 +50,27 @@ export class Interrupt {
   }
 }
 
+/** Of a signal that another rank of the run heard. */
+function codeOf(error: unknown): number {
+  const reason = error instanceof Interrupted && error.cause instanceof Error ? error.cause.message : '';
+  return reason in EXIT_CODES ? EXIT_CODES[reason as StopSignal] : 0;
+}
+
 /**
  * Work that signals may stop. Stopped so, the process ends with the signal's exit code, and what was stopped is said:
- * it is no failure to explain. @param announcement as in `Interrupt`
+ * it is no failure to explain. @param announcement as in `Interrupt` @param signals those that are heard; others have their default effect
  */
 export async function interruptible(
   log: Logger,
   work: (signal: AbortSignal) => Promise<void>,
   announcement?: string,
+  signals?: readonly StopSignal[],
 ): Promise<void> {
-  const interrupt = new Interrupt(log, announcement);
+  const interrupt = new Interrupt(log, announcement, signals);
   try {
     await work(interrupt.signal);
   } catch (error) {
-    if (interrupt.exitCode !== 0) process.exitCode = interrupt.exitCode;
+    process.exitCode = interrupt.exitCode || codeOf(error) || process.exitCode;
     if (!(error instanceof Interrupted)) throw error;
     log.info(error.message);
   } finally {

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { UserError } from '../base/errors.js';
 import { writeFileAtomic } from '../base/atomic-file.js';
 import { track } from '../base/progress.js';
+import { gatherJson } from '../collectives/collectives.js';
 import type { ClassImageRequest, DatasetServices } from './dataset.js';
 import { writePng } from './image/picture-file.js';
 import type { Source } from './pipeline.js';
@@ -35,17 +36,26 @@ export async function cachedClassImages(wanted: ClassImages, services: DatasetSe
   const folder = join(services.cacheDir, 'class-images', keyOf(wanted, services));
   const have = new Set(await readdir(folder).catch(() => []));
   const paths = Array.from({ length: wanted.count }, (_, k) => join(folder, fileName(k)));
-  const missing = [...paths.keys()].filter((k) => !have.has(fileName(k)));
+  const missing = await missingSomewhere(
+    services,
+    [...paths.keys()].filter((k) => !have.has(fileName(k))),
+  );
   if (missing.length > 0) await generate(wanted, missing, folder, services);
   else services.logger.info(`class images: ${wanted.count} of "${wanted.prompt}" from ${folder}`);
   return paths.map(fileSource);
+}
+
+/** Ranks of other machines may have a cache of their own; what one lacks, all draw together. */
+async function missingSomewhere({ ranks }: DatasetServices, here: readonly number[]): Promise<number[]> {
+  if (!ranks) return [...here];
+  return [...new Set((await gatherJson(ranks, here)).flat())].sort((a, b) => a - b);
 }
 
 async function generate(
   wanted: ClassImages,
   missing: readonly number[],
   folder: string,
-  { logger, generateClassImages }: DatasetServices,
+  { logger, generateClassImages, ranks }: DatasetServices,
 ): Promise<void> {
   const { model, prompt, seed, count, height, width, steps, guidance, scheduler } = wanted;
   if (!generateClassImages) {
@@ -56,10 +66,12 @@ async function generate(
   logger.info(
     `class images: generating ${missing.length} of ${count} of "${prompt}", ${width}x${height}, into ${folder}`,
   );
-  await writeFileAtomic(
-    join(folder, 'request.json'),
-    `${JSON.stringify({ model, prompt, seed, height, width, steps, guidance, scheduler }, null, 2)}\n`,
-  );
+  const writes = !ranks || ranks.localRank === 0; // one per machine
+  if (writes)
+    await writeFileAtomic(
+      join(folder, 'request.json'),
+      `${JSON.stringify({ model, prompt, seed, height, width, steps, guidance, scheduler }, null, 2)}\n`,
+    );
   const bar = track(logger, { what: 'class pictures', total: missing.length, each: steps });
   let done = 0;
   const request: ClassImageRequest = {
@@ -72,11 +84,12 @@ async function generate(
     seeds: missing.map((k) => seed + k),
     onStep: (steps) => bar.update(steps),
     onImage: async (index, image) => {
-      await writePng(join(folder, fileName(missing[index])), image);
+      if (writes) await writePng(join(folder, fileName(missing[index])), image);
       done++;
     },
   };
   await generateClassImages(request).finally(() => bar.stop());
+  await ranks?.barrier();
   if (done < missing.length) throw new Error(`class images: asked for ${missing.length}, got ${done}`);
 }
 

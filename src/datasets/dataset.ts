@@ -1,6 +1,7 @@
 import { Registry } from '../registry/registry.js';
 import type { RandomStream } from '../base/rng.js';
 import type { Logger } from '../base/logger.js';
+import type { Collectives } from '../collectives/collectives.js';
 import type { HostTensor } from '../tensor/host.js';
 import type { Image } from './image/picture-file.js';
 
@@ -48,6 +49,8 @@ export interface DatasetServices {
   readonly seed: number;
   /** the run is asked to stop */
   readonly signal?: AbortSignal;
+  /** the processes of the run, all of which prepare at the same time; absent: one */
+  readonly ranks?: Collectives;
   /** at most so many pictures need to be tried in advance; all where it is absent */
   readonly checkPictures?: number;
   /** @returns the local folder of a hub dataset, downloaded if needed, or of a path */

@@ -39,9 +39,16 @@ export function buildDataLoader(options: Output<typeof dataLoaderOptions>, build
   return new DataLoader(options, build(DATASETS, options.dataset), build(SAMPLERS, options.sampler), rng);
 }
 
+/** Which of several processes asks, each of which takes a batch of every iteration. */
+export interface Part {
+  readonly rank: number;
+  readonly size: number;
+}
+
 /**
- * Makes the batch of any iteration: sample j of iteration i is number i * batch_size + j of the sampler's endless row,
- * with chance of its own. So batches do not depend on what was loaded before, nor on prefetching.
+ * Makes the batch of any iteration: sample j of batch b is number b * batch_size + j of the sampler's endless row, with
+ * chance of its own; b is the iteration, or with several processes iteration * size + rank. So batches do not depend on
+ * what was loaded before, nor on prefetching.
  */
 export class DataLoader {
   private readonly ahead = new Map<number, Promise<Sample[]>>();
@@ -52,16 +59,22 @@ export class DataLoader {
     readonly dataset: Dataset,
     private readonly sampler: Sampler,
     private readonly rng: Rng,
+    private readonly part: Part = { rank: 0, size: 1 },
   ) {}
 
   /** Batches in one round through the dataset, at least 1. */
   get length(): number {
-    const rounds = this.dataset.length / this.options.batch_size;
+    const rounds = this.dataset.length / (this.options.batch_size * this.part.size);
     return Math.max(1, this.options.drop_last ? Math.floor(rounds) : Math.ceil(rounds));
   }
 
   get batchSize(): number {
     return this.options.batch_size;
+  }
+
+  /** Number of this process's batch among all of the run. */
+  batchOf(iteration: number): number {
+    return iteration * this.part.size + this.part.rank;
   }
 
   /** @param iteration 0-based  @returns batch_size samples, all pictures of one shape */
@@ -95,11 +108,12 @@ export class DataLoader {
   }
 
   private async load(iteration: number): Promise<Sample[]> {
-    const { batch_size } = this.options;
+    const { batch_size } = this.options,
+      batch = this.batchOf(iteration);
     const samples = await Promise.all(
       Array.from({ length: batch_size }, (_, j) => {
-        const index = this.sampler.indexAt(iteration * batch_size + j, this.dataset.length, this.rng);
-        return this.dataset.get(index, this.rng.stream('data', iteration, j));
+        const index = this.sampler.indexAt(batch * batch_size + j, this.dataset.length, this.rng);
+        return this.dataset.get(index, this.rng.stream('data', batch, j));
       }),
     );
     checkShapes(samples);

@@ -3,6 +3,7 @@ import { DataLoader } from '../datasets/loader.js';
 import type { Backend } from '../backends/backend.js';
 import { type DatasetServices, DATASETS } from '../datasets/dataset.js';
 import type { Rng } from '../base/rng.js';
+import type { Collectives } from '../collectives/collectives.js';
 import { HOOKS } from './hook.js';
 import { LR_SCHEDULES } from './lr_schedules/lr-schedule.js';
 import { MODELS } from '../models/model.js';
@@ -47,6 +48,7 @@ export interface RunServices {
   readonly build: Build;
   readonly backend: Backend;
   readonly workDir: WorkDir;
+  readonly ranks?: Collectives;
   readonly rng: Rng;
   readonly log: Logger;
   readonly signal: AbortSignal;
@@ -77,6 +79,7 @@ export function buildRun(config: RunConfig, { build, ...services }: RunServices)
       build(DATASETS, loader.dataset),
       sampler,
       services.rng,
+      services.ranks,
     ),
     hooks: hooks.map(({ hook }) => hook),
     drawings: hooks.flatMap(({ at, hook }) => {

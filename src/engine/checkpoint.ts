@@ -26,6 +26,8 @@ export interface RunRecord {
   readonly seed: number;
   /** iterations whose gradients wait in the accumulator for an update */
   readonly accumulated: number;
+  /** processes that trained together; absent in older checkpoints, of one */
+  readonly ranks?: number;
   /** of the frozen weights; another base cannot go on from here */
   readonly model_fingerprint: string;
   /** shared by a run and its continuations: only their own checkpoints are pruned */

@@ -1,19 +1,22 @@
 /** Class pictures for DreamBooth's prior preservation, made by a model without its adapters. */
 import type { Backend } from '../backends/backend.js';
 import { Executor } from '../backends/executor.js';
+import { ALONE, type Collectives } from '../collectives/collectives.js';
 import type { ClassImageRequest } from '../datasets/dataset.js';
 import { asImage } from '../datasets/image/picture-file.js';
 import type { Model } from '../models/model.js';
+import { drawTogether } from './draw-together.js';
 
 interface Makers {
   readonly model: Model;
   readonly otherModel: (idOrPath: string) => Model | undefined;
   readonly backend: Backend;
   readonly signal: AbortSignal;
+  readonly ranks?: Collectives;
 }
 
-/** Ends early, with fewer pictures, when the signal is aborted. */
-export function classImageGenerator({ model: own, otherModel, backend, signal }: Makers) {
+/** All ranks draw their share, and all are given all pictures. Ends early, with fewer pictures, when the signal is aborted. */
+export function classImageGenerator({ model: own, otherModel, backend, signal, ranks = ALONE }: Makers) {
   return async ({
     model: id,
     prompt,
@@ -28,18 +31,19 @@ export function classImageGenerator({ model: own, otherModel, backend, signal }:
     const second = id === undefined ? undefined : otherModel(id);
     const model = second ? await ready(second, backend) : own;
     let index = 0;
-    const pictures = model.sample({
+    const request = {
       prompts: seeds.map(() => prompt),
       seeds,
       steps,
       guidance_scale: guidance,
       ...(scheduler === undefined ? {} : { scheduler }),
       ...size,
-      weights: 'base',
+      weights: 'base' as const,
       signal,
       ...(onStep && { onStep }),
-    });
-    for await (const picture of pictures) await onImage(index++, asImage(picture));
+    };
+    for await (const picture of drawTogether((wanted) => model.sample(wanted), request, ranks))
+      await onImage(index++, asImage(picture));
     if (second) await model.executor.dispose();
   };
 }

@@ -42,6 +42,11 @@ export interface DrawnBy {
 
 export abstract class Hook {
   readonly priority: Priority = 'NORMAL';
+  /**
+   * On which processes of a run it acts: on rank 0, as those that write, show or decide to stop; or on all, as those that
+   * change what is trained, and those that draw (`run.draw`), which all ranks do together.
+   */
+  readonly ranks: 'first' | 'all' = 'first';
 
   /** With what it will draw, when it does: checked before the model is read. @param _config the merged config */
   drawnBy(_config: Readonly<Record<string, unknown>>): DrawnBy | undefined {

@@ -3,10 +3,12 @@ import { PRIORITY, type Hook, type PlannedRun } from './hook.js';
 import { Phases } from './phases.js';
 import type { RunState } from './run-state.js';
 
-type Point = Exclude<keyof Hook, 'priority' | 'drawnBy' | 'plan' | 'beforeSaveCheckpoint'>;
+type Point = Exclude<keyof Hook, 'priority' | 'ranks' | 'drawnBy' | 'plan' | 'beforeSaveCheckpoint'>;
 
 export class RunHooks {
   private readonly ordered: readonly Hook[];
+  /** At work now. */
+  private current: Hook | undefined;
 
   /** @param hooks those of equal priority keep this order @param phases gets the time of each, by its class */
   constructor(
@@ -14,6 +16,11 @@ export class RunHooks {
     private readonly phases = new Phases(),
   ) {
     this.ordered = [...hooks].sort((a, b) => PRIORITY[a.priority] - PRIORITY[b.priority]);
+  }
+
+  /** All ranks are in the same hook now, or in none. */
+  get together(): boolean {
+    return this.current === undefined || this.current.ranks === 'all';
   }
 
   async call(point: Point, run: RunState): Promise<void> {
@@ -50,7 +57,13 @@ export class RunHooks {
     if (failures.length > 0) throw failures[0];
   }
 
-  private timed(hook: Hook, work: () => Promise<void>): Promise<void> {
-    return this.phases.measure(hook.constructor.name, work);
+  private async timed(hook: Hook, work: () => Promise<void>): Promise<void> {
+    const before = this.current;
+    this.current = hook;
+    try {
+      await this.phases.measure(hook.constructor.name, work);
+    } finally {
+      this.current = before; // a hook that saves calls others
+    }
   }
 }

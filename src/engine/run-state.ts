@@ -2,7 +2,8 @@
 import type { Backend } from '../backends/backend.js';
 import type { Dataset } from '../datasets/dataset.js';
 import type { Model } from '../models/model.js';
-import type { WeightSet } from '../sampling/sample-request.js';
+import type { Collectives } from '../collectives/collectives.js';
+import type { SampleRequest, WeightSet } from '../sampling/sample-request.js';
 import type { HostTensor } from '../tensor/host.js';
 import type { Rng } from '../base/rng.js';
 import type { Parameters } from './parameters.js';
@@ -50,6 +51,17 @@ export interface RunState {
   readonly stateNames: string[];
   /** Aborted by the caller, or by Ctrl-C or SIGTERM: finish the step, save, leave. */
   readonly signal: AbortSignal;
+  /** The processes of this run; one alone has size 1. */
+  readonly ranks: Collectives;
+  /** This iteration changes the parameters: not so while gradients are accumulated. */
+  readonly isUpdate: boolean;
+  /** Number of the update that this iteration makes or works towards, 0-based. */
+  readonly update: number;
+  /**
+   * Pictures of the model, uint8 [H, W, 3], one per prompt: drawn by all ranks and the same on all, when the hook acts on
+   * all. Stopped by the run's signal.
+   */
+  draw(request: SampleRequest): AsyncGenerator<HostTensor>;
   /** Tells the program that started this run. */
   readonly emit: EmitEvent;
   /** Trainable values now, by parameter name. */

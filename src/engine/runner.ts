@@ -5,6 +5,7 @@ import { Executor } from '../backends/executor.js';
 import type { DatasetServices } from '../datasets/dataset.js';
 import type { DataLoader } from '../datasets/loader.js';
 import { Interrupted, UserError } from '../base/errors.js';
+import { ALONE, firstOfHost, type Collectives } from '../collectives/collectives.js';
 import type { Hook } from './hook.js';
 import type { Model } from '../models/model.js';
 import type { Rng } from '../base/rng.js';
@@ -25,6 +26,9 @@ import type { Drawing } from '../sampling/check-drawings.js';
 import { checkAllDrawings } from './check-all-drawings.js';
 import { classImageFingerprint, classImageGenerator } from './class-image-generator.js';
 import { changedOptions } from './config-changes.js';
+import { requireSameData, requireSameModel } from './same-ranks.js';
+import { drawTogether } from './draw-together.js';
+import { receiveCheckpoint, sendCheckpoint } from './share-checkpoint.js';
 import type { LossScaleSetting } from './loss-scale.js';
 import { learningRate, type LrSchedule } from './lr_schedules/lr-schedule.js';
 import type { Optimizer } from './optimizers/optimizer.js';
@@ -49,6 +53,8 @@ export interface RunParts {
   /** what hooks will draw: checked before the model is read */
   readonly drawings?: readonly Drawing[];
   readonly workDir: WorkDir;
+  /** the processes of this run; absent: one */
+  readonly ranks?: Collectives;
   readonly rng: Rng;
   readonly log: Logger;
   readonly config: Readonly<Record<string, unknown>>;
@@ -83,7 +89,7 @@ export interface TrainResult {
 export class Runner {
   /** Where the time went: open, prepare data (class pictures), data, encode, compile, steps, and each hook by its class. */
   readonly phases = new Phases();
-  private readonly parts: RunParts;
+  private readonly parts: RunParts & { readonly ranks: Collectives };
   private readonly hooks: RunHooks;
   private stopReason: string | undefined;
   private saved: { iter: number; folder: string } | undefined;
@@ -96,8 +102,10 @@ export class Runner {
     parts: RunParts,
     private readonly foretell: (done: number) => Promise<void> = async () => {},
   ) {
-    this.parts = { ...parts, backend: timed(parts.backend, this.phases) };
-    this.hooks = new RunHooks(parts.hooks, this.phases);
+    const { ranks = ALONE } = parts;
+    this.parts = { ...parts, ranks, backend: timed(parts.backend, this.phases) };
+    const hooks = parts.hooks.filter((hook) => hook.ranks === 'all' || ranks.rank === 0);
+    this.hooks = new RunHooks(hooks, this.phases);
   }
 
   /**
@@ -110,7 +118,7 @@ export class Runner {
   }
 
   private async run(resume: Resume): Promise<TrainResult> {
-    const { model, backend, log, maxIters, workDir } = this.parts;
+    const { model, backend, log, maxIters, workDir, ranks } = this.parts;
     await requireOwnFolders(workDir);
     const checkpoint = await this.checkpointToResume(resume);
     if (checkpoint && checkpoint.record.iteration + 1 >= maxIters) {
@@ -120,12 +128,18 @@ export class Runner {
       return this.result(checkpoint.record.iteration, checkpoint.folder);
     }
     await this.phases.measure('estimate', () => this.foretell(checkpoint ? checkpoint.record.iteration + 1 : 0));
-    await this.phases.measure('open', () => checkAllDrawings(this.parts));
-    await this.phases.measure('open', () => model.load());
+    await this.phases.measure('open', () =>
+      firstOfHost(ranks, async () => {
+        await checkAllDrawings(this.parts);
+        await model.load();
+      }),
+    );
+    await requireSameModel(ranks, model.fingerprint);
     if (checkpoint) this.checkBase(checkpoint);
     const parameters = new Parameters(model.parameters());
     model.executor = new Executor(backend, (outputs, weights) => parameters.bind(outputs, purposeOf(weights)));
     await this.phases.measure('prepare data', () => this.prepareDataset());
+    await requireSameData(ranks, this.parts.loader.dataset);
     const step = new TrainStep({ ...this.parts, parameters });
     await this.phases.measure('open', async () => step.init(await model.initialValues(this.parts.rng)));
     const run = this.state(parameters, [...step.stateNames]);
@@ -166,12 +180,12 @@ export class Runner {
   }
 
   private async checkpointToResume(resume: Resume): Promise<Checkpoint | undefined> {
-    const { workDir, log } = this.parts;
+    const { workDir, log, ranks } = this.parts;
     if (resume === undefined) return undefined;
-    if (resume !== true) return openCheckpoint(resume);
-    const last = await lastCheckpoint(workDir.path);
-    if (last === undefined) log.info(`nothing to resume in ${workDir.path}: starting from the beginning`);
-    return last === undefined ? undefined : openCheckpoint(last);
+    if (ranks.rank > 0) return receiveCheckpoint(ranks);
+    const path = resume === true ? await lastCheckpoint(workDir.path) : resume;
+    if (path === undefined) log.info(`nothing to resume in ${workDir.path}: starting from the beginning`);
+    return sendCheckpoint(ranks, path === undefined ? undefined : await openCheckpoint(path));
   }
 
   private checkBase({ folder, record }: Checkpoint): void {
@@ -184,15 +198,16 @@ export class Runner {
   }
 
   private async prepareDataset(): Promise<void> {
-    const { model, loader, log, rng, signal, datasetServices, otherModel, backend } = this.parts;
+    const { model, loader, log, rng, signal, datasetServices, otherModel, backend, ranks } = this.parts;
     try {
       await loader.dataset.prepare?.({
         ...datasetServices,
         logger: log,
         seed: rng.seed,
         signal,
+        ranks,
         modelFingerprint: classImageFingerprint({ model, otherModel }),
-        generateClassImages: classImageGenerator({ model, otherModel, backend, signal }),
+        generateClassImages: classImageGenerator({ model, otherModel, backend, signal, ranks }),
       });
     } catch (error) {
       if (!signal.aborted) throw error;
@@ -204,7 +219,7 @@ export class Runner {
   }
 
   private async restore(run: RunState, { folder, record, restore }: Checkpoint): Promise<void> {
-    const { backend, config, rng, log } = this.parts;
+    const { backend, config, rng, log, ranks } = this.parts;
     await restore(backend.states, run.stateNames, config);
     this.runId = record.run_id;
     this.evaluations.push(...(record.evaluations ?? []));
@@ -213,13 +228,16 @@ export class Runner {
     this.saved = { iter: record.iteration, folder };
     const changes = [
       ...(record.seed === rng.seed ? [] : [`randomness.seed: ${record.seed} -> ${rng.seed}`]),
+      ...(record.ranks === ranks.size ? [] : [`number of ranks (--gpus): ${record.ranks ?? 1} -> ${ranks.size}`]),
       ...changedOptions(record.config, config),
     ];
     if (changes.length > 0)
       log.warn(
-        `the config changed since ${folder}, so this run will not equal an uninterrupted one:\n  ${changes.join('\n  ')}`,
+        `the run changed since ${folder}, so it will not equal an uninterrupted one:\n  ${changes.join('\n  ')}`,
       );
-    log.info(`resumed from ${folder}, next iteration ${run.iter}`);
+    const equal =
+      changes.length === 0 && ranks.size > 1 ? `, with ${ranks.size} ranks as before: it goes on bit for bit` : '';
+    log.info(`resumed from ${folder}, next iteration ${run.iter}${equal}`);
     await this.hooks.call('afterLoadCheckpoint', run);
   }
 
@@ -267,7 +285,8 @@ export class Runner {
   }
 
   private state(parameters: Parameters, stateNames: string[]): RunState {
-    const { model, backend, loader, workDir, rng, config, maxIters, signal, emit = () => {} } = this.parts;
+    const { model, backend, loader, workDir, rng, config, maxIters, signal, emit = () => {} } = this.parts,
+      { ranks, accumulativeCounts } = this.parts;
     const run: RunState = {
       model,
       backend,
@@ -279,6 +298,17 @@ export class Runner {
       maxIters,
       signal,
       emit,
+      ranks,
+      get update() {
+        return Math.floor(run.iter / accumulativeCounts);
+      },
+      get isUpdate() {
+        return (run.iter + 1) % accumulativeCounts === 0 || run.isLast;
+      },
+      draw: (request) =>
+        ranks.size > 1 && this.hooks.together
+          ? drawTogether((wanted) => model.sample(wanted), request, ranks)
+          : model.sample(request),
       stateNames,
       iter: 0,
       logs: {},
@@ -306,7 +336,7 @@ export class Runner {
   private async rescue(run: RunState): Promise<void> {
     const { log } = this.parts,
       { iter } = this.trained;
-    if (iter === undefined || iter < 0 || this.saved?.iter === iter) return;
+    if (this.parts.ranks.rank > 0 || iter === undefined || iter < 0 || this.saved?.iter === iter) return;
     run.iter = iter;
     const without = new Set<Hook>(),
       told = (error: unknown): string => (error instanceof Error ? error.message : String(error));
@@ -329,11 +359,13 @@ export class Runner {
   /** @param without hooks whose files are left out; one that fails is added to them */
   private async save(run: RunState, without?: Set<Hook>): Promise<string> {
     if (this.saved?.iter === run.iter) return this.saved.folder;
-    const { workDir, backend, config, rng, model, accumulativeCounts } = this.parts;
+    const { workDir, backend, config, rng, model, accumulativeCounts, ranks } = this.parts;
+    if (ranks.rank > 0) return workDir.step(run.iter);
     const record: RunRecord = {
       iteration: run.iter,
       seed: rng.seed,
       accumulated: run.isLast ? 0 : (run.iter + 1) % accumulativeCounts,
+      ranks: ranks.size,
       model_fingerprint: model.fingerprint,
       run_id: this.runId,
       diffengine: packageVersion,

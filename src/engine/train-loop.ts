@@ -8,7 +8,7 @@ import type { RunState } from './run-state.js';
 import type { TrainStep } from './train-step.js';
 
 export interface LoopParts {
-  readonly loader: Pick<DataLoader, 'batch'>;
+  readonly loader: Pick<DataLoader, 'batch' | 'batchOf'>;
   readonly step: Pick<TrainStep, 'run' | 'brokenWeight'>;
   readonly hooks: RunHooks;
   readonly phases: Phases;
@@ -34,7 +34,8 @@ export interface Trained {
 export async function trainLoop(run: RunState, parts: LoopParts): Promise<void> {
   const { hooks, stopped } = parts;
   await hooks.call('beforeTrain', run);
-  if (stopped() && run.iter > 0)
+  if (run.ranks.size > 1) run.model.encodings?.share();
+  if (run.iter > 0 && (await agreed(run, stopped())))
     run.iter--; // what is resumed had come to its end
   else await iterate(run, parts);
   await hooks.call('afterTrain', run);
@@ -46,17 +47,32 @@ async function iterate(run: RunState, parts: LoopParts): Promise<void> {
     const samples = await phases.measure('data', () => loader.batch(run.iter));
     await hooks.call('beforeTrainIter', run);
     const now = { iteration: run.iter, lr: lr(run.iter) };
-    const feeds = await phases.measure('encode', () => run.model.feeds(samples, { iteration: run.iter, rng: run.rng }));
+    const chance = { iteration: loader.batchOf(run.iter), rng: run.rng };
+    const feeds = await phases.measure('encode', () => run.model.feeds(samples, chance));
+    await shareEncodings(run);
     trained.iter = undefined;
     run.logs = { ...(await phases.measure('steps', () => step.run(feeds, now))), lr: now.lr };
     await requireFinite(run, step);
     trained.iter = run.iter;
     run.emit(iterEvent(run));
     await hooks.afterTrainIter(run);
-    if (run.isLast || stopped()) return;
+    if (run.isLast || (await agreed(run, stopped()))) return;
     if (run.signal.aborted) throw await interrupted(run);
     run.iter++;
   }
+}
+
+/** Whether any rank says so. */
+const agreed = async ({ ranks }: RunState, yes: boolean): Promise<boolean> => (await ranks.max(yes ? 1 : 0)) > 0;
+
+/**
+ * What each rank has encoded for its batch: a picture or a text is encoded by one of them, as a rule. All meet here, before
+ * a step that cannot be undone, so that the error of one is heard while the others can save.
+ */
+async function shareEncodings({ ranks, model: { encodings } }: RunState): Promise<void> {
+  if (ranks.size === 1) return;
+  const all = await ranks.allGather(encodings?.take() ?? new Uint8Array(0));
+  for (const [rank, bytes] of all.entries()) if (rank !== ranks.rank) encodings?.add(bytes);
 }
 
 function iterEvent({ iter, maxIters, logs }: RunState): IterEvent {

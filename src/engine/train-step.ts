@@ -1,10 +1,12 @@
 /**
  * One optimisation step as compiled programs: loss, gradients, clipping and the optimizer in one graph; with gradient
- * accumulation or a scaled loss, a program that adds gradients to a buffer and one that applies it.
+ * accumulation, a scaled loss or several ranks, a program that adds gradients to a buffer and one that applies it. Ranks
+ * add theirs to the buffer in their order, as one process does that takes their batches one after the other.
  */
 import type { Backend, Executable, Feeds } from '../backends/backend.js';
 import { holderOfNonFinite } from '../backends/finite.js';
 import { UserError } from '../base/errors.js';
+import { ALONE, meanOverRanks, type Collectives } from '../collectives/collectives.js';
 import type { Model } from '../models/model.js';
 import { floats, float32, scalar, sizeOf, type HostTensor } from '../tensor/host.js';
 import { add, div, minimum, mul, narrow, reshape, sqrt, square, sum } from '../tensor/ops.js';
@@ -30,6 +32,8 @@ export interface TrainStepParts {
   /** products are computed in float16, with the loss scaled so; undefined: all in float32 */
   readonly lossScale?: LossScaleSetting | undefined;
   readonly maxIters: number;
+  /** the processes that train together; absent: one */
+  readonly ranks?: Collectives;
 }
 /** Sum of squares of the gradients so far: infinite or no number when one of them is. */
 const GRAD_SQUARE = 'grad_square';
@@ -44,10 +48,12 @@ export class TrainStep {
   private readonly own: readonly OwnState[];
   /** Gradients are kept between two programs. */
   private readonly apart: boolean;
+  private readonly ranks: Collectives;
 
   constructor(private readonly parts: TrainStepParts) {
     this.lossScale = parts.lossScale === undefined ? undefined : new LossScale(parts.lossScale);
-    this.apart = parts.accumulativeCounts > 1 || this.lossScale !== undefined;
+    this.ranks = parts.ranks ?? ALONE;
+    this.apart = parts.accumulativeCounts > 1 || this.lossScale !== undefined || this.ranks.size > 1;
     const purposes = ['params', ...parts.optimizer.slots, ...(this.apart ? ['grads'] : [])];
     this.own = parts.optimizer.own(parts.parameters.buckets);
     this.stateNames = [
@@ -78,7 +84,7 @@ export class TrainStep {
   /**
    * Runs iteration `iteration` (0-based); every `accumulativeCounts`-th one, and the last, updates the parameters.
    * @param step.lr learning rate of this iteration
-   * @returns loss of this batch, the model's logs, `loss_scale` if there is one, and `grad_norm` (before clipping) when
+   * @returns loss of this batch (the mean of all ranks), the model's logs, `loss_scale` if there is one, and `grad_norm` (before clipping) when
    * parameters were updated. They are not when a scaled gradient is no number: the scale is smaller then.
    */
   async run(feeds: Feeds, step: { iteration: number; lr: number }): Promise<Record<string, number>> {
@@ -89,6 +95,7 @@ export class TrainStep {
       parameters,
       backend: { states },
     } = this.parts;
+    const { ranks } = this;
     const scaled = await this.lossScale?.current(states),
       scale = scaled?.scale;
     const updates = Math.floor(step.iteration / n) + 1;
@@ -99,14 +106,17 @@ export class TrainStep {
     // As mmengine's OptimWrapper: the last, shorter group is averaged over its own length.
     const group = Math.min(n, maxIters - (updates - 1) * n);
     const factors = {
-      'step.share': scalar(1 / (group * (scale ?? 1))),
+      'step.share': scalar(1 / (group * ranks.size * (scale ?? 1))),
       ...(scale === undefined ? {} : { 'step.loss_scale': scalar(scale) }),
     };
-    const { [GRAD_SQUARE]: square, ...found } = await this.execute('grad_step', feeds, factors, (inputs) =>
+    const { [GRAD_SQUARE]: ownSquare, ...own } = await this.execute('grad_step', feeds, factors, (inputs) =>
       this.accumulate(inputs),
     );
+    const found = await meanOverRanks(ranks, own);
+    if (ranks.size > 1) await this.addRanks();
     const logs = scale === undefined ? found : { ...found, loss_scale: scale };
     if ((step.iteration + 1) % n !== 0 && step.iteration + 1 !== maxIters) return logs;
+    const square = ownSquare !== undefined && ranks.size > 1 ? await this.squareOfSum() : ownSquare;
     const finite = square === undefined || Number.isFinite(square);
     await this.lossScale?.settle(states, finite, step.iteration);
     if (!finite) {
@@ -118,6 +128,28 @@ export class TrainStep {
 
   /** A frozen weight that is no number, in words; reads all of them. */
   brokenWeight = (): Promise<string | undefined> => holderOfNonFinite(this.roots);
+
+  /** The buffer of every rank, one bucket after the other: what it then holds is the same on all. */
+  private async addRanks(): Promise<void> {
+    const {
+      parameters,
+      backend: { states },
+    } = this.parts;
+    for (const bucket of parameters.buckets) {
+      const name = this.name('grads', bucket),
+        buffer = await states.read(name);
+      await this.ranks.orderedSum(floats(buffer));
+      await states.write(name, buffer, true);
+    }
+  }
+
+  private async squareOfSum(): Promise<number> {
+    const { [GRAD_SQUARE]: square } = await this.execute('grad_square', {}, {}, () => ({
+      outputs: { [GRAD_SQUARE]: squareSum(this.parts.parameters.buckets.map((b) => this.leaf('grads', b))) },
+      updates: {},
+    }));
+    return square;
+  }
 
   async dispose(): Promise<void> {
     for (const program of this.programs.values()) await (await program).dispose();
@@ -190,7 +222,10 @@ export class TrainStep {
   private accumulate(inputs: Record<string, Tensor>): Built {
     const { outputs, grads } = this.lossAndGrads(inputs);
     const share = input('step.share', []),
-      sums = this.parts.parameters.buckets.map((b, i) => add(this.leaf('grads', b), mul(grads[i], share)));
+      shares = grads.map((g) => mul(g, share));
+    // Of several ranks the first one's buffer has what came before; the others' share is added to it.
+    const { buckets } = this.parts.parameters,
+      sums = this.ranks.rank === 0 ? buckets.map((b, i) => add(this.leaf('grads', b), shares[i])) : shares;
     const squares: Record<string, Tensor> = this.lossScale ? { [GRAD_SQUARE]: squareSum(sums) } : {};
     return {
       outputs: { ...outputs, ...squares },

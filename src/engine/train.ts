@@ -9,7 +9,10 @@ import { createBuild } from '../registry/container.js';
 import { dumpConfig } from '../registry/dump.js';
 import type { Tree } from '../registry/merge.js';
 import { CACHE_DIR, LOGGER, RNG } from '../registry/tokens.js';
+import { firstOfHost, type Collectives } from '../collectives/collectives.js';
 import { WORK_DIR, readable, WorkDir } from './work-dir.js';
+import { requireSameStart } from './same-ranks.js';
+import { backendOfRank, ranksText } from './rank-backend.js';
 import { buildBackend } from './build-backend.js';
 import { buildRun, type RunConfig } from './build-run.js';
 import type { EmitEvent } from './run-events.js';
@@ -23,6 +26,8 @@ export interface RunTrainingOptions {
   readonly log: RunLogger;
   /** aborted: the run saves a checkpoint after this step, and ends */
   readonly signal: AbortSignal;
+  /** the processes that train together */
+  readonly ranks: Collectives;
   readonly emit?: EmitEvent;
   /** says what the run will cost, before anything is made @param done iterations that a resumed run has behind it */
   readonly foretell?: (done: number) => Promise<void>;
@@ -40,10 +45,13 @@ interface RunPlaces {
 
 /** @throws Interrupted after the signal; UserError for what the user can mend */
 export async function runTraining(options: RunTrainingOptions): Promise<TrainResult> {
-  const { config: tree, workDir: path, resume, log, signal, emit, foretell } = options;
-  stopIfAborted(signal, 'train');
+  const { config: tree, workDir: path, resume, log, emit, ranks, foretell } = options;
+  stopIfAborted(options.signal, 'train');
+  await requireSameStart(ranks, tree);
+  // Of several ranks each hears of a signal when it comes, and all act on it at the same point.
+  const signal = ranks.size > 1 ? ranks.stop : options.signal;
   const config = tree as unknown as RunConfig & RunPlaces; // validateConfig has seen it
-  const workDir = await WorkDir.open(path);
+  const workDir = ranks.rank === 0 ? await WorkDir.open(path) : await WorkDir.temporary();
   let backend: Backend | undefined;
   try {
     log.writeTo(workDir.file(`${timestamp(new Date())}.log`));
@@ -51,7 +59,9 @@ export async function runTraining(options: RunTrainingOptions): Promise<TrainRes
     log.info(`work dir   ${workDir.path}`);
     const rng = new Rng(config.randomness?.seed ?? 0),
       cacheDir = config.cache_dir ?? defaultCacheDir();
-    backend = buildBackend(config.backend, log, cacheDir);
+    const share = backendOfRank(config.backend, ranks);
+    if (ranks.size > 1) log.info(`ranks      ${ranksText(config, share, ranks)}`);
+    backend = buildBackend(share, log, cacheDir);
     const build = createBuild([
       [LOGGER, log],
       [WORK_DIR, workDir],
@@ -59,11 +69,12 @@ export async function runTraining(options: RunTrainingOptions): Promise<TrainRes
       [BACKEND, backend],
       [CACHE_DIR, cacheDir],
     ]);
-    const datasetServices = { cacheDir, resolveDataset: (idOrPath: string) => resolveDataset(idOrPath, { log }) };
-    const runner = new Runner(
-      buildRun(config, { build, backend, workDir, rng, log, signal, emit, datasetServices }),
-      foretell,
-    );
+    const datasetServices = {
+      cacheDir,
+      resolveDataset: (idOrPath: string) => firstOfHost(ranks, () => resolveDataset(idOrPath, { log })),
+    };
+    const services = { build, backend, workDir, ranks, rng, log, signal, emit, datasetServices };
+    const runner = new Runner(buildRun(config, services), foretell);
     const result = await runner.train(resume);
     await workDir.write(PHASES_FILE, `${JSON.stringify(runner.phases.seconds, null, 2)}\n`);
     log.info(`time       ${runner.phases}`);

@@ -1,6 +1,7 @@
 /** The folder of one run: log, merged config, checkpoints, pictures. One process at a time writes to it. */
 import { token } from '../registry/tokens.js';
-import { access, constants, readdir, rename, rm } from 'node:fs/promises';
+import { access, constants, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { writeFileAtomic } from '../base/atomic-file.js';
 import { UserError } from '../base/errors.js';
@@ -33,6 +34,12 @@ export class WorkDir {
         );
       throw readable(error, folder);
     }
+  }
+
+  /** One that vanishes when it is closed: for ranks that write nothing. */
+  static async temporary(): Promise<WorkDir> {
+    const folder = await mkdtemp(join(tmpdir(), 'diffengine-rank-'));
+    return new WorkDir(folder, { release: () => rm(folder, { recursive: true, force: true }) });
   }
 
   /** @param iter 0-based iteration  @returns where its checkpoint is or will be */

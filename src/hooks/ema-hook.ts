@@ -9,7 +9,10 @@ import { scalar } from '../tensor/host.js';
 import { add, mul, sub } from '../tensor/ops.js';
 import { input } from '../tensor/tensor.js';
 
-/** Polyak averaging; numbers and start as mmengine's EMAHook with ExponentialMovingAverage. */
+/**
+ * Polyak averaging; numbers and start as mmengine's EMAHook with ExponentialMovingAverage. With accumulated gradients only
+ * updates count, as in diffusers' trainings, so that the average does not depend on how many batches make one.
+ */
 @HOOKS.register()
 export class EMAHook extends Hook {
   static readonly options = {
@@ -22,7 +25,7 @@ export class EMAHook extends Hook {
         exclusiveMinimum: 0,
         exclusiveMaximum: 1,
         default: 2e-4,
-        description: 'share of the new weights in each iteration',
+        description: 'share of the new weights in each update',
       },
       begin_iter: {
         type: 'integer',
@@ -33,6 +36,7 @@ export class EMAHook extends Hook {
     },
   } as const satisfies OptionsSchema;
   override readonly priority = 'ABOVE_NORMAL';
+  override readonly ranks = 'all';
   private program: Executable | undefined;
 
   constructor(@inject(OPTIONS) private readonly opts: Output<typeof EMAHook.options>) {
@@ -41,7 +45,8 @@ export class EMAHook extends Hook {
 
   override async plan(run: PlannedRun): Promise<void> {
     run.weights = 'ema';
-    await run.runs(average(run.parameters), run.maxIters);
+    const { accumulative_counts: n = 1 } = (run.config['optim_wrapper'] ?? {}) as { accumulative_counts?: number };
+    await run.runs(average(run.parameters), Math.ceil(run.maxIters / n));
   }
 
   override async beforeRun(run: RunState): Promise<void> {
@@ -53,7 +58,8 @@ export class EMAHook extends Hook {
   }
 
   override async afterTrainIter(run: RunState): Promise<void> {
-    const momentum = run.iter <= this.opts.begin_iter ? 1 : this.opts.momentum;
+    if (!run.isUpdate) return;
+    const momentum = run.update === 0 || run.iter <= this.opts.begin_iter ? 1 : this.opts.momentum;
     await this.program?.run({ momentum: scalar(momentum) });
   }
 

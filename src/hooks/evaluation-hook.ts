@@ -13,6 +13,7 @@ import {
   type Seen,
 } from '../evaluation/observe.js';
 import { previewOf } from '../evaluation/settings.js';
+import { fromFirst } from '../collectives/collectives.js';
 import type { Evaluation, RunState, Scored } from '../engine/run-state.js';
 import { UserError } from '../base/errors.js';
 import { type Logger } from '../base/logger.js';
@@ -95,6 +96,7 @@ export class EvaluationHook extends Hook {
   } as const satisfies OptionsSchema;
   /** After CheckpointHook, which default_hooks hold, and before ReportHook. */
   override readonly priority = 'VERY_LOW';
+  override readonly ranks = 'all';
   private found: RunEvaluation | undefined;
   /** stands for the settings: values compare where it is equal */
   private key = '';
@@ -119,7 +121,7 @@ export class EvaluationHook extends Hook {
   /** Everything that can be wrong is found here, not after hours of training. */
   override async beforeTrain(run: RunState): Promise<void> {
     const drawing = await this.drawing(run.config),
-      old = await readEvaluation(run.workDir.file(EVALUATION_FILE));
+      old = await fromFirst(run.ranks, async () => (await readEvaluation(run.workDir.file(EVALUATION_FILE))) ?? null);
     await this.withClip(run, async (clip, metrics) => {
       const settings = {
         model: run.model.fingerprint,
@@ -301,7 +303,7 @@ export class EvaluationHook extends Hook {
           seed,
           { ...drawing, request: { ...request, weights } },
           {
-            draw: (wanted) => run.model.sample(wanted),
+            draw: (wanted) => run.draw(wanted),
             metrics,
             features: clip,
             signal: run.signal,

@@ -61,6 +61,7 @@ export class VisualizationHook extends Hook {
   } as const satisfies OptionsSchema;
   /** After CheckpointHook, which default_hooks hold: rendering takes long, and what is trained should be safe by then. */
   override readonly priority = 'VERY_LOW';
+  override readonly ranks = 'all';
   private lastRendered: string | undefined;
 
   constructor(
@@ -122,7 +123,7 @@ export class VisualizationHook extends Hook {
         signal: run.signal,
         onStep: bar.update,
       };
-      for await (const picture of run.model.sample(request)) {
+      for await (const picture of run.draw(request)) {
         await writePng(run.workDir.file(join('vis', name, `${pictures.length}.png`)), picture);
         pictures.push(picture);
       }

@@ -1,6 +1,11 @@
 import { join } from 'node:path';
-import type { LogEvent, TrainEvent } from '../engine/run-events.js';
+import { Interrupted } from '../base/errors.js';
+import type { EmitEvent, LogEvent, TrainEvent } from '../engine/run-events.js';
+import type { TrainResult } from '../engine/runner.js';
 import { runTraining } from '../engine/train.js';
+import { STOP_REASONS, type Collectives, type StopReason } from '../collectives/collectives.js';
+import { joinRanks } from '../collectives/join.js';
+import { LAUNCHERS, type Launcher } from '../collectives/launchers.js';
 import { RunLog } from '../loggers/run-log.js';
 import type { ConfigInput } from '../registry/define-config.js';
 import { foretell } from '../planning/estimate.js';
@@ -15,6 +20,11 @@ export interface TrainOptions extends CallOptions, ConfigOptions {
   readonly resume?: boolean | string | undefined;
   /** Say first in the log what the run will cost, as `plan` does in more words; takes seconds. Default false. */
   readonly estimate?: boolean | undefined;
+  /**
+   * Who started this process and its like (docs/distributed.md): mpi for mpirun, slurm for srun; pytorch is taken for mpi.
+   * Default: none, one process alone. A process joins one run of several ranks in its life: MPI begins and ends with it.
+   */
+  readonly launcher?: Launcher | undefined;
 }
 
 const check = optionsOf<TrainOptions>({
@@ -22,6 +32,7 @@ const check = optionsOf<TrainOptions>({
   workDir: TEXT,
   resume: { type: ['boolean', 'string'] },
   estimate: FLAG,
+  launcher: { enum: [...LAUNCHERS] },
 });
 
 /**
@@ -37,27 +48,55 @@ const check = optionsOf<TrainOptions>({
 export function train(config: string | ConfigInput, options: TrainOptions = {}): TrainingRun {
   return new TrainingRun(async (emit) => {
     check('train', options);
-    const { name, config: opened, size } = await openConfig(config, options);
-    const workDir = options.workDir ?? String(opened['work_dir'] ?? join('work_dirs', name));
-    let iter = 0;
-    const tell = (event: TrainEvent): void => {
-      iter = event.iter;
-      emit(event);
-    };
-    const log = new RunLog(logOf(options), (level: LogEvent['level'], message) =>
-      tell({ kind: 'log', iter, level, message }),
-    );
-    const resume = options.resume === false ? undefined : options.resume;
+    const ranks = await joinRanks(options.launcher);
+    try {
+      return await trainAsRank(config, options, ranks, emit);
+    } catch (error) {
+      throw error instanceof Interrupted ? error : await ranks.fail(error);
+    } finally {
+      await ranks.finalize();
+    }
+  });
+}
+
+async function trainAsRank(
+  config: string | ConfigInput,
+  options: TrainOptions,
+  ranks: Collectives,
+  emit: EmitEvent,
+): Promise<TrainResult> {
+  const { name, config: opened, size } = await openConfig(config, options);
+  const workDir = options.workDir ?? String(opened['work_dir'] ?? join('work_dirs', name));
+  let iter = 0;
+  const tell = (event: TrainEvent): void => {
+    iter = event.iter;
+    emit(event);
+  };
+  const log = new RunLog(logOf(options), (level: LogEvent['level'], message) =>
+    tell({ kind: 'log', iter, level, message }),
+  );
+  const resume = options.resume === false ? undefined : options.resume,
+    signal = signalOf(options);
+  const stop = (): void => ranks.askToStop(stopReason(signal.reason));
+  signal.addEventListener('abort', stop);
+  try {
     const result = await runTraining({
       config: opened,
       workDir,
       resume,
       log,
-      signal: signalOf(options),
+      signal,
+      ranks,
       emit: tell,
-      ...(options.estimate === true && { foretell: (done) => foretell({ config: opened, size, done, log }) }),
+      ...(options.estimate === true && ranks.rank === 0 && { foretell: (done) => foretell({ config: opened, size, done, log }) }),
     });
     emit({ kind: 'done', iter: result.iteration, checkpoint: result.checkpoint, best: result.best });
     return result;
-  });
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
 }
+
+/** A signal's name, when that is the reason. */
+const stopReason = (reason: unknown): StopReason =>
+  STOP_REASONS.find((name) => reason instanceof Error && reason.message === name) ?? 'SIGINT';

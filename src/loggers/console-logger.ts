@@ -18,6 +18,8 @@ export interface ConsoleLoggerOptions {
   readonly debug?: boolean;
   /** Bars need a terminal that can move its cursor and somebody who looks at it: none with `CI=true` and `TERM=dumb`. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** false: no progress bars, though the output says that it is a terminal, as below mpirun */
+  readonly bars?: boolean;
 }
 
 export class ConsoleLogger implements ProgressLogger {
@@ -32,12 +34,13 @@ export class ConsoleLogger implements ProgressLogger {
     out = process.stdout,
     err = process.stderr,
     debug = false,
+    bars = true,
     env = process.env,
   }: ConsoleLoggerOptions = {}) {
     this.out = out;
     this.err = err;
     this.showDebug = debug;
-    this.showsBars = out.isTTY === true && env['TERM'] !== 'dumb' && !isSet(env['CI']);
+    this.showsBars = bars && out.isTTY === true && env['TERM'] !== 'dumb' && !isSet(env['CI']);
   }
 
   info(message: string): void {

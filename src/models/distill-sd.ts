@@ -18,6 +18,7 @@ import { input, type Tensor, type TensorType } from '../tensor/tensor.js';
 import { DenoisingTask, denoisingOptions, stepInputs } from './denoising-task.js';
 import { schedulerFingerprint, type Drawing } from '../sampling/check-drawings.js';
 import { DiffusionPipeline } from '../sampling/diffusion-pipeline.js';
+import type { EncodingCache } from '../sampling/encoding-cache.js';
 import { distillLoss, tappedUnet } from './distill-loss.js';
 import { DISTILL_PRESETS, presetTaps, type DistillWeights, type TapPair } from './distill-presets.js';
 import { openStudent, removeBlocks, type Student } from './distill-student.js';
@@ -170,6 +171,10 @@ export class DistillSD extends Model {
   /** Downloaded once. */
   private modelFolder(): Promise<string> {
     return (this.resolved ??= resolveModel(this.opts.model, { log: this.log }));
+  }
+
+  override get encodings(): EncodingCache {
+    return this.studentPipeline.encodings;
   }
 
   get fingerprint(): string {

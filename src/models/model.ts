@@ -1,5 +1,6 @@
 /** What the engine knows of a model: one training step as a graph, the feeds of that step, and pictures. */
 import type { Drawing } from '../sampling/check-drawings.js';
+import type { EncodingCache } from '../sampling/encoding-cache.js';
 import type { SampleRequest } from '../sampling/sample-request.js';
 import { Registry } from '../registry/registry.js';
 import type { Executor } from '../backends/executor.js';
@@ -53,6 +54,10 @@ export abstract class Model {
   /** Changes when the same request would give other pictures of the frozen weights. */
   get drawingFingerprint(): string {
     return this.fingerprint;
+  }
+  /** What the model encodes once and keeps: of several ranks each tells the others. */
+  get encodings(): EncodingCache | undefined {
+    return undefined;
   }
   /** Frozen and trainable parameter counts, for the log. */
   abstract readonly counts: { readonly frozen: number; readonly trainable: number };

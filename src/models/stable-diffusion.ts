@@ -19,6 +19,7 @@ import type { RawConfig } from '../networks/component-config.js';
 import { DenoisingTask, denoisingOptions, stepInputs } from './denoising-task.js';
 import { schedulerFingerprint, type Drawing } from '../sampling/check-drawings.js';
 import { DiffusionPipeline } from '../sampling/diffusion-pipeline.js';
+import type { EncodingCache } from '../sampling/encoding-cache.js';
 import { Scope } from '../networks/layers/scope.js';
 import { ADAPTERS } from '../adapters/adapter-kind.js';
 import { openPipeline, pipelineFingerprint, type PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
@@ -151,6 +152,10 @@ export class StableDiffusion extends Model {
   /** Downloaded once. */
   private modelFolder(): Promise<string> {
     return (this.resolved ??= resolveModel(this.opts.model, { log: this.log }));
+  }
+
+  override get encodings(): EncodingCache {
+    return this.pipeline.encodings;
   }
 
   get fingerprint(): string {

@@ -9,7 +9,7 @@ import { Executor } from '../backends/executor.js';
 import type { ClassImageRequest, Dataset } from '../datasets/dataset.js';
 import { image } from '../datasets/image/picture-file.js';
 import { PICTURE_CACHE_BYTES } from '../datasets/pipeline.js';
-import { MOMENTS_CACHE_BYTES } from '../sampling/diffusion-pipeline.js';
+import { MOMENTS_CACHE_BYTES } from '../sampling/encoding-cache.js';
 import type { Model } from '../models/model.js';
 import type { SampleRequest } from '../sampling/sample-request.js';
 import type { Rng } from '../base/rng.js';

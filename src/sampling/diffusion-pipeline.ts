@@ -3,7 +3,6 @@
  * arXiv 2207.12598), image decoder. Training uses the same encoders.
  */
 import { createHash } from 'node:crypto';
-import { ByteLru } from '../base/byte-lru.js';
 import { UserError } from '../base/errors.js';
 import type { Executor } from '../backends/executor.js';
 import { Rng } from '../base/rng.js';
@@ -15,6 +14,7 @@ import { clipText } from '../networks/clip-text.js';
 import { Scope, type ParamSource } from '../networks/layers/scope.js';
 import { denoise } from './denoise.js';
 import { toPixels, unitRange } from './pixels.js';
+import { EncodingCache } from './encoding-cache.js';
 import type { SampleRequest, WeightSet } from './sample-request.js';
 import type { PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
 import { schedulerFile } from './check-drawings.js';
@@ -30,14 +30,8 @@ export interface PipelineSources {
   text(weights: WeightSet): ParamSource;
 }
 
-/** Encoded pictures kept in memory: about 2,000 of 512 px. */
-export const MOMENTS_CACHE_BYTES = 256 * 2 ** 20;
-/** Encoded prompts kept in memory: about 1,100 of SD 1.x. */
-const TEXT_CACHE_BYTES = 256 * 2 ** 20;
-
 export class DiffusionPipeline {
-  private readonly moments = new ByteLru<{ mean: HostTensor; logvar: HostTensor }>(MOMENTS_CACHE_BYTES);
-  private readonly textStates = new ByteLru<HostTensor>(TEXT_CACHE_BYTES);
+  readonly encodings = new EncodingCache();
   private readonly warned = new Set<string>();
   /** Pixels per latent, 8 for SD 1.x. */
   readonly factor: number;
@@ -66,7 +60,7 @@ export class DiffusionPipeline {
   async encodeText(executor: Executor, prompt: string, weights: WeightSet, cache = true): Promise<HostTensor> {
     const ids = this.tokenize(prompt);
     const key = `${weights === 'base' || this.textIsFrozen ? 'base' : weights}:${ids.join(',')}`;
-    const known = cache ? this.textStates.get(key) : undefined;
+    const [known] = (cache && this.encodings.get('text', key)) || [];
     if (known) return known;
     const feeds = { input_ids: int32(ids, [1, ids.length]) };
     const { states } = await executor.run(
@@ -83,7 +77,7 @@ export class DiffusionPipeline {
       feeds,
     );
     const result = float32(floats(states), states.shape.slice(1));
-    if (cache && (this.textIsFrozen || weights === 'base')) this.textStates.set(key, result, floats(result).byteLength);
+    if (cache && (this.textIsFrozen || weights === 'base')) this.encodings.set('text', key, [result]);
     return result;
   }
 
@@ -100,8 +94,8 @@ export class DiffusionPipeline {
           .update(String(img.shape))
           .digest('hex')
       : '';
-    const known = cache ? this.moments.get(key) : undefined;
-    if (known) return known;
+    const known = cache ? this.encodings.get('picture', key) : undefined;
+    if (known) return { mean: known[0], logvar: known[1] };
     const [, H, W] = img.shape;
     this.checkSize(H, W);
     const shape = [1, 3, H, W];
@@ -118,7 +112,7 @@ export class DiffusionPipeline {
       mean: float32(floats(mean), mean.shape.slice(1)),
       logvar: float32(floats(logvar), logvar.shape.slice(1)),
     };
-    if (cache) this.moments.set(key, result, floats(mean).byteLength * 2);
+    if (cache) this.encodings.set('picture', key, [result.mean, result.logvar]);
     return result;
   }
 

@@ -212,7 +212,7 @@ void t.test('resume: options that change the numbers are listed', async (t) => {
   await linearRun(path, { maxIters: 6, resume: true, lr: 0.1, seed: 1 }, log);
   t.match(
     log.lines[0],
-    /warning: the config changed since .*step2, .*\n {2}randomness\.seed: 0 -> 1\n {2}optim_wrapper\.optimizer\.lr: 0\.05 -> 0\.1$/,
+    /warning: the run changed since .*step2, .*\n {2}randomness\.seed: 0 -> 1\n {2}optim_wrapper\.optimizer\.lr: 0\.05 -> 0\.1$/,
   );
 });
 

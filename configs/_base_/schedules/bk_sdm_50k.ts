@@ -9,5 +9,5 @@ export default defineConfig({
   },
   train_cfg: { type: 'IterBasedTrainLoop', max_iters: 50_000 * 64 },
   default_hooks: { checkpoint: { type: 'CheckpointHook', interval: 6400, max_keep_ckpts: 3 } },
-  custom_hooks: { ema: { type: 'EMAHook', momentum: 1e-4 / 64 }, save: { type: 'PeftSaveHook' } },
+  custom_hooks: { ema: { type: 'EMAHook', momentum: 1e-4 }, save: { type: 'PeftSaveHook' } },
 });

@@ -4,6 +4,8 @@ import type { DType, HostTensor, Shape } from '../../tensor/host.js';
 /** Where the worker thread computes. */
 export interface Place {
   readonly device: string;
+  /** which of several */
+  readonly id: number;
   /** States lie in memory of the device between runs. */
   readonly resident: boolean;
 }

@@ -41,6 +41,12 @@ export class OnnxRuntimeBackend implements Backend {
         description:
           'what computes: cpu; webgpu, which is installed with ONNX Runtime and needs a driver for Vulkan, Metal or Direct3D 12; cuda, which is installed apart (docs/backends.md)',
       },
+      device_id: {
+        type: 'integer',
+        minimum: 0,
+        description:
+          'which of several cuda devices. Default: the first, or that of the local rank (docs/distributed.md)',
+      },
       intra_op_num_threads: {
         type: 'integer',
         minimum: 0,
@@ -88,7 +94,7 @@ export class OnnxRuntimeBackend implements Backend {
     // Plain JavaScript: the flags of the process are not for it, and --input-type would stop it.
     this.worker = new Worker(new URL('./worker.js', import.meta.url), {
       execArgv: [],
-      workerData: { device: opts.device, resident: this.device.resident } satisfies Place,
+      workerData: { device: opts.device, id: opts.device_id ?? 0, resident: this.device.resident } satisfies Place,
     });
     this.worker.on('message', (reply: Reply) => this.settle(reply));
     this.worker.on('error', (error) => this.fail(error));

@@ -15,7 +15,7 @@ interface Session {
   readonly spec: SessionSpec;
 }
 
-const { device, resident } = workerData as Place;
+const { device, id: deviceId, resident } = workerData as Place;
 if (device !== 'cpu') ort.env.logLevel = 'fatal'; // what it says of a missing device is thrown, too
 /** Loaded only where states lie on the device. */
 const memory = resident ? import('./webgpu-memory.js').then(({ WebgpuMemory }) => new WebgpuMemory()) : undefined;
@@ -40,7 +40,7 @@ function toHost({ type, dims, data }: ort.Tensor): HostTensor {
 
 async function compile(spec: SessionSpec): Promise<number> {
   const options: ort.InferenceSession.SessionOptions = {
-    executionProviders: [device],
+    executionProviders: [device === 'cuda' ? { name: device, deviceId } : device],
     graphOptimizationLevel: spec.graphOptimizationLevel as 'extended',
     intraOpNumThreads: spec.threads,
     ...(resident
