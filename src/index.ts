@@ -36,7 +36,14 @@ export type { Input, OptionsSchema, Output } from './registry/schema.js';
 export { inject } from 'inversify';
 export { Hook, HOOKS, type Priority } from './engine/hook.js';
 export type { RunState } from './engine/run-state.js';
-export { Optimizer, OPTIMIZERS, type OwnState, type Part, type Update, type WholeUpdate } from './engine/optimizers/optimizer.js';
+export {
+  Optimizer,
+  OPTIMIZERS,
+  type OwnState,
+  type Part,
+  type Update,
+  type WholeUpdate,
+} from './engine/optimizers/optimizer.js';
 export { LR_SCHEDULES, LrSchedule } from './engine/lr_schedules/lr-schedule.js';
 export { Dataset, DATASETS, type Captioned, type DatasetServices, type Sample } from './datasets/dataset.js';
 export { buildPipeline, pipelineOption } from './datasets/pipeline-option.js';

@@ -88,7 +88,8 @@ async function trainAsRank(
       signal,
       ranks,
       emit: tell,
-      ...(options.estimate === true && ranks.rank === 0 && { foretell: (done) => foretell({ config: opened, size, done, log }) }),
+      ...(options.estimate === true &&
+        ranks.rank === 0 && { foretell: (done) => foretell({ config: opened, size, done, log }) }),
     });
     emit({ kind: 'done', iter: result.iteration, checkpoint: result.checkpoint, best: result.best });
     return result;

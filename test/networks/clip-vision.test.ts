@@ -457,11 +457,7 @@ void t.test('preprocessor_config.json is honoured in its old and new form, or re
     expected,
   );
   t.strictSame(parsePreprocess(preprocessorConfig(expected), 224, 'x'), expected, 'what is written is read');
-  const squeezed = parsePreprocess(
-    { do_center_crop: false, size: { height: 224, width: 224 }, resample: 2 },
-    224,
-    'x',
-  );
+  const squeezed = parsePreprocess({ do_center_crop: false, size: { height: 224, width: 224 }, resample: 2 }, 224, 'x');
   t.strictSame([squeezed.resize, squeezed.interpolation], [[224, 224], 'bilinear']);
   const refused = (raw: RawConfig, message: string): void =>
     void t.throws(() => parsePreprocess(raw, 224, 'p.json'), { name: 'UserError', message });
