@@ -79,6 +79,10 @@ function toPicture(img: HostTensor): HostTensor {
 /** Columns of a table that hold prompts, the first that is there. */
 const COLUMNS = ['prompt', 'text', 'caption'];
 
+/** Whether an option that takes one prompt names a file of prompts instead. */
+export const isPromptFile = (prompt: unknown): prompt is string =>
+  typeof prompt === 'string' && /^\S+\.(txt|csv|tsv|jsonl)$/i.test(prompt);
+
 /** @param given a file, or the prompts themselves @throws UserError for a file that is missing, has no prompts or no such column */
 export async function readPrompts(given: string | readonly string[]): Promise<readonly string[]> {
   if (typeof given !== 'string') return given;

@@ -1,5 +1,6 @@
 /** What an evaluation takes from a training config. */
 import { isTree, type Tree } from '../registry/merge.js';
+import { isPromptFile } from './pictures.js';
 
 /**
  * The keys of `evaluationSchema`; those that are left open take what the config trains with: prompts of its preview,
@@ -17,7 +18,8 @@ export function evaluationOf(config: Tree, given: Tree): Tree {
     cache_dir,
     val_cfg: present({
       ...cfg,
-      prompts: cfg['prompts'] ?? (texts || prompt === undefined ? undefined : [prompt].flat()),
+      prompts:
+        cfg['prompts'] ?? (texts || prompt === undefined ? undefined : isPromptFile(prompt) ? prompt : [prompt].flat()),
       instances: cfg['instances'] ?? subject(config),
     }),
   });

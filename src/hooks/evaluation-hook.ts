@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { inject } from 'inversify';
-import { fromSamples, openPictures, readPrompts, type PictureSet } from '../evaluation/pictures.js';
+import { fromSamples, isPromptFile, openPictures, readPrompts, type PictureSet } from '../evaluation/pictures.js';
 import {
   observe,
   pictureFeatures,
@@ -234,7 +234,8 @@ export class EvaluationHook extends Hook {
   private async drawing(config: Readonly<Record<string, unknown>>): Promise<Drawing> {
     const { opts } = this,
       preview = previewOf(config) as Preview | undefined,
-      prompts = opts.prompts ?? [preview?.prompt ?? []].flat();
+      shown = preview?.prompt ?? [],
+      prompts = opts.prompts ?? (isPromptFile(shown) ? shown : [shown].flat());
     if (prompts.length === 0)
       throw new UserError(
         'EvaluationHook.prompts: none are given, and no VisualizationHook has any; write prompts: [...]',

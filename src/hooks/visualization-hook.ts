@@ -1,6 +1,10 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { inject } from 'inversify';
 import { contactSheet, writePng } from '../datasets/image/picture-file.js';
+import { UserError } from '../base/errors.js';
+import { resolvePackagePath } from '../base/package-path.js';
+import { isPromptFile, readPrompts } from '../evaluation/pictures.js';
 import type { RunState } from '../engine/run-state.js';
 import { type Logger } from '../base/logger.js';
 import { track } from '../base/progress.js';
@@ -22,7 +26,8 @@ export class VisualizationHook extends Hook {
     properties: {
       prompt: {
         anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' }, minItems: 1 }],
-        description: 'one picture per prompt',
+        description:
+          'one picture per prompt; or a file of prompts, .txt with one per line or a table (.csv, .tsv, .jsonl)',
       },
       negative_prompt: {
         anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' }, minItems: 1 }],
@@ -69,6 +74,9 @@ export class VisualizationHook extends Hook {
     @inject(LOGGER) private readonly log: Logger,
   ) {
     super();
+    const { prompt } = opts; // a missing file is told now, not after hours of class pictures
+    if (isPromptFile(prompt) && !existsSync(resolvePackagePath(prompt)))
+      throw new UserError(`VisualizationHook.prompt: ${prompt}: no such file of prompts`, { code: 'FILE_NOT_FOUND' });
   }
 
   override drawnBy(): DrawnBy {
@@ -79,7 +87,7 @@ export class VisualizationHook extends Hook {
     const { interval, before_train } = this.opts,
       onTheWay = interval > 0 ? Math.floor(run.maxIters / interval) : 0;
     const atTheEnd = interval > 0 && run.maxIters % interval === 0 ? 0 : 1;
-    await run.draws(this.request(run.weights), (before_train ? 1 : 0) + onTheWay + atTheEnd);
+    await run.draws(await this.request(run.weights), (before_train ? 1 : 0) + onTheWay + atTheEnd);
   }
 
   override async beforeTrain(run: RunState): Promise<void> {
@@ -94,9 +102,9 @@ export class VisualizationHook extends Hook {
     await this.render(run, `step${run.iter}`);
   }
 
-  private request(weights: WeightSet): SampleRequest {
+  private async request(weights: WeightSet): Promise<SampleRequest> {
     const { opts } = this,
-      prompts = [opts.prompt].flat();
+      prompts = isPromptFile(opts.prompt) ? await readPrompts(opts.prompt) : [opts.prompt].flat();
     return {
       prompts,
       negative_prompt: opts.negative_prompt,
@@ -113,7 +121,7 @@ export class VisualizationHook extends Hook {
   /** Files vis/<name>/<k>.png and the contact sheet vis/<name>.png. */
   private async render(run: RunState, name: string): Promise<void> {
     if (this.lastRendered === name || run.signal.aborted) return;
-    const plain = this.request(run.weights),
+    const plain = await this.request(run.weights),
       { prompts } = plain;
     const bar = track(this.log, { what: `pictures of ${name}`, total: prompts.length, each: plain.steps });
     const pictures: HostTensor[] = [];

@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { UserError } from '../base/errors.js';
 import { applyCfgOptions, type CfgOptions } from './cfg-options.js';
 import { type ConfigInput, definitionOf } from './define-config.js';
+import { PYTHON_CONFIG } from './foreign-names.js';
 import { loadModule, loadYaml } from './load-module.js';
 import { isBranch, isPlainObject, isTree, join, merge, type Origins, type Tree } from './merge.js';
 import { packageRoot } from '../base/package-path.js';
@@ -85,6 +86,7 @@ export async function builtInConfigs(): Promise<Map<string, string>> {
 }
 
 async function findConfig(nameOrPath: string): Promise<string> {
+  if (extname(nameOrPath) === '.py') throw new UserError(`${nameOrPath}: ${PYTHON_CONFIG}`, { code: 'CONFIG_INVALID' });
   if (ENDINGS.includes(extname(nameOrPath))) {
     const path = resolve(nameOrPath);
     if (await exists(path)) return path;

@@ -4,6 +4,7 @@ import { closest, distance } from 'fastest-levenshtein';
 import { type ErrorCode, UserError } from '../base/errors.js';
 import { configSchema, evaluationSchema } from './config-schema.js';
 import { getPath, isTree, join, type Tree } from './merge.js';
+import { foreignComponent, foreignOption, hooksAsList } from './foreign-names.js';
 import type { KindName } from './kinds.js';
 import { registryOf, type Components } from './registry.js';
 
@@ -113,7 +114,10 @@ function component(registry: Components, config: Tree, path: string, problems: s
   }
   const found = registry.get(type);
   if (!found) {
-    problems.push(`${path}.type: unknown ${registry.noun} "${type}"${suggestion(type, registry.names())}`);
+    const hint = foreignComponent(type);
+    problems.push(
+      `${path}.type: unknown ${registry.noun} "${type}"${hint ? `; ${hint}` : unregistered(type, registry.names())}`,
+    );
     return undefined;
   }
   const filled = structuredClone(options); // the config that is written to the work dir keeps its own values
@@ -173,12 +177,16 @@ function explain(error: ErrorObject, root: Tree, path: string): string {
   switch (error.keyword) {
     case 'additionalProperties': {
       const known = Object.keys((error.parentSchema?.['properties'] ?? {}) as object);
-      return `${join(at, String(params['additionalProperty']))}: unknown option${suggestion(String(params['additionalProperty']), known)}`;
+      const where = join(at, String(params['additionalProperty'])),
+        foreign = foreignOption(where);
+      return `${where}: unknown option${foreign ? `; ${foreign}` : suggestion(String(params['additionalProperty']), known)}`;
     }
     case 'required':
       return `${join(at, String(params['missingProperty']))}: missing; it has no default`;
     case 'type':
-      return `${at}: expected ${[params['type']].flat().join(' or ')}, got ${shown(value)}`;
+      return hooksAsList(at, value) === undefined
+        ? `${at}: expected ${[params['type']].flat().join(' or ')}, got ${shown(value)}`
+        : `${at}: ${hooksAsList(at, value)}`;
     case 'enum':
       return `${at}: ${shown(value)} is not one of ${(params['allowedValues'] as unknown[]).map(shown).join(', ')}`;
     case 'maximum':
@@ -196,6 +204,15 @@ const shown = (value: unknown): string => {
   const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value)); // NaN is null in JSON
   return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}...` : text;
 };
+
+/** A name that is no misspelling may be that of a component whose file nobody imports. */
+function unregistered(type: string, known: readonly string[]): string {
+  const found = suggestion(type, known),
+    isTypo = known.length > 0 && distance(type, closest(type, [...known])) <= 2;
+  return isTypo
+    ? found
+    : `${found}${found.endsWith('?') ? ' If' : '; if'} it is your own, is its file in custom_imports?`;
+}
 
 /** `; did you mean "x"?` when something is near, else the list. */
 export function suggestion(name: string, known: readonly string[]): string {

@@ -18,7 +18,7 @@ export default defineConfig({
     clip_grad: { max_norm: 1.0 },
   },
   train_cfg: { type: 'IterBasedTrainLoop', max_iters: 500 },
-  default_hooks: { checkpoint: { type: 'CheckpointHook', interval: 100, max_keep_ckpts: 3 } },
+  default_hooks: { checkpoint: { type: 'CheckpointHook', interval: 100, max_keep_ckpts: 3, save_best: 'CLIP-IT' } },
   val_cfg: {
     clip: 'package:assets/toyland-clip',
     num_inference_steps: 25,
@@ -38,6 +38,14 @@ export default defineConfig({
       scheduler: 'DDIMScheduler',
     },
     peft: { type: 'PeftSaveHook' },
-    evaluation: { type: 'EvaluationHook', clip: 'package:assets/toyland-clip', num_images: 8, seeds: 3 },
+    evaluation: {
+      type: 'EvaluationHook',
+      clip: 'package:assets/toyland-clip',
+      metrics: [{ type: 'ClipImageScore' }, { type: 'ClipScore' }, { type: 'ClipBalance' }],
+      num_images: 8,
+      seeds: 3,
+    },
+    // Has its say when evaluation.interval is set.
+    early_stopping: { type: 'EarlyStoppingHook', monitor: 'CLIP-IT', patience: 3 },
   },
 });
