@@ -15,6 +15,9 @@ import { PICTURE_SIDE } from '../registry/picture-side.js';
 import type { HostTensor } from '../tensor/host.js';
 import type { SampleRequest, WeightSet } from '../sampling/sample-request.js';
 
+/** Of pictures of the untrained model. */
+const BEFORE = 'before';
+
 @HOOKS.register()
 export class VisualizationHook extends Hook {
   static readonly options = {
@@ -91,7 +94,7 @@ export class VisualizationHook extends Hook {
   }
 
   override async beforeTrain(run: RunState): Promise<void> {
-    if (this.opts.before_train && run.iter === 0) await this.render(run, 'before');
+    if (this.opts.before_train && run.iter === 0) await this.render(run, BEFORE);
   }
 
   override async afterTrainIter(run: RunState): Promise<void> {
@@ -123,7 +126,11 @@ export class VisualizationHook extends Hook {
     if (this.lastRendered === name || run.signal.aborted) return;
     const plain = await this.request(run.weights),
       { prompts } = plain;
-    const bar = track(this.log, { what: `pictures of ${name}`, total: prompts.length, each: plain.steps });
+    const bar = track(this.log, {
+      what: name === BEFORE ? 'pictures before training' : `pictures of ${name}`,
+      total: prompts.length,
+      each: plain.steps,
+    });
     const pictures: HostTensor[] = [];
     try {
       const request = {

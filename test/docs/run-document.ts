@@ -73,7 +73,8 @@ async function file(t: Test, project: Project, block: Block): Promise<void> {
   }
   if (block.language === 'yaml') {
     const tree = parse(block.text, { customTags: [{ tag: '!ref', resolve: (path: string) => path }] }) as Tree;
-    if (name === undefined || tree['_base_'] === undefined) await checkPiece(tree);
+    const isWhole = ['_base_', 'model'].some((key) => tree[key] !== undefined);
+    if (name === undefined || !isWhole) await checkPiece(tree);
     else await checkConfig(name, project.path);
   } else if (name === undefined) t.fail('no name: begin the block with a comment, or name the file in the text before it');
   else if (/defineConfig\(/.test(block.text)) await checkConfig(name, project.path);
