@@ -2,7 +2,7 @@ import { Registry } from '../registry/registry.js';
 import type { RandomStream } from '../base/rng.js';
 import type { Logger } from '../base/logger.js';
 import type { Collectives } from '../collectives/collectives.js';
-import type { HostTensor } from '../tensor/host.js';
+import type { HostTensor, Shape } from '../tensor/host.js';
 import type { Image } from './image/picture-file.js';
 
 /** One picture and its text as the model wants them. Shared with caches: read, do not write. */
@@ -69,6 +69,8 @@ export abstract class Dataset {
   classDrawing?(): ClassDrawing | undefined;
   /** Reads or generates what is needed and finds the user's mistakes before the first iteration. */
   prepare?(services: DatasetServices): Promise<void>;
+  /** [3, H, W] of the picture at an index; a dataset without it is asked for the picture. */
+  shapeOf?(index: number): Promise<Shape>;
   /** @param index 0 <= index < length  @param stream the sample's own chance */
   abstract get(index: number, stream: RandomStream): Promise<Sample>;
 }

@@ -3,6 +3,7 @@ import type { RandomStream } from '../base/rng.js';
 import { DATASETS, Dataset, type ClassDrawing, type DatasetServices, type Sample } from './dataset.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, OPTIONS, type Build } from '../registry/tokens.js';
+import type { Shape } from '../tensor/host.js';
 import { checkPictures } from './check.js';
 import { cachedClassImages } from './class-images.js';
 import type { Pipeline, Source } from './pipeline.js';
@@ -112,6 +113,10 @@ export class DreamBoothDataset extends Dataset {
       `dataset: ${this.instances.length} pictures of "${this.opts.instance_prompt}" from ${this.opts.dataset}`,
     );
     if (this.opts.class_prompt !== null) this.classes = await this.classSources(this.opts.class_prompt, services);
+  }
+
+  override shapeOf(index: number): Promise<Shape> {
+    return this.pipeline.shapeOf(this.instances[index], this.opts.instance_prompt);
   }
 
   /** Takes the class picture at random, so that batches mix the two sets differently each round. */

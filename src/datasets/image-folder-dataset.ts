@@ -4,6 +4,7 @@ import type { RandomStream } from '../base/rng.js';
 import { DATASETS, Dataset, type DatasetServices, type Sample } from './dataset.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, OPTIONS, type Build } from '../registry/tokens.js';
+import type { Shape } from '../tensor/host.js';
 import { tablePictures } from './captions.js';
 import { checkPictures, type Candidate } from './check.js';
 import { count, listFolder, unusedFiles, type DescribedPicture } from './folder.js';
@@ -101,6 +102,11 @@ export class ImageFolderDataset extends Dataset {
     logger.info(
       `dataset: ${count(pictures.length, 'picture')} with texts from ${from} in ${folder}${repeats === 'none' ? '' : `, ${this.length} with repeats`}`,
     );
+  }
+
+  override shapeOf(index: number): Promise<Shape> {
+    const { source, text } = this.rows[index];
+    return this.pipeline.shapeOf(source, text);
   }
 
   override get(index: number, stream: RandomStream): Promise<Sample> {

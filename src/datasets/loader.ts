@@ -3,6 +3,7 @@ import type { Rng } from '../base/rng.js';
 import { DATASETS, type Dataset, type Sample } from './dataset.js';
 import { SAMPLERS, type Sampler } from './sampler.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
+import type { Shape } from '../tensor/host.js';
 import type { Build } from '../registry/tokens.js';
 
 /** Schema of `train_dataloader`. */
@@ -53,6 +54,7 @@ export interface Part {
 export class DataLoader {
   private readonly ahead = new Map<number, Promise<Sample[]>>();
   private closed = false;
+  private arranged: Promise<void> | undefined;
 
   constructor(
     private readonly options: Pick<Output<typeof dataLoaderOptions>, 'batch_size' | 'num_workers' | 'drop_last'>,
@@ -110,6 +112,7 @@ export class DataLoader {
   private async load(iteration: number): Promise<Sample[]> {
     const { batch_size } = this.options,
       batch = this.batchOf(iteration);
+    if (this.sampler.arrange) await (this.arranged ??= this.arrange());
     const samples = await Promise.all(
       Array.from({ length: batch_size }, (_, j) => {
         const index = this.sampler.indexAt(batch * batch_size + j, this.dataset.length, this.rng);
@@ -119,7 +122,22 @@ export class DataLoader {
     checkShapes(samples);
     return samples;
   }
+
+  /** Tells the sampler the shape of every picture. */
+  private async arrange(): Promise<void> {
+    const { dataset, sampler } = this,
+      shapes: Shape[] = [];
+    for (let i = 0; i < dataset.length; i++)
+      shapes.push((await dataset.shapeOf?.(i)) ?? (await dataset.get(i, this.rng.stream('shape', i))).img.shape);
+    sampler.arrange?.(shapes, this.options.batch_size);
+  }
 }
+
+/** What to do about pictures that differ. */
+const advice = (samples: readonly Sample[]): string =>
+  samples.some(({ prior }) => prior)
+    ? 'add CenterCrop or RandomCrop; class pictures need the shape of the others, so leave class_prompt out to train in several'
+    : "add CenterCrop or RandomCrop, or give each batch one shape: MultiAspectRatioResizeCenterCrop and sampler: { type: 'AspectRatioBatchSampler' }";
 
 /** Pictures are stacked into one tensor, so they need one shape. */
 function checkShapes(samples: readonly Sample[]): void {
@@ -128,7 +146,7 @@ function checkShapes(samples: readonly Sample[]): void {
   );
   if (shapes.size > 1) {
     throw new UserError(
-      `train_dataloader.dataset.pipeline: pictures of different shapes in one batch (${[...shapes].join(', ')}); add CenterCrop or RandomCrop`,
+      `train_dataloader.dataset.pipeline: pictures of different shapes in one batch (${[...shapes].join(', ')}); ${advice(samples)}`,
     );
   }
 }

@@ -1,7 +1,8 @@
 /** A dataset's `pipeline`: the transforms in order, with what chance cannot change computed once per picture. */
 import { UserError } from '../base/errors.js';
-import type { RandomStream } from '../base/rng.js';
+import { Rng, type RandomStream } from '../base/rng.js';
 import { ByteLru } from '../base/byte-lru.js';
+import type { Shape } from '../tensor/host.js';
 import type { Captioned } from './dataset.js';
 import type { Image } from './image/picture-file.js';
 import type { Transform, TransformSample } from './transforms/transform.js';
@@ -27,6 +28,8 @@ export class Pipeline {
   readonly random: boolean;
   private readonly fixedSteps: number;
   private readonly cache = new ByteLru<Started>(PICTURE_CACHE_BYTES);
+  /** by name of the source */
+  private readonly shapes = new Map<string, Shape>();
 
   constructor(private readonly transforms: readonly Transform[]) {
     const firstRandom = transforms.findIndex((transform) => transform.random);
@@ -43,11 +46,18 @@ export class Pipeline {
       this.cache.set(key, { sample: fixed, done }, fixed.img.data.byteLength);
       let sample = fixed;
       for (const transform of this.transforms.slice(done)) sample = transform.apply(sample, stream);
-      return packed(sample);
+      const result = packed(sample);
+      this.shapes.set(source.name, result.img.shape);
+      return result;
     } catch (error) {
       if (error instanceof UserError) throw new UserError(`${source.name}: ${error.message}`, { cause: error });
       throw error;
     }
+  }
+
+  /** [3, H, W] of what `run` gives; pictures that were checked before training are known. */
+  async shapeOf(source: Source, text: string): Promise<Shape> {
+    return this.shapes.get(source.name) ?? (await this.run(source, text, new Rng(0).stream('shape'))).img.shape;
   }
 
   /**

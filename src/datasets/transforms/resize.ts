@@ -5,6 +5,12 @@ import { OPTIONS } from '../../registry/tokens.js';
 import { resample } from '../image/resample.js';
 import { sizeOption } from './size.js';
 
+export const interpolationOption = {
+  enum: ['nearest', 'bilinear', 'bicubic', 'lanczos'],
+  default: 'bilinear',
+  description: 'resampling filter; all but nearest are antialiased',
+} as const;
+
 @TRANSFORMS.register()
 export class Resize extends Transform {
   static readonly options = {
@@ -14,11 +20,7 @@ export class Resize extends Transform {
     required: ['size'],
     properties: {
       size: { ...sizeOption, description: 'pixels of the shorter side (the aspect ratio stays), or [height, width]' },
-      interpolation: {
-        enum: ['nearest', 'bilinear', 'bicubic', 'lanczos'],
-        default: 'bilinear',
-        description: 'resampling filter; all but nearest are antialiased',
-      },
+      interpolation: interpolationOption,
     },
   } as const satisfies OptionsSchema;
 
