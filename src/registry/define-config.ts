@@ -55,6 +55,11 @@ export interface ConfigInput {
   val_cfg?: Loose<Input<typeof configSchema.properties.val_cfg>>;
   default_hooks?: Record<string, ComponentInput<'HOOKS'> | null>;
   custom_hooks?: Record<string, ComponentInput<'HOOKS'> | null>;
+  visualizer?: {
+    type?: 'Visualizer';
+    vis_backends?: readonly ComponentInput<'VISBACKENDS'>[];
+    _delete_?: boolean;
+  } | null;
   backend?: ComponentInput<'BACKENDS'>;
   randomness?: { seed?: number | Ref };
   work_dir?: string;

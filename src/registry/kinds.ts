@@ -5,6 +5,7 @@ export interface DatasetMap {}
 export interface TransformMap {}
 export interface SamplerMap {}
 export interface HookMap {}
+export interface VisBackendMap {}
 export interface OptimizerMap {}
 export interface LrScheduleMap {}
 export interface LossMap {}
@@ -22,6 +23,7 @@ export interface Kinds {
   TRANSFORMS: TransformMap;
   SAMPLERS: SamplerMap;
   HOOKS: HookMap;
+  VISBACKENDS: VisBackendMap;
   OPTIMIZERS: OptimizerMap;
   LR_SCHEDULES: LrScheduleMap;
   LOSSES: LossMap;
@@ -41,6 +43,7 @@ export const KINDS = [
   'TRANSFORMS',
   'SAMPLERS',
   'HOOKS',
+  'VISBACKENDS',
   'OPTIMIZERS',
   'LR_SCHEDULES',
   'LOSSES',
