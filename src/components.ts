@@ -6,7 +6,7 @@ import { UserError } from './base/errors.js';
 import { loadModule } from './registry/load-module.js';
 import type { Tree } from './registry/merge.js';
 
-const FOLDERS = ['adapters', 'backends', 'datasets', 'engine', 'evaluation', 'hooks', 'models', 'sampling'];
+const FOLDERS = ['adapters', 'backends', 'datasets', 'engine', 'evaluation', 'hooks', 'loggers', 'models', 'sampling'];
 
 /** Imports each file that registers a component. */
 export async function loadComponents(): Promise<void> {

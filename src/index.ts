@@ -35,6 +35,7 @@ export { type Logger, type Progress, type ProgressLogger } from './base/logger.j
 export type { Input, OptionsSchema, Output } from './registry/schema.js';
 export { inject } from 'inversify';
 export { Hook, HOOKS, type Priority } from './engine/hook.js';
+export { VisBackend, VISBACKENDS, type VisImage, type VisRun } from './engine/vis-backend.js';
 export type { RunState } from './engine/run-state.js';
 export {
   Optimizer,

@@ -14,6 +14,8 @@ import type { Logger } from '../base/logger.js';
 import type { LossScaleSetting } from './loss-scale.js';
 import type { EmitEvent } from './run-events.js';
 import type { RunParts } from './runner.js';
+import { VISBACKENDS } from './vis-backend.js';
+import { Visualizer } from './visualizer.js';
 import type { WorkDir } from './work-dir.js';
 
 interface Component {
@@ -42,6 +44,7 @@ export interface RunConfig {
   readonly train_cfg: { readonly max_iters: number };
   readonly default_hooks?: Readonly<Record<string, Component | null>>;
   readonly custom_hooks?: Readonly<Record<string, Component | null>>;
+  readonly visualizer?: { readonly vis_backends: readonly Component[] };
 }
 
 export interface RunServices {
@@ -65,8 +68,15 @@ export function buildRun(config: RunConfig, { build, ...services }: RunServices)
     ),
   );
   const plain = config as unknown as Readonly<Record<string, unknown>>;
+  const backends = (config.visualizer?.vis_backends ?? []).map((backend) => build(VISBACKENDS, backend)),
+    visualizer = backends.length > 0 ? new Visualizer(backends, services.log) : undefined;
+  const emit: EmitEvent = (event) => {
+    services.emit?.(event);
+    visualizer?.hear(event);
+  };
   return {
     ...services,
+    emit,
     config: plain,
     model: build(MODELS, config.model),
     optimizer: build(OPTIMIZERS, optim.optimizer),
@@ -81,7 +91,7 @@ export function buildRun(config: RunConfig, { build, ...services }: RunServices)
       services.rng,
       services.ranks,
     ),
-    hooks: hooks.map(({ hook }) => hook),
+    hooks: [...hooks.map(({ hook }) => hook), ...(visualizer ? [visualizer] : [])],
     drawings: hooks.flatMap(({ at, hook }) => {
       const drawn = hook.drawnBy(plain);
       return drawn ? [{ ...drawn, keys: { scheduler: `${at}.scheduler`, steps: `${at}.num_inference_steps` } }] : [];

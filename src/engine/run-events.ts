@@ -51,6 +51,8 @@ export interface PicturesEvent extends At {
   readonly kind: 'pictures';
   /** PNG files, absolute, one per prompt */
   readonly paths: readonly string[];
+  /** what each shows */
+  readonly prompts: readonly string[];
   /** PNG file with all of them */
   readonly sheet: string;
 }

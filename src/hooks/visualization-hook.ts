@@ -150,7 +150,7 @@ export class VisualizationHook extends Hook {
     await writePng(sheet, contactSheet(pictures));
     this.lastRendered = name;
     const paths = pictures.map((_, k) => run.workDir.file(join('vis', name, `${k}.png`)));
-    run.emit({ kind: 'pictures', iter: run.iter, paths, sheet });
+    run.emit({ kind: 'pictures', iter: run.iter, paths, prompts, sheet });
     this.log.info(`pictures: ${sheet}`);
   }
 }

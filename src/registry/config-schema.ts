@@ -199,6 +199,20 @@ export const configSchema = {
     },
     default_hooks: hooks('hooks of every run, by name'),
     custom_hooks: hooks('hooks of this run, by name'),
+    visualizer: {
+      type: 'object',
+      additionalProperties: false,
+      description: 'where curves and pictures of the run go, beside its own log and report',
+      properties: {
+        type: { type: 'string', const: 'Visualizer', default: 'Visualizer', description: 'as mmengine calls it' },
+        vis_backends: {
+          type: 'array',
+          items: { type: 'object', component: 'VISBACKENDS' },
+          default: [{ type: 'LocalVisBackend' }],
+          description: 'all of these',
+        },
+      },
+    },
     ...evaluationProperties,
     backend,
     randomness: {

@@ -68,6 +68,11 @@ export interface ConfigInput {
   val_cfg?: Loose<Input<typeof configSchema.properties.val_cfg>>;
   default_hooks?: Hooks;
   custom_hooks?: Hooks;
+  visualizer?: {
+    type?: 'Visualizer';
+    vis_backends?: readonly ComponentInput<'VISBACKENDS'>[];
+    _delete_?: boolean;
+  } | null;
   backend?: ComponentInput<'BACKENDS'>;
   randomness?: { seed?: number | Ref };
   work_dir?: string;

@@ -5,6 +5,7 @@ export interface DatasetMap {}
 export interface TransformMap {}
 export interface SamplerMap {}
 export interface HookMap {}
+export interface VisBackendMap {}
 export interface OptimizerMap {}
 export interface LrScheduleMap {}
 export interface LossMap {}
@@ -25,6 +26,7 @@ export interface Kinds {
   TRANSFORMS: TransformMap;
   SAMPLERS: SamplerMap;
   HOOKS: HookMap;
+  VISBACKENDS: VisBackendMap;
   OPTIMIZERS: OptimizerMap;
   LR_SCHEDULES: LrScheduleMap;
   LOSSES: LossMap;
@@ -44,6 +46,7 @@ export const KINDS = [
   'TRANSFORMS',
   'SAMPLERS',
   'HOOKS',
+  'VISBACKENDS',
   'OPTIMIZERS',
   'LR_SCHEDULES',
   'LOSSES',
