@@ -52,13 +52,17 @@ export class SmallRun {
     await this.training.init(await model.initialValues(new Rng(0)));
   }
 
-  async step(iteration: number): Promise<Record<string, number>> {
+  /** @param side of the pictures, in pixels @param batch how many */
+  async step(iteration: number, side = SIDE, batch = 2): Promise<Record<string, number>> {
     const sample = (i: number): { img: HostTensor; text: string } => {
       const stream = new Rng(0).stream('picture', i);
-      const img = Float32Array.from({ length: 3 * SIDE * SIDE }, () => 2 * stream.uniform() - 1);
-      return { img: float32(img, [3, SIDE, SIDE]), text: 'a photo of a dog' };
+      const img = Float32Array.from({ length: 3 * side * side }, () => 2 * stream.uniform() - 1);
+      return { img: float32(img, [3, side, side]), text: 'a photo of a dog' };
     };
-    const feeds = await this.model.feeds([sample(0), sample(1)], { iteration, rng: new Rng(0) });
+    const feeds = await this.model.feeds(
+      Array.from({ length: batch }, (_, i) => sample(i)),
+      { iteration, rng: new Rng(0) },
+    );
     return this.training.run(feeds, { iteration, lr: LR });
   }
 
