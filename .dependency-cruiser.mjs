@@ -10,6 +10,7 @@ export const FLOORS = [
   'hooks', // one hook, one file
   'loggers', // where a run's lines go
   'evaluation', // measuring pictures; metrics/
+  'checking', // what a device computes, against the reference
   'planning', // what a run would cost
   'engine', // the run
   'models', // components that train

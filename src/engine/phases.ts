@@ -1,5 +1,6 @@
 /** Where the time of a run goes. */
 import type { Backend } from '../backends/backend.js';
+import type { Collectives } from '../collectives/collectives.js';
 
 /** Seconds by phase. A phase inside another counts for itself only, so that the parts sum up to the whole. */
 export class Phases {
@@ -48,6 +49,24 @@ export class Phases {
     if (inner !== undefined) this.spent.set(inner, (this.spent.get(inner) ?? 0) + now - this.since);
     this.since = now;
   }
+}
+
+/** Ranks whose talk is a phase: what travels, and waiting for the slower ones. */
+export function timedRanks(ranks: Collectives, phases: Phases): Collectives {
+  if (ranks.size === 1) return ranks;
+  const exchange = <T>(work: () => Promise<T>): Promise<T> => phases.measure('exchange', work);
+  const { size, rank, localRank, localSize, host, library, stop } = ranks;
+  return {
+    ...{ size, rank, localRank, localSize, host, library, stop },
+    broadcast: (data, from) => exchange(() => ranks.broadcast(data, from)),
+    allGather: (data) => exchange(() => ranks.allGather(data)),
+    orderedSum: (data) => exchange(() => ranks.orderedSum(data)),
+    max: (value) => exchange(() => ranks.max(value)),
+    barrier: () => exchange(() => ranks.barrier()),
+    askToStop: (reason) => ranks.askToStop(reason),
+    fail: (error) => ranks.fail(error),
+    finalize: () => ranks.finalize(),
+  };
 }
 
 /** A backend whose compilation is a phase, whoever asks for it. */

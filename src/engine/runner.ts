@@ -34,7 +34,7 @@ import { learningRate, type LrSchedule } from './lr_schedules/lr-schedule.js';
 import type { Optimizer } from './optimizers/optimizer.js';
 import { Parameters, purposeOf } from './parameters.js';
 import { watchPhases } from './phase-watch.js';
-import { Phases, timed } from './phases.js';
+import { Phases, timed, timedRanks } from './phases.js';
 import type { EmitEvent } from './run-events.js';
 import { RunHooks } from './run-hooks.js';
 import type { Evaluation, RunState } from './run-state.js';
@@ -102,7 +102,7 @@ export class Runner {
     parts: RunParts,
     private readonly foretell: (done: number) => Promise<void> = async () => {},
   ) {
-    const { ranks = ALONE } = parts;
+    const ranks = timedRanks(parts.ranks ?? ALONE, this.phases);
     this.parts = { ...parts, ranks, backend: timed(parts.backend, this.phases) };
     const hooks = parts.hooks.filter((hook) => hook.ranks === 'all' || ranks.rank === 0);
     this.hooks = new RunHooks(hooks, this.phases);

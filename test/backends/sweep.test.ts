@@ -6,8 +6,8 @@ import { float32, floats, scalar } from '../../src/tensor/host.js';
 import { add, cast, mul } from '../../src/tensor/ops.js';
 import { primitives } from '../../src/tensor/primitive.js';
 import { input, state, weight } from '../../src/tensor/tensor.js';
-import { relativeError } from '../sample-tensors.js';
-import { valueSweep } from '../sweep-programs.js';
+import { relativeError } from '../../src/checking/sample-inputs.js';
+import { valueSweep } from '../../src/checking/sweep-programs.js';
 
 const onnx = new OnnxRuntimeBackend({
   device: 'cpu',

@@ -25,7 +25,7 @@ import {
   upsampleNearest2x,
 } from '../../src/tensor/ops.js';
 import { fill, input, weight, type Tensor } from '../../src/tensor/tensor.js';
-import { relativeError } from '../sample-tensors.js';
+import { relativeError } from '../../src/checking/sample-inputs.js';
 
 const PICTURE = [0, 2, 3, 1];
 

@@ -7,8 +7,8 @@ import type { Backend } from '../../src/backends/backend.js';
 import { float32, floats, int32, scalar } from '../../src/tensor/host.js';
 import { add, attention, cast, gatherRows, layerNorm, matmul, mul, sum, sqrt, square } from '../../src/tensor/ops.js';
 import { constant, fill, input, state, weight } from '../../src/tensor/tensor.js';
-import { relativeError } from '../sample-tensors.js';
-import { gradientSweep, valueSweep, type Sweep } from '../sweep-programs.js';
+import { relativeError } from '../../src/checking/sample-inputs.js';
+import { gradientSweep, valueSweep, type Sweep } from '../../src/checking/sweep-programs.js';
 import * as tf from '@tensorflow/tfjs-core';
 
 const lines: string[] = [];

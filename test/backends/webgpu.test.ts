@@ -23,15 +23,13 @@ import { Rng } from '../../src/base/rng.js';
 import { createBuild } from '../../src/registry/container.js';
 import { LOGGER } from '../../src/registry/tokens.js';
 import { float32, floats, scalar, type HostTensor } from '../../src/tensor/host.js';
-import { add, attention, cast, conv2d, cos, gemm, matmul, mean, mul, sin, square, sum } from '../../src/tensor/ops.js';
-import { grad } from '../../src/tensor/autodiff.js';
-import { halfProducts } from '../../src/tensor/passes/half-products.js';
+import { add, attention, cast, cos, mul, sin, sum } from '../../src/tensor/ops.js';
 import { ReferenceBackend } from '../../src/backends/reference/reference-backend.js';
 import { input, state, weight } from '../../src/tensor/tensor.js';
 import { Lines } from '../fixtures/engine/linear-run.js';
 import { TINY, wave } from '../fixtures/networks/networks.js';
-import { relativeError } from '../sample-tensors.js';
-import { gradientSweep, valueSweep } from '../sweep-programs.js';
+import { relativeError } from '../../src/checking/sample-inputs.js';
+import { gradientSweep, halfSweep, valueSweep } from '../../src/checking/sweep-programs.js';
 
 t.setTimeout(240_000);
 const CHROMIUM = '/usr/lib/chromium/vk_swiftshader_icd.json'; // Debian's package chromium
@@ -69,36 +67,6 @@ const webgpuForm = (program: Program): ReturnType<typeof emitProgram> =>
     },
     DEVICES.webgpu,
   );
-
-/** Products of 16 bits among values of 32: as a training step with AmpOptimWrapper, gradients included. */
-function halves(): { program: Program; feeds: Record<string, HostTensor> } {
-  const shapes = { q: [1, 6, 8], kv: [1, 5, 8], x: [1, 4, 6, 6], w: [3, 4, 3, 3], m: [6, 8] } as const;
-  const leaves = Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, input(name, shape)])),
-    { q, kv, x, w, m } = leaves;
-  const results = {
-    attention: attention(q, kv, kv, 2, 0.5),
-    conv: conv2d(x, w, undefined, 1, 1),
-    gemm: gemm(m, m, undefined, false, true),
-    matmul: matmul(q, kv, false, true),
-  };
-  const loss = Object.values(results)
-      .map((y) => mean(square(y)))
-      .reduce((a, b) => add(a, b)),
-    wanted = Object.keys(leaves);
-  const gradients = Object.fromEntries(
-    grad(
-      loss,
-      wanted.map((name) => leaves[name]),
-    ).map((g, i) => [`d_${wanted[i]}`, g]),
-  );
-  const outputs = { ...results, ...gradients },
-    found = halfProducts(Object.values(outputs));
-  const feeds = Object.fromEntries(Object.entries(shapes).map(([name, shape], i) => [name, wave(shape, 11 * i)]));
-  return {
-    program: { name: 'halves', outputs: Object.fromEntries(Object.keys(outputs).map((name, i) => [name, found[i]])) },
-    feeds,
-  };
-}
 
 /** Programs as the backend compiles them do nothing on the CPU: the runtime refuses them otherwise. */
 async function onDeviceAlone(path: string, program: Program): Promise<string> {
@@ -164,7 +132,7 @@ void t.test('CUDA without its libraries is an error of the user, with what to do
 void t.test(
   'products of 16 bits: the forms for WebGPU give what those for the CPU give, both computed on the CPU',
   async (t) => {
-    const { program, feeds } = halves(),
+    const { program, feeds } = halfSweep(),
       exact = new ReferenceBackend({}),
       path = join(t.testdir(), 'halves.onnx');
     await writeFile(path, webgpuForm(program).model);
@@ -217,7 +185,7 @@ void t.test('on WebGPU', { skip }, async (t) => {
   await t.test(
     'products of 16 bits are computed on the device alone, where it has 16-bit shaders; SwiftShader has none, and says so',
     async (t) => {
-      const { program, feeds } = halves();
+      const { program, feeds } = halfSweep();
       t.equal(await onDeviceAlone(join(t.testdir(), 'halves.onnx'), program), 'on the device alone');
       const found = await (
         await gpu.compile(program)

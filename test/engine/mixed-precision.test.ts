@@ -12,7 +12,7 @@ import { float32, floats, type HostTensor } from '../../src/tensor/host.js';
 import { add, cast, gemm, mean, mul, reshape, square, sub, tanh, transpose } from '../../src/tensor/ops.js';
 import { halfProducts } from '../../src/tensor/passes/half-products.js';
 import { input, parameter, topo, weight, type Tensor } from '../../src/tensor/tensor.js';
-import { relativeError } from '../sample-tensors.js';
+import { relativeError } from '../../src/checking/sample-inputs.js';
 import { wave } from '../fixtures/networks/networks.js';
 
 const half = (x: number): number => float16ToFloat(floatToFloat16(x));

@@ -12,7 +12,7 @@ import { simplify } from '../../src/tensor/passes/simplify.js';
 import { print } from '../../src/tensor/print.js';
 import { constant, fill, input, Node, parameter, state, topo, weight, type Tensor } from '../../src/tensor/tensor.js';
 import { verify } from '../../src/tensor/verify.js';
-import { relativeError } from '../sample-tensors.js';
+import { relativeError } from '../../src/checking/sample-inputs.js';
 
 const backend = new ReferenceBackend({});
 const values = (name: string, shape: readonly number[]): HostTensor =>

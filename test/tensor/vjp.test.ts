@@ -6,7 +6,7 @@ import { floats, sizeOf, type HostTensor } from '../../src/tensor/host.js';
 import { add, mul, stopGradient, sum } from '../../src/tensor/ops.js';
 import { applyPrimitive, primitives, type AnyPrimitive, type RefArray } from '../../src/tensor/primitive.js';
 import { constant, input } from '../../src/tensor/tensor.js';
-import { sampleInputs } from '../sample-tensors.js';
+import { sampleInputs } from '../../src/checking/sample-inputs.js';
 
 const backend = new ReferenceBackend({});
 const H = 1e-5; // float64 central differences: error about H^2

@@ -1,7 +1,7 @@
 /** Deterministic values for a primitive's samples. */
-import { Rng } from '../src/base/rng.js';
-import { float32, int32, sizeOf, type HostTensor } from '../src/tensor/host.js';
-import type { AnyPrimitive } from '../src/tensor/primitive.js';
+import { Rng } from '../base/rng.js';
+import { float32, int32, sizeOf, type HostTensor } from '../tensor/host.js';
+import type { AnyPrimitive } from '../tensor/primitive.js';
 
 type Sample = AnyPrimitive['samples'][number];
 
