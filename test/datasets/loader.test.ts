@@ -99,7 +99,7 @@ void t.test('pictures of different shapes in one batch are refused with the way 
   await t.rejects(
     loader(new Numbers(6, 'large'), 0, false).batch(1),
     new UserError(
-      'train_dataloader.dataset.pipeline: pictures of different shapes in one batch (3x1x1, 3x2x2); add CenterCrop or RandomCrop, or give each batch one shape: MultiAspectRatioResizeCenterCrop and sampler: { type: \'AspectRatioBatchSampler\' }',
+      "train_dataloader.dataset.pipeline: pictures of different shapes in one batch (3x1x1, 3x2x2); add CenterCrop or RandomCrop, or give each batch one shape: MultiAspectRatioResizeCenterCrop and sampler: { type: 'AspectRatioBatchSampler' }",
     ),
   );
 });
