@@ -1,12 +1,11 @@
 /** A CLIP folder in transformers' CLIPModel format, opened and checked, and what its two towers compute. */
-import { access } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { FileError, type UserError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import { gatherRows, reshape } from '../tensor/ops.js';
 import { input, type Tensor } from '../tensor/tensor.js';
 import { HARMLESS } from '../networks/clip-encoder.js';
-import { parsePreprocess, type PicturePreprocess } from './picture-preprocess.js';
+import { readPreprocess, type PicturePreprocess } from './picture-preprocess.js';
 import { clipText, parseClipTextConfig, pooledPosition, type ClipTextConfig } from '../networks/clip-text.js';
 import { clipVision, parseClipVisionConfig, type ClipVisionConfig } from '../networks/clip-vision.js';
 import { ConfigReader, type RawConfig } from '../networks/component-config.js';
@@ -130,15 +129,6 @@ export async function openClip(folder: string, log?: Logger): Promise<ClipFolder
   const largest = tokenizer.largestMark;
   if (largest >= config.text.vocabSize)
     throw differ(`the tokenizer gives the id ${largest}, the text tower knows ${config.text.vocabSize} tokens`);
-  const preprocessor = join(path, 'preprocessor_config.json');
-  const given = await access(preprocessor).then(
-    () => true,
-    () => false,
-  );
-  const preprocess = parsePreprocess(
-    given ? await readJson(preprocessor, '') : {},
-    config.vision.imageSize,
-    preprocessor,
-  );
+  const preprocess = await readPreprocess(path, config.vision.imageSize);
   return { path, config, raw, preprocess, tokenizer, source };
 }

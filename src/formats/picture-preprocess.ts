@@ -2,10 +2,13 @@
  * From a picture to what a vision transformer is fed, as preprocessor_config.json says (transformers' CLIPImageProcessor,
  * ViTImageProcessor, BitImageProcessor).
  */
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
 import { FileError } from '../base/errors.js';
 import { asImage, image, type Image } from '../datasets/image/picture.js';
 import { resample, type Interpolation } from '../datasets/image/resample.js';
 import type { HostTensor } from '../tensor/host.js';
+import { readJson } from './read-json.js';
 import { ConfigReader, type Allowed, type RawConfig } from '../networks/component-config.js';
 
 export interface PicturePreprocess {
@@ -127,6 +130,20 @@ export function parsePreprocess(
     mean: perChannel(raw['image_mean'] ?? defaults.mean, 'image_mean', where),
     std: perChannel(raw['image_std'] ?? defaults.std, 'image_std', where),
   };
+}
+
+/** As `parsePreprocess`, from the folder's preprocessor_config.json; without one, what transformers does by default. */
+export async function readPreprocess(
+  folder: string,
+  imageSize: number | undefined,
+  fallback?: keyof typeof PROCESSORS,
+): Promise<PicturePreprocess> {
+  const file = join(folder, 'preprocessor_config.json');
+  const given = await access(file).then(
+    () => true,
+    () => false,
+  );
+  return parsePreprocess(given ? await readJson(file, '') : {}, imageSize, file, fallback);
 }
 
 /** The file that says what `preprocess` does. */

@@ -1,5 +1,4 @@
 /** A vision transformer in transformers' format, opened and checked: ViTModel (DINO) or Dinov2Model. */
-import { access } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Logger } from '../base/logger.js';
 import { Scope } from '../networks/layers/scope.js';
@@ -8,7 +7,7 @@ import { parseVitConfig, vit, type VitConfig } from '../networks/vit.js';
 import { input } from '../tensor/tensor.js';
 import { FrozenSource } from './frozen-source.js';
 import { openWeights } from './open-weights.js';
-import { parsePreprocess, type PicturePreprocess } from './picture-preprocess.js';
+import { readPreprocess, type PicturePreprocess } from './picture-preprocess.js';
 import { readJson } from './read-json.js';
 
 export interface VitFolder {
@@ -41,16 +40,9 @@ export async function openVit(folder: string, log?: Logger): Promise<VitFolder> 
     NOT_FEATURES,
     log,
   );
-  const preprocessor = join(path, 'preprocessor_config.json');
-  const given = await access(preprocessor).then(
-    () => true,
-    () => false,
-  );
-  const preprocess = parsePreprocess(
-    given ? await readJson(preprocessor, '') : {},
-    config.kind === 'vit' ? side : undefined,
-    preprocessor,
-    config.kind === 'vit' ? 'ViTImageProcessor' : 'BitImageProcessor',
-  );
+  const preprocess =
+    config.kind === 'vit'
+      ? await readPreprocess(path, side, 'ViTImageProcessor')
+      : await readPreprocess(path, undefined, 'BitImageProcessor');
   return { path, config, preprocess, source };
 }
