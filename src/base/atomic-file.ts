@@ -3,6 +3,7 @@ import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { UserError } from './errors.js';
 import { makeFolder, openStream, outputPlace } from './output-place.js';
+import { syncFile } from './sync-file.js';
 
 type Content = Uint8Array | string | ((file: FileHandle) => Promise<void>);
 
@@ -33,7 +34,7 @@ async function replace(path: string, data: Content): Promise<void> {
     const file = await open(aside, 'wx');
     try {
       await fill(file, data);
-      await file.sync();
+      await syncFile(file);
     } finally {
       await file.close();
     }

@@ -8,6 +8,7 @@ import { lstat, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } fr
 import { basename, dirname, join, resolve } from 'node:path';
 import type { StateStore } from '../backends/backend.js';
 import { UserError } from '../base/errors.js';
+import { syncFile } from '../base/sync-file.js';
 import { openSafetensors, writeSafetensorsStream } from '../formats/safetensors/safetensors.js';
 import type { Shape } from '../tensor/host.js';
 import { changedOptions } from './config-changes.js';
@@ -274,7 +275,7 @@ async function syncTree(folder: string): Promise<void> {
 async function syncPath(path: string): Promise<void> {
   const handle = await open(path, 'r');
   try {
-    await handle.sync().catch((error: NodeJS.ErrnoException) => {
+    await syncFile(handle).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPERM' && error.code !== 'EISDIR' && error.code !== 'EINVAL') throw error; // not every system syncs folders
     });
   } finally {

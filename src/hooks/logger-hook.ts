@@ -2,6 +2,7 @@ import { open, readFile, type FileHandle } from 'node:fs/promises';
 import { inject } from 'inversify';
 import type { RunState } from '../engine/run-state.js';
 import { openStream, outputPlace } from '../base/output-place.js';
+import { syncFile } from '../base/sync-file.js';
 import { startProgress, type Progress, type Logger } from '../base/logger.js';
 import { duration, Pace } from '../base/progress.js';
 import { HOOKS, Hook } from '../engine/hook.js';
@@ -77,7 +78,7 @@ export class LoggerHook extends Hook {
   }
 
   override async beforeSaveCheckpoint(): Promise<void> {
-    if (this.synced) await this.file?.sync(); // a checkpoint never outlives the lines before it
+    if (this.synced && this.file) await syncFile(this.file); // a checkpoint never outlives the lines before it
   }
 
   override async afterTrain(): Promise<void> {

@@ -68,7 +68,10 @@ function construct<T>(get: () => T, name: string): T {
   try {
     return get();
   } catch (error) {
-    if (!(error instanceof Error && error.constructor.name.startsWith('Inversify'))) throw error;
+    if (!(
+      error instanceof Error && /^(No|Ambiguous) bindings found|^Found unexpected missing metadata/.test(error.message)
+    ))
+      throw error;
     throw new UserError(
       `${name}: its constructor cannot be called (${error.message.split('\n')[0]}); name OPTIONS, LOGGER or other tokens that "diffengine" exports in static readonly inject, or with @inject at each parameter`,
       { cause: error, code: 'CONFIG_INVALID' },

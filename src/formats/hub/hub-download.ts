@@ -5,6 +5,7 @@ import { constants, copyFile, mkdir, open, rename, rm, stat, symlink } from 'nod
 import { dirname, join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../../base/errors.js';
+import { syncFile } from '../../base/sync-file.js';
 
 export interface RemoteFile {
   readonly path: string;
@@ -214,7 +215,7 @@ async function receiveSome(
         settings.onBytes(chunk.length);
       }
       signal.throwIfAborted();
-      await target.sync();
+      await syncFile(target);
     } finally {
       await target.close();
       void reader.cancel().catch(() => undefined); // after an error of ours the connection is still open
