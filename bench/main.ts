@@ -8,6 +8,7 @@ import { benchGrowth, growthColumns, growthNotes, type GrowthRow } from './growt
 import { benchJob, jobNotes, jobTable, type JobRow } from './job.js';
 import { foreignNow } from './machine.js';
 import { parseOptions, type BenchOptions } from './options.js';
+import { benchRanks, ranksColumns, type RanksRow } from './ranks.js';
 import { Results } from './results.js';
 import { benchSoak, soakColumns, type SoakRow } from './soak.js';
 import { benchStartup, startupColumns, type StartupRow } from './startup.js';
@@ -92,6 +93,14 @@ function chosen(o: BenchOptions, argv: readonly string[]): Kind {
       argv,
       (results, child, show) => benchSoak(o.soak ?? 0, results, child, show),
       printer(soakColumns),
+    );
+  if (o.ranks !== undefined)
+    return kind<RanksRow>(
+      'ranks',
+      o,
+      argv,
+      (results, child, show) => benchRanks(o.ranks ?? 2, o, results, child, show),
+      printer(ranksColumns),
     );
   if (o.startup)
     return kind<StartupRow>(

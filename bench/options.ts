@@ -18,6 +18,7 @@ export interface BenchOptions {
   readonly growth?: boolean;
   readonly soak?: number;
   readonly startup?: boolean;
+  readonly ranks?: number;
   readonly peer: string;
   readonly python: string;
   readonly force?: boolean;
@@ -95,6 +96,11 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
         .argParser(whole('--soak'))
         .preset('10000'),
     )
+    .addOption(
+      new Option('--ranks [n]', 'MPI ranks that share the cores, against one process with all of them (default: 2)')
+        .argParser(whole('--ranks'))
+        .preset('2'),
+    )
     .option('--startup', 'from the command to help and to the first training step')
     .option(
       '--peer <script>',
@@ -114,6 +120,7 @@ Examples:
   npm run bench -- --job --set train_cfg.max_iters=100
   npm run bench -- --growth --layouts toyland
   npm run bench -- --soak 10000
+  npm run bench -- --ranks 2 --layouts small --sizes 512
   npm run bench -- --startup --markdown startup.md
 
 Results are written after every row: Ctrl-C keeps those that are done.
@@ -121,7 +128,7 @@ Times mean something on a machine that does nothing else: a run is refused while
     );
   program.parse([...argv], { from: 'user' });
   const given = program.opts<Omit<BenchOptions, 'set' | 'reps'> & { set: string[]; reps: number }>(),
-    kinds = ['job', 'growth', 'soak', 'startup'].filter((name) => name in given);
+    kinds = ['job', 'growth', 'soak', 'startup', 'ranks'].filter((name) => name in given);
   if (kinds.length > 1) throw new UserError(`--${kinds[0]}, --${kinds[1]}: one at a time`);
   const chosen = (name: string): boolean => program.getOptionValueSource(name) !== 'default';
   const quick = given.quick
