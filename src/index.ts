@@ -12,6 +12,7 @@ export { mergeLora, type MergeLoraOptions } from './library/merge-lora.js';
 export { exportLora, type ExportFormat, type TargetLibraries, type ExportLoraOptions } from './library/export-lora.js';
 export { type AdaptedModules } from './library/open-adapter.js';
 export { exportPipeline, type ExportPipelineOptions, type ExportPipelineResult } from './library/export-pipeline.js';
+export { push, type PushOptions, type PushResult } from './library/push.js';
 export { exportOnnx, type ExportOnnxOptions, type ExportOnnxResult } from './library/export-onnx.js';
 export { compress, type BlockRemoval, type CompressOptions, type CompressResult } from './library/compress.js';
 export { convert, type ConvertOptions, type FloatType } from './library/convert.js';

@@ -202,13 +202,13 @@ export const configSchema = {
     visualizer: {
       type: 'object',
       additionalProperties: false,
+      required: ['vis_backends'],
       description: 'where curves and pictures of the run go, beside its own log and report',
       properties: {
         type: { type: 'string', const: 'Visualizer', default: 'Visualizer', description: 'as mmengine calls it' },
         vis_backends: {
           type: 'array',
           items: { type: 'object', component: 'VISBACKENDS' },
-          default: [{ type: 'LocalVisBackend' }],
           description: 'all of these',
         },
       },
