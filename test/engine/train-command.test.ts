@@ -42,7 +42,7 @@ void t.test(
     t.match(out, /data +NoisePictures: 20 samples, batches of 3/);
     t.match(out, /training +6 iterations with AdamW, learning rate 0\.05, seed 7/);
     t.match(out, /iter 6\/6 {2}loss/);
-    t.match(out, /^estimate {3}\S+ operations \(diffengine plan foretells how long they take\), \d+ MiB of /m);
+    t.match(out, /^estimate {3}\S+ [KMGT]? ?operations \(diffengine plan foretells how long they take\), \d+ MiB of /m);
     t.match(
       out,
       /\nnext:\n {2}npx diffengine train linear\.yaml --backend reference --seed 7 --resume --cfg-options train_cfg\.max_iters=12\n/,

@@ -44,7 +44,7 @@ void t.test('a run tells what happens, in order, and then its result', async (t)
   const run = train(CONFIG, { workDir, options: OPTIONS });
   for await (const event of run) events.push(event);
   const result = await run;
-  t.strictSame(result, { workDir, iteration: 3, checkpoint: join(workDir, 'step3') });
+  t.strictSame(result, { workDir, iteration: 3, checkpoint: join(workDir, 'step3'), best: undefined });
   t.strictSame(
     events.filter(({ kind }) => kind !== 'log').map(({ kind, iter }) => `${kind} ${iter}`),
     ['start 0', 'iter 0', 'iter 1', 'checkpoint 1', 'iter 2', 'iter 3', 'checkpoint 3', 'done 3'],
