@@ -69,7 +69,8 @@ export function buildRun(config: RunConfig, { build, ...services }: RunServices)
   );
   const plain = config as unknown as Readonly<Record<string, unknown>>;
   const backends = (config.visualizer?.vis_backends ?? []).map((backend) => build(VISBACKENDS, backend)),
-    visualizer = backends.length > 0 ? new Visualizer(backends, services.log) : undefined;
+    isFirst = (services.ranks?.rank ?? 0) === 0, // who writes
+    visualizer = isFirst && backends.length > 0 ? new Visualizer(backends, services.log) : undefined;
   const emit: EmitEvent = (event) => {
     services.emit?.(event);
     visualizer?.hear(event);
