@@ -2,11 +2,9 @@
  * Elementwise products of two low-rank matrices: rank r^2 for the parameters of rank 2 r. FedPara (Hyeon-Woo et al., arXiv
  * 2108.06098), as LyCORIS (arXiv 2309.14859) and PEFT's LoHaConfig have it.
  */
-import { inject } from 'inversify';
 import { UserError } from '../base/errors.js';
 import type { RandomStream } from '../base/rng.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
-import { OPTIONS } from '../registry/tokens.js';
 import { float32, sizeOf, zeros, type Shape } from '../tensor/host.js';
 import { add, gemm, mul, reshape, stopGradient, sub } from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -87,7 +85,7 @@ export class LoHa extends AdapterKind {
     };
   }
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof LoHa.options>) {
+  constructor(private readonly opts: Output<typeof LoHa.options>) {
     super();
   }
 

@@ -2,11 +2,9 @@
  * Kronecker products of a small and a larger matrix (KronA; Edalati et al., arXiv 2212.10650), as LyCORIS (arXiv
  * 2309.14859) and PEFT's LoKrConfig have it.
  */
-import { inject } from 'inversify';
 import { UserError } from '../base/errors.js';
 import type { RandomStream } from '../base/rng.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
-import { OPTIONS } from '../registry/tokens.js';
 import { float32, sizeOf, zeros, type Shape } from '../tensor/host.js';
 import { gemm, mul, reshape } from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -113,7 +111,7 @@ export class LoKr extends AdapterKind {
     };
   }
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof LoKr.options>) {
+  constructor(private readonly opts: Output<typeof LoKr.options>) {
     super();
   }
 

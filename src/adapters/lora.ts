@@ -3,12 +3,10 @@
  * decomposed into magnitude and direction (DoRA; Liu et al., arXiv 2402.09353), and starts from the weight itself (PiSSA;
  * Meng et al., arXiv 2404.02948, and OLoRA; Buyukakyuz, arXiv 2406.01775). Names and numbers as PEFT's LoraConfig.
  */
-import { inject } from 'inversify';
 import { UserError } from '../base/errors.js';
 import type { RandomStream } from '../base/rng.js';
 import type { AdaptedLayer } from '../networks/layers/scope.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
-import { OPTIONS } from '../registry/tokens.js';
 import { float32, floats, sizeOf, type HostTensor, zeros, type Shape } from '../tensor/host.js';
 import { add, concat, div, gemm, mul, reshape, sqrt, square, stopGradient, sub, sum } from '../tensor/ops.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -100,7 +98,7 @@ export class LoRA extends AdapterKind {
     };
   }
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof LoRA.options>) {
+  constructor(private readonly opts: Output<typeof LoRA.options>) {
     super();
   }
 

@@ -2,11 +2,9 @@
  * Orthogonal fine-tuning (Qiu et al., arXiv 2306.07280; the input-centric form of arXiv 2506.19847): the inputs are rotated
  * block by block, the angles between the rows of the weight stay. Names and numbers as PEFT's OFTConfig from 0.16 on.
  */
-import { inject } from 'inversify';
 import { UserError } from '../base/errors.js';
 import type { AdaptedLayer } from '../networks/layers/scope.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
-import { OPTIONS } from '../registry/tokens.js';
 import { sizeOf, zeros, type Shape } from '../tensor/host.js';
 import { add, div, expand, matmul, mul, reshape, square, stopGradient, sub, sum, transpose } from '../tensor/ops.js';
 import { constant, type Tensor } from '../tensor/tensor.js';
@@ -82,7 +80,7 @@ export class OFT extends AdapterKind {
     };
   }
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof OFT.options>) {
+  constructor(private readonly opts: Output<typeof OFT.options>) {
     super();
   }
 

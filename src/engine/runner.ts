@@ -100,7 +100,7 @@ export class Runner {
   /** @param foretell says what the run will cost, before anything is made; given the iterations that are done */
   constructor(
     parts: RunParts,
-    private readonly foretell: (done: number) => Promise<void> = async () => {},
+    private readonly foretell?: (done: number) => Promise<void>,
   ) {
     const ranks = timedRanks(parts.ranks ?? ALONE, this.phases);
     this.parts = { ...parts, ranks, backend: timed(parts.backend, this.phases) };
@@ -127,7 +127,9 @@ export class Runner {
       );
       return this.result(checkpoint.record.iteration, checkpoint.folder);
     }
-    await this.phases.measure('estimate', () => this.foretell(checkpoint ? checkpoint.record.iteration + 1 : 0));
+    const { foretell } = this,
+      done = checkpoint ? checkpoint.record.iteration + 1 : 0;
+    if (foretell) await this.phases.measure('estimate', () => foretell(done));
     await this.phases.measure('open', () =>
       firstOfHost(ranks, async () => {
         await checkAllDrawings(this.parts);

@@ -71,7 +71,8 @@ void t.test('the page draws what Node draws', { skip: existsSync(CHROMIUM) ? fal
 /** What the page says once it fits. */
 async function said(page: Page, wanted: RegExp): Promise<string> {
   const fits = `new RegExp(${JSON.stringify(wanted.source)}).test(document.querySelector('[role=status]').textContent)`;
-  await page.waitForFunction(fits, null, { timeout: 120_000 });
+  const thrown = new Promise<never>((_, reject) => page.once('pageerror', reject));
+  await Promise.race([page.waitForFunction(fits, null, { timeout: 120_000 }), thrown]);
   return (await page.textContent('[role=status]')) ?? '';
 }
 

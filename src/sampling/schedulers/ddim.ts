@@ -1,6 +1,4 @@
-import { inject } from 'inversify';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
-import { OPTIONS } from '../../registry/tokens.js';
 import type { NoiseSchedule } from './noise-schedule.js';
 import { limited, noiseOf, pictureOf } from './prediction.js';
 import { SCHEDULERS, Scheduler, checkStart, scheduleOf } from './scheduler.js';
@@ -41,7 +39,7 @@ export class DDIMScheduler extends Scheduler {
   private readonly schedule: NoiseSchedule;
   private ratio = 0;
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof DDIMScheduler.options>) {
+  constructor(private readonly opts: Output<typeof DDIMScheduler.options>) {
     super();
     this.schedule = scheduleOf(opts);
   }

@@ -1,6 +1,4 @@
-import { inject } from 'inversify';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
-import { OPTIONS } from '../../registry/tokens.js';
 import type { NoiseSchedule } from './noise-schedule.js';
 import { limited, pictureOf } from './prediction.js';
 import { SCHEDULERS, Scheduler, checkStart, scheduleOf } from './scheduler.js';
@@ -43,7 +41,7 @@ export class DDPMScheduler extends Scheduler {
   } as const satisfies OptionsSchema;
   private readonly schedule: NoiseSchedule;
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof DDPMScheduler.options>) {
+  constructor(private readonly opts: Output<typeof DDPMScheduler.options>) {
     super();
     this.schedule = scheduleOf(opts);
   }

@@ -1,6 +1,4 @@
-import { inject } from 'inversify';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
-import { OPTIONS } from '../../registry/tokens.js';
 import { limited, noiseOf, pictureOf } from './prediction.js';
 import { SCHEDULERS, Scheduler, scheduleOf } from './scheduler.js';
 import {
@@ -59,7 +57,7 @@ export class DEISMultistepScheduler extends Scheduler {
   /** latest first */
   private history: Float32Array[] = [];
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof DEISMultistepScheduler.options>) {
+  constructor(private readonly opts: Output<typeof DEISMultistepScheduler.options>) {
     super();
     checkLevels(opts);
     this.trained = trainedSigmas(scheduleOf(opts));

@@ -1,7 +1,5 @@
-import { inject } from 'inversify';
 import { UserError } from '../../base/errors.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
-import { OPTIONS } from '../../registry/tokens.js';
 import {
   checkDpm,
   clippedTop,
@@ -64,7 +62,7 @@ export class DPMSolverMultistepScheduler extends Scheduler {
   /** latest first */
   private history: Float32Array[] = [];
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof DPMSolverMultistepScheduler.options>) {
+  constructor(private readonly opts: Output<typeof DPMSolverMultistepScheduler.options>) {
     super();
     checkLevels(opts);
     checkDpm(opts);

@@ -1,6 +1,4 @@
-import { inject } from 'inversify';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
-import { OPTIONS } from '../../registry/tokens.js';
 import { checkDpm, clippedTop, dpmOptions, dpmUpdate, extrapolated, isStochastic } from './dpm-update.js';
 import { SCHEDULERS, Scheduler, scheduleOf } from './scheduler.js';
 import {
@@ -50,7 +48,7 @@ export class DPMSolverSinglestepScheduler extends Scheduler {
   private history: Float32Array[] = [];
   private first: Float32Array = new Float32Array();
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof DPMSolverSinglestepScheduler.options>) {
+  constructor(private readonly opts: Output<typeof DPMSolverSinglestepScheduler.options>) {
     super();
     checkLevels(opts);
     checkDpm(opts);

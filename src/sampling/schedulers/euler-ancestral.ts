@@ -1,6 +1,4 @@
-import { inject } from 'inversify';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
-import { OPTIONS } from '../../registry/tokens.js';
 import { denoised, derivative, moved } from './prediction.js';
 import { SCHEDULERS, Scheduler, scheduleOf } from './scheduler.js';
 import { noiseOptions, noiseOrVelocityOption, spacingOptions, zeroSnrOption } from './shared-options.js';
@@ -19,7 +17,7 @@ export class EulerAncestralDiscreteScheduler extends Scheduler {
   private readonly trained: number[];
   private sigmas: number[] = [];
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof EulerAncestralDiscreteScheduler.options>) {
+  constructor(private readonly opts: Output<typeof EulerAncestralDiscreteScheduler.options>) {
     super();
     this.trained = trainedSigmas(scheduleOf(opts));
   }

@@ -1,6 +1,4 @@
-import { inject } from 'inversify';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
-import { OPTIONS } from '../../registry/tokens.js';
 import { denoised, derivative, moved } from './prediction.js';
 import { SCHEDULERS, Scheduler, scheduleOf } from './scheduler.js';
 import {
@@ -55,7 +53,7 @@ export class EulerDiscreteScheduler extends Scheduler {
   private readonly trained: number[];
   private sigmas: number[] = [];
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof EulerDiscreteScheduler.options>) {
+  constructor(private readonly opts: Output<typeof EulerDiscreteScheduler.options>) {
     super();
     checkLevels(opts);
     this.trained = trainedSigmas(scheduleOf(opts));

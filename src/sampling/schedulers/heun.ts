@@ -1,6 +1,4 @@
-import { inject } from 'inversify';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
-import { OPTIONS } from '../../registry/tokens.js';
 import { denoised, derivative, limited, moved } from './prediction.js';
 import { SCHEDULERS, Scheduler, scheduleOf } from './scheduler.js';
 import {
@@ -36,7 +34,7 @@ export class HeunDiscreteScheduler extends Scheduler {
   private sigmas: number[] = [];
   private begun: { sample: Float32Array; slope: Float32Array } | undefined;
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof HeunDiscreteScheduler.options>) {
+  constructor(private readonly opts: Output<typeof HeunDiscreteScheduler.options>) {
     super();
     checkLevels(opts);
     this.trained = trainedSigmas(scheduleOf(opts));

@@ -1,6 +1,4 @@
-import { inject } from 'inversify';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
-import { OPTIONS } from '../../registry/tokens.js';
 import { denoised, derivative, moved } from './prediction.js';
 import { SCHEDULERS, Scheduler, scheduleOf } from './scheduler.js';
 import { levelOptions, noiseOrVelocityOption, spacingOptions, stableDiffusionBetas } from './shared-options.js';
@@ -31,7 +29,7 @@ export class KDPM2AncestralDiscreteScheduler extends Scheduler {
   private middles: number[] = [];
   private first: Float32Array = new Float32Array();
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof KDPM2AncestralDiscreteScheduler.options>) {
+  constructor(private readonly opts: Output<typeof KDPM2AncestralDiscreteScheduler.options>) {
     super();
     checkLevels(opts);
     this.trained = trainedSigmas(scheduleOf(opts));

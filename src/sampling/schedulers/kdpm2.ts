@@ -1,6 +1,4 @@
-import { inject } from 'inversify';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
-import { OPTIONS } from '../../registry/tokens.js';
 import { denoised, derivative, moved } from './prediction.js';
 import { SCHEDULERS, Scheduler, scheduleOf } from './scheduler.js';
 import { levelOptions, noiseOrVelocityOption, spacingOptions, stableDiffusionBetas } from './shared-options.js';
@@ -22,7 +20,7 @@ export class KDPM2DiscreteScheduler extends Scheduler {
   private middles: number[] = [];
   private first: Float32Array = new Float32Array();
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof KDPM2DiscreteScheduler.options>) {
+  constructor(private readonly opts: Output<typeof KDPM2DiscreteScheduler.options>) {
     super();
     checkLevels(opts);
     this.trained = trainedSigmas(scheduleOf(opts));

@@ -1,7 +1,5 @@
-import { inject } from 'inversify';
 import { UserError } from '../../base/errors.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
-import { OPTIONS } from '../../registry/tokens.js';
 import type { NoiseSchedule } from './noise-schedule.js';
 import { limited, pictureOf } from './prediction.js';
 import { SCHEDULERS, Scheduler, checkStart, scheduleOf } from './scheduler.js';
@@ -50,7 +48,7 @@ export class LCMScheduler extends Scheduler {
   } as const satisfies OptionsSchema;
   private readonly schedule: NoiseSchedule;
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof LCMScheduler.options>) {
+  constructor(private readonly opts: Output<typeof LCMScheduler.options>) {
     super();
     const { original_inference_steps: original, num_train_timesteps: total } = opts;
     if (original > total)

@@ -1,6 +1,4 @@
-import { inject } from 'inversify';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
-import { OPTIONS } from '../../registry/tokens.js';
 import { denoised, derivative } from './prediction.js';
 import { SCHEDULERS, Scheduler, scheduleOf } from './scheduler.js';
 import { levelOptions, noiseOptions, predictionOption, spacingOptions } from './shared-options.js';
@@ -23,7 +21,7 @@ export class LMSDiscreteScheduler extends Scheduler {
   /** latest first */
   private slopes: Float32Array[] = [];
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof LMSDiscreteScheduler.options>) {
+  constructor(private readonly opts: Output<typeof LMSDiscreteScheduler.options>) {
     super();
     checkLevels(opts);
     this.trained = trainedSigmas(scheduleOf(opts));

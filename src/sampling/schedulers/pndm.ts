@@ -1,7 +1,5 @@
-import { inject } from 'inversify';
 import { UserError } from '../../base/errors.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
-import { OPTIONS } from '../../registry/tokens.js';
 import type { NoiseSchedule } from './noise-schedule.js';
 import { noiseOf } from './prediction.js';
 import { SCHEDULERS, Scheduler, scheduleOf } from './scheduler.js';
@@ -43,7 +41,7 @@ export class PNDMScheduler extends Scheduler {
   private blend: Float32Array = new Float32Array();
   private startEvaluations = 0;
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof PNDMScheduler.options>) {
+  constructor(private readonly opts: Output<typeof PNDMScheduler.options>) {
     super();
     this.schedule = scheduleOf(opts);
   }

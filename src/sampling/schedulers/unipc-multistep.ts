@@ -1,7 +1,5 @@
-import { inject } from 'inversify';
 import { UserError } from '../../base/errors.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
-import { OPTIONS } from '../../registry/tokens.js';
 import { limited, noiseOf, pictureOf } from './prediction.js';
 import { SCHEDULERS, Scheduler, scheduleOf } from './scheduler.js';
 import {
@@ -62,7 +60,7 @@ export class UniPCMultistepScheduler extends Scheduler {
   private history: Float32Array[] = [];
   private before: { sample: Float32Array; order: number } | undefined;
 
-  constructor(@inject(OPTIONS) private readonly opts: Output<typeof UniPCMultistepScheduler.options>) {
+  constructor(private readonly opts: Output<typeof UniPCMultistepScheduler.options>) {
     super();
     checkLevels(opts);
     const { final_sigmas_type: final, lower_order_final: lower, predict_x0: picture, solver_order: order } = opts;
