@@ -482,7 +482,7 @@ void t.test(
       t.equal(await hash(join(resumed, file)), await hash(join(straight, file)), file);
 
     const checkpoint = join(straight, 'step4');
-    t.strictSame((await readdir(checkpoint)).sort(), ['run.json', 'training_state.safetensors', 'unet']);
+    t.strictSame((await readdir(checkpoint)).sort(), ['README.md', 'run.json', 'training_state.safetensors', 'unet']);
     const file = await openSafetensors(join(checkpoint, 'unet/diffusion_pytorch_model.safetensors')),
       state = await openSafetensors(join(checkpoint, 'training_state.safetensors'));
     const student = await ready({ student: checkpoint }),
