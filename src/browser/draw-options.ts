@@ -1,9 +1,9 @@
 /** What a program in a browser asks of an exported pipeline. */
 import { UserError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
-import { suggestion } from '../registry/validate.js';
+import { PICTURE_SIDE } from '../registry/picture-side.js';
+import { checkOptions, suggestion } from '../registry/validate.js';
 import { SCHEDULERS } from '../sampling/schedulers/scheduler.js';
-import { checkOptions } from '../registry/validate.js';
 import type { Tree } from '../registry/merge.js';
 import type { OnnxRuntime } from './runtime.js';
 
@@ -43,7 +43,8 @@ export interface BrowserDrawOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-const SIDE = { type: 'integer', minimum: 8 };
+/** What multiple it must be, the exported files say. */
+const SIDE = { type: 'integer', minimum: PICTURE_SIDE.minimum, maximum: PICTURE_SIDE.maximum };
 const SCHEMA = {
   type: 'object',
   additionalProperties: false,
