@@ -9,6 +9,7 @@ export const FLOORS = [
   'components.ts', // finds every component
   'hooks', // one hook, one file
   'loggers', // where a run's lines go
+  'runs', // what a run has left in its work dir, read for those who look
   'evaluation', // measuring pictures; metrics/
   'checking', // what a device computes, against the reference
   'planning', // what a run would cost
