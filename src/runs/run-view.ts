@@ -1,4 +1,7 @@
 /** What a run has left in its work dir, as the page of `diffengine ui` and the report show it. All of it is plain JSON. */
+import type { RunEnd, RunEnvironment } from '../engine/run-environment.js';
+
+export type { RunEnd, RunEnvironment };
 
 /** A row of the list of runs. */
 export interface RunSummary {
@@ -22,7 +25,10 @@ export interface RunSummary {
   readonly thumbnail: string | undefined;
 }
 
-/** `running`: a living process holds the work dir. `stopped`: it has a checkpoint and iterations to come. `failed`: neither. */
+/**
+ * `running`: a living process holds the work dir. `done`: all iterations, or early stopping. `stopped`: a signal ended it,
+ * or it has a checkpoint to go on from. `failed`: the rest; `environment.end.error` says why, where it could.
+ */
 export type RunState = 'running' | 'done' | 'stopped' | 'failed';
 
 export interface Score {
@@ -45,6 +51,22 @@ export interface RunView extends RunSummary {
   readonly trainingPictures: readonly Picture[];
   readonly checkpoints: readonly Checkpoint[];
   readonly environment: RunEnvironment | undefined;
+  /** what to draw with, as the run's own previews; undefined: its model draws nothing, such as a classifier's */
+  readonly drawing: DrawingDefaults | undefined;
+}
+
+/** What a drawing has where its request leaves it out. */
+export interface DrawingDefaults {
+  readonly prompt: string;
+  readonly negativePrompt: string;
+  readonly steps: number;
+  readonly guidanceScale: number;
+  /** pixels; undefined: the model's own size */
+  readonly width: number | undefined;
+  /** pixels; undefined: the model's own size */
+  readonly height: number | undefined;
+  /** undefined: the model's own */
+  readonly scheduler: string | undefined;
 }
 
 /** What the prompts showed at one point of the training. */
@@ -74,23 +96,6 @@ export interface Checkpoint {
   readonly isBest: boolean;
   /** adapters can be scaled; networks that were trained whole cannot */
   readonly isAdapter: boolean;
-}
-
-/** Who made the run, to make it again. Written as `environment.json` by each start of a run. */
-export interface RunEnvironment {
-  /** the command line, without this machine's paths to Node and the package */
-  readonly command: string;
-  readonly diffengine: string;
-  readonly node: string;
-  readonly platform: string;
-  readonly cpu: string;
-  readonly cores: number;
-  /** GiB */
-  readonly memory: number;
-  /** what computed, such as `onnxruntime cpu` */
-  readonly backend: string;
-  /** seconds since 1970 */
-  readonly started: number;
 }
 
 /** Curves of a run: values by name, each beside its iteration. `loss_smooth` is derived where no file has it. */

@@ -3,11 +3,11 @@
  *
  * | request | answer |
  * | --- | --- |
- * | GET /?token=... | sets the cookie, then the page |
+ * | GET /?token=... | sets the cookie, and is the page; its script takes the token out of the address |
  * | GET /api/runs | RunSummary[], the newest first |
  * | GET /api/runs/:id | RunView |
  * | GET /api/runs/:id/scalars?from=0 | Scalars of iterations from that one on |
- * | GET /api/runs/:id/log?from=0 | LogText from that byte on |
+ * | GET /api/runs/:id/log?from=0 | LogText from that byte on; -65536: the last of them. At most 1 MiB at a time |
  * | GET /api/runs/:id/files/... | a picture of the run |
  * | GET /api/events | UiEvent as server-sent events, each as `message` |
  * | GET /api/configs | ConfigName[] that can be started |
