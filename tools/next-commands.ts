@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import { shellWord } from '../src/base/shell-word.js';
 
 export interface Finished {
   /** what was trained, as it was given */
@@ -82,12 +83,4 @@ const hooks = (config: Tree): Tree[] =>
     Object.values((config[group] ?? {}) as object).filter((hook): hook is Tree => hook !== null),
   );
 
-const command = (words: readonly string[]): string => ['npx diffengine', ...words.map(quoted)].join(' ');
-
-/** As a shell takes it for one word. */
-const quoted = (word: string): string =>
-  /^[\w@%+=:,./-]+$/.test(word)
-    ? word
-    : word.includes("'")
-      ? JSON.stringify(word).replaceAll(/[$`]/g, '\\$&')
-      : `'${word}'`;
+const command = (words: readonly string[]): string => ['npx diffengine', ...words.map(shellWord)].join(' ');

@@ -2,6 +2,9 @@
 import type { Backend } from '../backends/backend.js';
 import type { Collectives } from '../collectives/collectives.js';
 
+/** In the work dir: seconds by phase, of the process that wrote it last. */
+export const PHASES_FILE = 'phases.json';
+
 /** Seconds by phase. A phase inside another counts for itself only, so that the parts sum up to the whole. */
 export class Phases {
   private readonly spent = new Map<string, number>();

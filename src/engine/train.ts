@@ -14,6 +14,8 @@ import { WORK_DIR, readable, WorkDir } from './work-dir.js';
 import { requireSameStart } from './same-ranks.js';
 import { backendOfRank, ranksText } from './rank-backend.js';
 import { buildBackend } from './build-backend.js';
+import { EnvironmentFile } from './environment-file.js';
+import { PHASES_FILE } from './phases.js';
 import { buildRun, type RunConfig } from './build-run.js';
 import type { EmitEvent } from './run-events.js';
 import { Runner, type Resume, type TrainResult } from './runner.js';
@@ -29,12 +31,11 @@ export interface RunTrainingOptions {
   /** the processes that train together */
   readonly ranks: Collectives;
   readonly emit?: EmitEvent;
+  /** the command that makes this run again */
+  readonly command: string;
   /** says what the run will cost, before anything is made @param done iterations that a resumed run has behind it */
   readonly foretell?: (done: number) => Promise<void>;
 }
-
-/** In the work dir: seconds by phase, of the process that finished the run. */
-const PHASES_FILE = 'phases.json';
 
 /** Places of a config that are read here. */
 interface RunPlaces {
@@ -45,14 +46,14 @@ interface RunPlaces {
 
 /** @throws Interrupted after the signal; UserError for what the user can mend */
 export async function runTraining(options: RunTrainingOptions): Promise<TrainResult> {
-  const { config: tree, workDir: path, resume, log, emit, ranks, foretell } = options;
+  const { config: tree, workDir: path, resume, log, emit, ranks, foretell, command } = options;
   stopIfAborted(options.signal, 'train');
   await requireSameStart(ranks, tree);
   // Of several ranks each hears of a signal when it comes, and all act on it at the same point.
   const signal = ranks.size > 1 ? ranks.stop : options.signal;
   const config = tree as unknown as RunConfig & RunPlaces; // validateConfig has seen it
   const workDir = ranks.rank === 0 ? await WorkDir.open(path) : await WorkDir.temporary();
-  let backend: Backend | undefined;
+  let backend: Backend | undefined, environment: EnvironmentFile | undefined;
   try {
     log.writeTo(workDir.file(`${timestamp(new Date())}.log`));
     await workDir.write('config.yaml', dumpConfig(tree));
@@ -62,6 +63,8 @@ export async function runTraining(options: RunTrainingOptions): Promise<TrainRes
     const share = backendOfRank(config.backend, ranks);
     if (ranks.size > 1) log.info(`ranks      ${ranksText(config, share, ranks)}`);
     backend = buildBackend(share, log, cacheDir);
+    environment = new EnvironmentFile(workDir, command, backend);
+    await environment.start();
     const build = createBuild([
       [LOGGER, log],
       [WORK_DIR, workDir],
@@ -78,9 +81,11 @@ export async function runTraining(options: RunTrainingOptions): Promise<TrainRes
     const result = await runner.train(resume);
     await workDir.write(PHASES_FILE, `${JSON.stringify(runner.phases.seconds, null, 2)}\n`);
     log.info(`time       ${runner.phases}`);
+    await environment.done();
     return result;
   } catch (error) {
     log.debug(error instanceof Error ? String(error.stack) : String(error)); // for the log file; the caller shows the message
+    await environment?.failed(error).catch(() => undefined); // the first error is the one to tell
     throw isFull(error) ? readable(error, error.path ?? workDir.path) : error;
   } finally {
     await backend?.dispose();

@@ -7,10 +7,8 @@ import { pngSize } from '../datasets/image/png-size.js';
 import { Hook } from './hook.js';
 import type { EvaluationEvent, IterEvent, PicturesEvent, TrainEvent } from './run-events.js';
 import type { RunState } from './run-state.js';
+import { Smoothed } from './smoothed.js';
 import type { VisBackend, VisImage } from './vis-backend.js';
-
-/** Share of the past in the smoothed loss: the mean of about the last 50 iterations. */
-const MOMENTUM = 0.98;
 
 export class Visualizer extends Hook {
   /** After all hooks that make something to see. */
@@ -38,7 +36,7 @@ export class Visualizer extends Hook {
 
   override async beforeTrain(run: RunState): Promise<void> {
     const config = dumpConfig(run.config as Tree);
-    this.loss.restore(run.iter > 0 ? await earlierLosses(run) : []);
+    for (const loss of run.iter > 0 ? await earlierLosses(run) : []) this.loss.add(loss);
     for (const backend of this.backends) {
       await backend.open({ workDir: run.workDir, config, iter: run.iter });
       this.open.push(backend);
@@ -110,22 +108,6 @@ export class Visualizer extends Hook {
         this.open = this.open.filter((other) => other !== backend);
         this.log.warn(`${backend.constructor.name}: ${error.message}; it gets nothing more of this run`);
       });
-  }
-}
-
-/** An exponential mean without the pull of its start. */
-class Smoothed {
-  private sum = 0;
-  private weight = 0;
-
-  restore(losses: readonly number[]): void {
-    for (const loss of losses) this.add(loss);
-  }
-
-  add(value: number): number {
-    this.sum = MOMENTUM * this.sum + (1 - MOMENTUM) * value;
-    this.weight = MOMENTUM * this.weight + (1 - MOMENTUM);
-    return this.sum / this.weight;
   }
 }
 

@@ -9,7 +9,8 @@ export interface Lock {
   release(): Promise<void>;
 }
 
-interface Owner {
+/** Who holds a lock. */
+export interface Owner {
   readonly pid: number;
   readonly host: string;
   /** start of the process in clock ticks since boot, where the system tells: process ids are used again */
@@ -39,6 +40,12 @@ export async function acquireLock(path: string): Promise<Lock> {
       if ((await readFile(path, 'utf8').catch(() => '')) === mine) await rm(path, { force: true });
     },
   };
+}
+
+/** Who holds a lock now: undefined where there is none, or its process is gone. */
+export async function lockOwner(path: string): Promise<Owner | undefined> {
+  const owner = parse(await readFile(path, 'utf8').catch(() => ''));
+  return owner && isRunning(owner) ? owner : undefined;
 }
 
 async function evictStale(path: string): Promise<void> {

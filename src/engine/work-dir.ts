@@ -6,7 +6,12 @@ import { join, resolve } from 'node:path';
 import { writeFileAtomic } from '../base/atomic-file.js';
 import { UserError } from '../base/errors.js';
 import { makeFolder } from '../base/output-place.js';
-import { acquireLock, type Lock } from './work-dir-lock.js';
+import { acquireLock, lockOwner, type Lock, type Owner } from './work-dir-lock.js';
+
+const LOCK = '.lock';
+
+/** The living process that writes to a work dir; undefined: none does. Those of other hosts count as living. */
+export const ownerOf = (workDir: string): Promise<Owner | undefined> => lockOwner(join(workDir, LOCK));
 
 export class WorkDir {
   private constructor(
@@ -23,7 +28,7 @@ export class WorkDir {
     try {
       await makeFolder(folder);
       await access(folder, constants.W_OK);
-      const dir = new WorkDir(folder, await acquireLock(join(folder, '.lock')));
+      const dir = new WorkDir(folder, await acquireLock(join(folder, LOCK)));
       await dir.removeLeftovers();
       return dir;
     } catch (error) {
@@ -74,8 +79,7 @@ export class WorkDir {
 /** Folders being written, and folders moved out of the way of their successor. */
 export const TMP = '.tmp-',
   OLD = '.old-';
-const isLeftover = (name: string): boolean =>
-  name.startsWith(TMP) || (name.endsWith('.tmp') && !name.startsWith('.lock'));
+const isLeftover = (name: string): boolean => name.startsWith(TMP) || (name.endsWith('.tmp') && !name.startsWith(LOCK));
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full; free some space, or choose another place with --work-dir',

@@ -28,7 +28,7 @@ import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, CACHE_DIR, LOGGER, OPTIONS, type Build } from '../registry/tokens.js';
 import { validateComponent } from '../registry/validate.js';
 import { PICTURE_SIDE } from '../registry/picture-side.js';
-import { EVALUATION_FILE, readEvaluation, scoreText, valueText, type RunEvaluation } from './report/score-table.js';
+import { EVALUATION_FILE, readEvaluation, scoreText, valueText, type RunEvaluation } from '../runs/evaluation-file.js';
 
 @HOOKS.register()
 export class EvaluationHook extends Hook {

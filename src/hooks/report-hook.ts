@@ -10,7 +10,8 @@ import { LOGGER, OPTIONS } from '../registry/tokens.js';
 import { type Logger } from '../base/logger.js';
 import { escapeHtml, lineChart, type Point } from './report/line-chart.js';
 import { scoreCurves } from './report/score-curves.js';
-import { EVALUATION_FILE, readEvaluation, scoreTable, type RunEvaluation } from './report/score-table.js';
+import { scoreTable } from './report/score-table.js';
+import { EVALUATION_FILE, readEvaluation, type RunEvaluation } from '../runs/evaluation-file.js';
 
 @HOOKS.register()
 export class ReportHook extends Hook {

@@ -11,6 +11,7 @@ import type { ConfigInput } from '../registry/define-config.js';
 import { foretell } from '../planning/estimate.js';
 import { FLAG, logOf, optionsOf, signalOf, TEXT, type CallOptions } from './call-options.js';
 import { CONFIG_OPTIONS, openConfig, type ConfigOptions } from './open-config.js';
+import { trainCommand } from './train-command.js';
 import { TrainingRun } from './training-run.js';
 
 export interface TrainOptions extends CallOptions, ConfigOptions {
@@ -88,6 +89,7 @@ async function trainAsRank(
       signal,
       ranks,
       emit: tell,
+      command: trainCommand({ ...options, config, place: workDir, ranks }),
       ...(options.estimate === true &&
         ranks.rank === 0 && { foretell: (done) => foretell({ config: opened, size, done, log }) }),
     });

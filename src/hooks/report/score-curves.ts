@@ -1,7 +1,7 @@
 /** How each metric went during training. */
 import { bestOf, judged } from '../../engine/best-evaluation.js';
 import { escapeHtml, lineChart } from './line-chart.js';
-import type { RunEvaluation } from './score-table.js';
+import type { RunEvaluation } from '../../runs/evaluation-file.js';
 
 /** A chart per metric, from before training on, its best evaluation marked; nothing where none was made on the way. */
 export function scoreCurves({ before, during = [] }: RunEvaluation): string {
