@@ -32,6 +32,8 @@ async function shrink(path: string): Promise<Omit<Picture, 'caption'>> {
     .resize({ width: MAX_SIDE, height: MAX_SIDE, fit: 'inside', withoutEnlargement: true })
     .toBuffer({ resolveWithObject: true });
   const small = Math.max(info.width, info.height) <= SMALL;
-  const webp = await sharp(data).webp(small ? { lossless: true } : { quality: 82 }).toBuffer();
+  const webp = await sharp(data)
+    .webp(small ? { lossless: true } : { quality: 82 })
+    .toBuffer();
   return { src: `data:image/webp;base64,${webp.toString('base64')}`, width: info.width, height: info.height };
 }

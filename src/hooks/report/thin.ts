@@ -50,7 +50,8 @@ export function thinPreviews(previews: readonly Preview[]): Thinned<readonly Pre
 
 export function thinTraining<T>(pictures: readonly T[]): Thinned<readonly T[]> {
   const kept = spread(pictures.length, MAX_TRAINING).map((i) => pictures[i]);
-  const said = kept.length < pictures.length ? `It has ${kept.length} of ${pictures.length} training pictures.` : undefined;
+  const said =
+    kept.length < pictures.length ? `It has ${kept.length} of ${pictures.length} training pictures.` : undefined;
   return { kept, said };
 }
 
