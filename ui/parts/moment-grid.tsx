@@ -41,7 +41,7 @@ export function MomentGrid({ runs, iter, beside }: Props) {
       {[...rows].map(([prompt, cells]) => (
         <figure class="pair" key={prompt}>
           <figcaption>{prompt}</figcaption>
-          <div>
+          <div class={cells.length <= 2 ? 'few' : undefined}>
             {cells.map(({ title, what, picture }, i) => (
               <PictureTile key={i} picture={picture} what={what} caption={title} />
             ))}

@@ -16,7 +16,7 @@ export function TimePanel({ phases }: { readonly phases: RunView['phases'] }) {
       <tbody>
         {rows.map(([name, seconds]) => (
           <tr key={name}>
-            <th scope="row">{name}</th>
+            <th scope="row">{name.replace(/Hook$/, '')}</th>
             <td class="number">{duration(seconds)}</td>
             <td class="number">{share(seconds / total)}</td>
             <td class="bar" aria-hidden="true">
