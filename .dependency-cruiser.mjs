@@ -54,6 +54,20 @@ export default {
       to: { path: '^(tools|bench|configs|test|scripts)/' },
     },
     {
+      name: 'page-knows-words-only',
+      comment: 'The page runs in a browser: it shares types with the library and its server, nothing that computes.',
+      severity: 'error',
+      from: { path: '^ui/' },
+      to: { path: '^(src|tools|bench|configs|test|scripts)/', pathNot: '^(src/runs/(run-view|report-data)|tools/ui/protocol)\\.ts$' },
+    },
+    {
+      name: 'report-knows-no-server',
+      comment: 'A report has no server. What it shares with the page is in ui/parts.',
+      severity: 'error',
+      from: { path: '^ui/(parts|report)' },
+      to: { path: '^(ui/page|tools)/' },
+    },
+    {
       name: 'every-file-in-a-room',
       comment: 'A new room of src/ has a floor in this table.',
       severity: 'error',

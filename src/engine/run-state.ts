@@ -76,4 +76,6 @@ export interface RunState {
   every(n: number): boolean;
   /** True in the last iteration. */
   readonly isLast: boolean;
+  /** Seconds that this process spent so far, by phase; `phases.json` at the end. */
+  readonly phases: Readonly<Record<string, number>>;
 }

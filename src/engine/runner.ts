@@ -288,7 +288,8 @@ export class Runner {
 
   private state(parameters: Parameters, stateNames: string[]): RunState {
     const { model, backend, loader, workDir, rng, config, maxIters, signal, emit = () => {} } = this.parts,
-      { ranks, accumulativeCounts } = this.parts;
+      { ranks, accumulativeCounts } = this.parts,
+      { phases } = this;
     const run: RunState = {
       model,
       backend,
@@ -329,6 +330,9 @@ export class Runner {
       every: (n) => n > 0 && (run.iter + 1) % n === 0,
       get isLast() {
         return run.iter + 1 >= maxIters;
+      },
+      get phases() {
+        return phases.seconds;
       },
     };
     return run;

@@ -1,23 +1,26 @@
-import { readdir, readFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { inject } from 'inversify';
-import sharp from 'sharp';
 import { stringify } from 'yaml';
 import type { RunState } from '../engine/run-state.js';
 import { HOOKS, Hook } from '../engine/hook.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS } from '../registry/tokens.js';
 import { type Logger } from '../base/logger.js';
-import { escapeHtml, lineChart, type Point } from './report/line-chart.js';
-import { scoreCurves } from './report/score-curves.js';
-import { scoreTable } from './report/score-table.js';
-import { EVALUATION_FILE, readEvaluation, type RunEvaluation } from '../runs/evaluation-file.js';
+import type { ReportData } from '../runs/report-data.js';
+import { RunReader } from '../runs/run-reader.js';
+import type { Picture, RunView } from '../runs/run-view.js';
+import { Embedder } from './report/embed.js';
+import { readTemplate, reportHtml } from './report/report-html.js';
+import { thinPreviews, thinScalars, thinTraining } from './report/thin.js';
+
+/** In the work dir. */
+const REPORT = 'report.html';
 
 @HOOKS.register()
 export class ReportHook extends Hook {
   static readonly options = {
     description:
-      'Writes report.html: the loss curve, the pictures over time and the config, in one file that needs nothing else.',
+      'Writes report.html: curves, pictures over time, evaluation, time, config and how to make the run again, in one file that can be mailed.',
     type: 'object',
     additionalProperties: false,
     properties: {
@@ -27,16 +30,14 @@ export class ReportHook extends Hook {
         default: 100,
         description: 'iterations between updates of the report; -1: only at the end',
       },
-      jsonl: {
-        type: 'string',
-        minLength: 1,
-        default: 'log.jsonl',
-        description: "the LoggerHook's file in the work dir",
-      },
     },
   } as const satisfies OptionsSchema;
   /** After VisualizationHook, so that the report shows the latest pictures. */
   override readonly priority = 'LOWEST';
+
+  private readonly embedder = new Embedder();
+  private template: string | undefined;
+  private reader: RunReader | undefined;
 
   constructor(
     @inject(OPTIONS) private readonly opts: Output<typeof ReportHook.options>,
@@ -45,91 +46,58 @@ export class ReportHook extends Hook {
     super();
   }
 
+  override async beforeTrain(): Promise<void> {
+    this.template = await readTemplate().catch(() => undefined);
+    if (this.template === undefined)
+      this.log.warn(
+        'ReportHook: no report will be written: dist/ui/report.html is missing; "npm run build:ui" makes it',
+      );
+  }
+
   override async afterTrainIter(run: RunState): Promise<void> {
     if (run.every(this.opts.interval) && !run.isLast) await this.write(run);
   }
 
   override async afterTrain(run: RunState): Promise<void> {
-    await this.write(run);
-    this.log.info(`report: ${run.workDir.file('report.html')}`);
+    if (await this.write(run)) this.log.info(`report: ${run.workDir.file(REPORT)}`);
   }
 
-  private async write(run: RunState): Promise<void> {
-    const curve = await lossCurve(run.workDir.file(this.opts.jsonl));
-    const pictures = await sheets(run.workDir.file('vis'));
-    await run.workDir.write(
-      'report.html',
-      page(run, curve, pictures, await readEvaluation(run.workDir.file(EVALUATION_FILE))),
+  /** @returns whether there is one */
+  private async write(run: RunState): Promise<boolean> {
+    if (this.template === undefined) return false;
+    await run.workDir.write(REPORT, reportHtml(this.template, await this.data(run)));
+    return true;
+  }
+
+  private async data(run: RunState): Promise<ReportData> {
+    this.reader ??= new RunReader(run.workDir.path);
+    const found = await this.reader.view(),
+      scalars = thinScalars(await this.reader.scalars()),
+      previews = thinPreviews(found.previews),
+      training = thinTraining(found.trainingPictures);
+    // What the run knows itself is newer than its files.
+    const view: RunView = {
+      ...found,
+      iterations: run.iter + 1,
+      maxIters: run.maxIters,
+      config: stringify(run.config),
+      phases: run.phases,
+      thumbnail: undefined,
+      previews: await Promise.all(
+        previews.kept.map(async ({ iter, pictures }) => ({ iter, pictures: await this.embed(run, pictures) })),
+      ),
+      trainingPictures: await this.embed(run, training.kept),
+    };
+    const thinned = [scalars.said, previews.said, training.said].filter((text) => text !== undefined);
+    return { view, scalars: scalars.kept, thinned, written: Math.round(Date.now() / 1000) };
+  }
+
+  private async embed(run: RunState, pictures: readonly Picture[]): Promise<Picture[]> {
+    const embedded = await Promise.all(
+      pictures.map((picture) => this.embedder.embed(join(run.workDir.path, picture.src), picture)),
     );
+    return embedded.filter((picture) => picture !== undefined);
   }
-}
-
-interface Sheet {
-  readonly title: string;
-  readonly dataUri: string;
-}
-
-/** The loss of every iteration in the log; torn lines are left out. */
-async function lossCurve(path: string): Promise<Point[]> {
-  const text = await readFile(path, 'utf8').catch(() => '');
-  return text.split('\n').flatMap((line) => {
-    try {
-      const { iter, loss } = JSON.parse(line) as { iter: number; loss: number };
-      return [{ x: iter, y: loss }];
-    } catch {
-      return [];
-    }
-  });
-}
-
-/** The contact sheets of VisualizationHook, in the order of training, small enough to embed. */
-async function sheets(folder: string): Promise<Sheet[]> {
-  const names = (await readdir(folder).catch(() => [])).filter((n) => n.endsWith('.png'));
-  const iteration = (name: string): number => Number(/\d+/.exec(name)?.[0] ?? -1);
-  const ordered = names.sort((a, b) => iteration(a) - iteration(b));
-  return Promise.all(
-    ordered.map(async (name) => {
-      const small = await sharp(join(folder, name))
-        .resize({ width: 1024, height: 1024, fit: 'inside', withoutEnlargement: true })
-        .webp({ quality: 85 })
-        .toBuffer();
-      const title = iteration(name) < 0 ? 'before training' : `after iteration ${iteration(name)}`;
-      return { title, dataUri: `data:image/webp;base64,${small.toString('base64')}` };
-    }),
-  );
-}
-
-function page(
-  run: RunState,
-  curve: readonly Point[],
-  pictures: readonly Sheet[],
-  scores: RunEvaluation | undefined,
-): string {
-  const title = escapeHtml(basename(run.workDir.path));
-  const numbers = Object.entries(run.logs)
-    .map(([name, value]) => `${escapeHtml(name)} ${value.toPrecision(4)}`)
-    .join(' · ');
-  const figures = pictures.map(
-    ({ title: caption, dataUri }) =>
-      `<figure><img src="${dataUri}" alt="${caption}"><figcaption>${caption}</figcaption></figure>`,
-  );
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${title}</title>
-<style>
-  body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff }
-  .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem } figure { margin: 0 }
-  img, svg { max-width: 100%; height: auto } figcaption { color: #666 } td, th { padding: 0.2rem 1rem 0.2rem 0; text-align: left } pre { background: #f5f5f5; padding: 1rem; overflow: auto }
-</style></head><body>
-<h1>${title}</h1>
-<p>Iteration ${run.iter + 1} of ${run.maxIters} · ${numbers}</p>
-<h2>Loss</h2>
-${lineChart(curve)}
-${scores ? `<h2>Evaluation</h2>\n${scoreTable(scores)}\n${scoreCurves(scores)}` : ''}
-${figures.length > 0 ? `<h2>Pictures</h2>\n<div class="pictures">\n${figures.join('\n')}\n</div>` : ''}
-<h2>Config</h2>
-<pre>${escapeHtml(stringify(run.config))}</pre>
-</body></html>
-`;
 }
 
 declare module '../registry/kinds.js' {

@@ -4,8 +4,6 @@ import t from 'tap';
 import { readImage } from '../../src/datasets/image/picture-file.js';
 import type { RunState } from '../../src/engine/run-state.js';
 import { Hook } from '../../src/engine/hook.js';
-import { ReportHook } from '../../src/hooks/report-hook.js';
-import { lineChart } from '../../src/hooks/report/line-chart.js';
 import { VisualizationHook } from '../../src/hooks/visualization-hook.js';
 import { ConsoleLogger } from '../../src/loggers/console-logger.js';
 import { RunLog } from '../../src/loggers/run-log.js';
@@ -126,33 +124,6 @@ void t.test('EMAHook: the average is a copy up to begin_iter, then follows with 
     t.ok(Math.abs(seen[i].ema - (0.9 * seen[i - 1].ema + 0.1 * seen[i].params)) < 1e-7);
   }
 });
-
-void t.test('ReportHook: one HTML file with the loss curve, the pictures and the config inside', async (t) => {
-  const path = t.testdir(),
-    log = new Lines();
-  await linearRun(path, {
-    maxIters: 8,
-    hooks: [new ReportHook({ interval: 4, jsonl: 'log.jsonl' }, log), visualization({})],
-  });
-  const html = readFileSync(join(path, 'report.html'), 'utf8');
-  t.match(html, /Iteration 8 of 8/);
-  t.match(html, /<polyline points="60\.0,/);
-  t.equal(html.match(/<img src="data:image\/webp;base64,/g)?.length, 3);
-  t.match(html, /before training.*after iteration 3.*after iteration 7/s);
-  t.match(html, 'lr: 0.05');
-  t.notMatch(html, /(src|href)="(?!data:)/, 'nothing is loaded from elsewhere');
-  t.strictSame(log.lines, [`report: ${join(path, 'report.html')}`]);
-});
-
-void t.test(
-  'line chart: the first and last iteration, the highest and lowest value are labelled; long runs are averaged',
-  async (t) => {
-    const svg = lineChart(Array.from({ length: 1200 }, (_, i) => ({ x: i, y: 2 - i / 1200 })));
-    t.equal(/points="([^"]*)"/.exec(svg)?.[1].split(' ').length, 300);
-    t.match(svg, />2\.00<.*>1\.00<.*>0<.*>1199</s);
-    t.equal(lineChart([]), '<p>No values yet.</p>');
-  },
-);
 
 void t.test(
   'log of a run: information on one stream, warnings on the other, everything with the time in the file and to who listens',
