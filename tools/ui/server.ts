@@ -7,6 +7,8 @@ import { bodyLimit } from 'hono/body-limit';
 import { UserError } from '../../src/base/errors.js';
 import type { Logger } from '../../src/base/logger.js';
 import { access, headers, newToken } from './access.js';
+import { drawingRoutes } from './drawing-routes.js';
+import { Drawings } from './drawings.js';
 import { eventRoutes } from './event-stream.js';
 import { jobRoutes } from './job-routes.js';
 import { Jobs } from './jobs.js';
@@ -44,7 +46,8 @@ const TRIES = 20;
 export async function startUi({ root, cwd, port: wanted, log }: UiOptions): Promise<UiServer> {
   const token = newToken(),
     watcher = new RunWatcher(root),
-    jobs = new Jobs(root, cwd);
+    jobs = new Jobs(root, cwd),
+    drawings = new Drawings();
   let port = 0;
   const app = new Hono();
   app.use(headers);
@@ -52,7 +55,8 @@ export async function startUi({ root, cwd, port: wanted, log }: UiOptions): Prom
   app.use(bodyLimit({ maxSize: MOST_BYTES, onError: tooMuch }));
   runRoutes(app, watcher);
   jobRoutes(app, watcher, jobs, cwd);
-  eventRoutes(app, [(listener) => watcher.listen(listener)]);
+  drawingRoutes(app, watcher, drawings);
+  eventRoutes(app, [(listener) => watcher.listen(listener), (listener) => drawings.listen(listener)]);
   pageRoutes(app);
   app.notFound((c) => c.json({ error: `${c.req.method} ${c.req.path}: there is nothing` }, 404));
   app.onError((error, c) => {
@@ -72,6 +76,7 @@ export async function startUi({ root, cwd, port: wanted, log }: UiOptions): Prom
       return jobs.running;
     },
     close: async () => {
+      drawings.close();
       await jobs.close();
       watcher.close();
       const closed = new Promise((done) => server.close(done));
