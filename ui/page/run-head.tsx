@@ -23,7 +23,7 @@ export function RunHead() {
           </h1>
           <span class={`state ${view.state}`}>{STATE[view.state]}</span>
           <Bar run={view} />
-          <span class="number hint">{count(view)}</span>
+          <span class="number hint count">{count(view)}</span>
           <span class="number hint">loss {number(view.loss)}</span>
           <Actions view={view} />
           {view.state === 'failed' && view.environment?.end?.error !== undefined && (

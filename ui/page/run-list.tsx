@@ -43,9 +43,12 @@ function RunRow({ run }: { readonly run: RunSummary }) {
           <span class="name" title={id}>
             {place !== undefined && shown.value.length > 1 && <Swatch place={place} />} {name}
           </span>
-          <Bar run={run} />
+          <span class="bar">
+            <Bar run={run} />
+            <small>{count(run)}</small>
+          </span>
           <small>
-            <span class={`state ${state}`}>{STATE[state]}</span> · {count(run)} · {when(run)}
+            <span class={`state ${state}`}>{STATE[state]}</span> · {when(run)}
           </small>
           <small>
             {loss == null ? 'no loss yet' : `loss ${number(loss)}`}

@@ -1,5 +1,5 @@
 /** What the prompts show as the training goes on: one moment with a slider, or all moments side by side. */
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { RunView } from '../../src/runs/run-view.js';
 import { MomentGrid } from './moment-grid.js';
 import { PictureTile } from './picture-tile.js';
@@ -14,6 +14,7 @@ export interface PictureRun {
 
 /** Training pictures are many at times. */
 const MAX_TRAINING = 12;
+const MAX_LOADED = 200;
 
 export function PicturePanel({ runs }: { readonly runs: readonly PictureRun[] }) {
   const [at, setAt] = useState<number | undefined>(),
@@ -23,6 +24,7 @@ export function PicturePanel({ runs }: { readonly runs: readonly PictureRun[] })
   // Undefined follows a run that goes on.
   const place = at === undefined || !moments.includes(at) ? moments.length - 1 : moments.indexOf(at);
   const iter = moments[place];
+  useLoaded(runs.flatMap(({ view }) => view.previews.flatMap(({ pictures }) => pictures.map(({ src }) => src))));
   return (
     <div class="moments">
       <Training runs={runs} />
@@ -72,6 +74,19 @@ export function PicturePanel({ runs }: { readonly runs: readonly PictureRun[] })
       )}
     </div>
   );
+}
+
+/** Loads what the slider may come to, so that nothing flickers. */
+function useLoaded(sources: readonly string[]): void {
+  const loaded = useRef(new Map<string, HTMLImageElement>());
+  useEffect(() => {
+    for (const src of sources.slice(-MAX_LOADED)) {
+      if (src.startsWith('data:') || loaded.current.has(src)) continue;
+      const image = new Image();
+      image.src = src;
+      loaded.current.set(src, image);
+    }
+  }, [sources.join()]);
 }
 
 function Choice({ on, choose, text }: { readonly on: boolean; readonly choose: () => void; readonly text: string }) {

@@ -22,7 +22,7 @@ export function ScorePanel({ runs }: { readonly runs: readonly ScoreRun[] }) {
       </p>
     );
   return (
-    <div class="score-panel">
+    <div class={runs.length > 1 ? 'score-panel several' : 'score-panel'}>
       {[...metrics].map(([metric, better]) => (
         <section key={metric} aria-label={metric}>
           <h3>
@@ -37,7 +37,9 @@ export function ScorePanel({ runs }: { readonly runs: readonly ScoreRun[] }) {
               best: view.best?.name === metric ? view.best.iter : undefined,
             }))}
           />
-          <ScoreTable metric={metric} better={better} runs={runs} />
+          <div class="wide">
+            <ScoreTable metric={metric} better={better} runs={runs} />
+          </div>
         </section>
       ))}
     </div>
@@ -83,7 +85,7 @@ function ScoreTable({
             <tr key={place}>
               {runs.length > 1 && (
                 <th scope="row">
-                  <Swatch place={place} /> {name}
+                  <Swatch place={place} /> <span class="run">{name}</span>
                 </th>
               )}
               <td>{before ? scoreValue(before) : '–'}</td>
