@@ -1,10 +1,12 @@
 /** Server-sent events: they say what is new, and the page asks for it. */
 import type { UiEvent } from '../../tools/ui/protocol.js';
+import { api, type ApiError } from './api.js';
 import {
   attempt,
   connected,
   dropRun,
   isShown,
+  locked,
   logs,
   putDrawing,
   putRun,
@@ -12,6 +14,17 @@ import {
   readScalars,
   readView,
 } from './store.js';
+
+const RETRY_MS = 3000;
+
+async function retry(): Promise<void> {
+  const status = await api.runs().then(
+    () => 200,
+    (error: ApiError) => error.status,
+  );
+  if (status === 403) locked.value = true;
+  else listen(true);
+}
 
 /** @param again after a connection that was lost */
 export function listen(again = false): void {
@@ -26,8 +39,8 @@ export function listen(again = false): void {
   source.addEventListener('error', () => {
     connected.value = false;
     lost = true;
-    // A browser gives up on some answers; it is asked again.
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(true), 3000);
+    // A browser gives up on an answer that is no stream, such as that of a server with another token.
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => void retry(), RETRY_MS);
   });
   source.addEventListener('message', ({ data }) => take(JSON.parse(data as string) as UiEvent));
 }
