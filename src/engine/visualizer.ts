@@ -18,6 +18,8 @@ export class Visualizer extends Hook {
   private readonly loss = new Smoothed();
   private stepStart = 0;
   private finished = false;
+  /** 0-based iteration */
+  private phasesAt = -1;
 
   constructor(
     private readonly backends: readonly VisBackend[],
@@ -53,13 +55,16 @@ export class Visualizer extends Hook {
     return this.handOn();
   }
 
-  override async beforeSaveCheckpoint(): Promise<void> {
+  override async beforeSaveCheckpoint(run: RunState): Promise<void> {
     await this.handOn();
+    if (!run.isLast) await this.tellPhases(run);
     await this.each((backend) => backend.flush());
   }
 
-  override async afterTrain(): Promise<void> {
+  override async afterTrain(run: RunState): Promise<void> {
     this.finished = true;
+    await this.handOn();
+    await this.tellPhases(run);
   }
 
   override async afterRun(): Promise<void> {
@@ -94,6 +99,14 @@ export class Visualizer extends Hook {
     ]);
     const scalars = Object.fromEntries(named) as Record<string, number>;
     this.waiting.push(() => this.each((backend) => backend.addScalars(scalars, iter, wallTime)));
+  }
+
+  /** Where this process spent its time so far: at checkpoints and at the end, where they are last. */
+  private async tellPhases({ phases, iter }: RunState): Promise<void> {
+    if (iter === this.phasesAt) return;
+    this.phasesAt = iter;
+    const seconds = Object.fromEntries(Object.entries(phases).map(([name, value]) => [`phase/${name}`, value]));
+    await this.each((backend) => backend.addScalars(seconds, iter, Date.now() / 1000));
   }
 
   private async handOn(): Promise<void> {

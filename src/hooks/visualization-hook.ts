@@ -13,6 +13,8 @@ import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS } from '../registry/tokens.js';
 import { PICTURE_SIDE } from '../registry/picture-side.js';
 import type { HostTensor } from '../tensor/host.js';
+import { captionsText, copyTrainingPictures } from './training-pictures.js';
+import { CAPTIONS_FILE, PICTURES } from '../runs/pictures.js';
 import type { SampleRequest, WeightSet } from '../sampling/sample-request.js';
 
 /** Of pictures of the untrained model. */
@@ -22,7 +24,7 @@ const BEFORE = 'before';
 export class VisualizationHook extends Hook {
   static readonly options = {
     description:
-      'Renders the same prompts with the same seeds before training and every `interval` iterations, into vis/ of the work dir.',
+      'Renders the same prompts with the same seeds before training and every `interval` iterations, into vis/ of the work dir, beside copies of some training pictures.',
     type: 'object',
     additionalProperties: false,
     required: ['prompt'],
@@ -94,6 +96,10 @@ export class VisualizationHook extends Hook {
   }
 
   override async beforeTrain(run: RunState): Promise<void> {
+    if (run.ranks.rank === 0)
+      await copyTrainingPictures(run).catch((error: Error) =>
+        this.log.debug(`no copies of training pictures: ${error.message}`),
+      );
     if (this.opts.before_train && run.iter === 0) await this.render(run, BEFORE);
   }
 
@@ -139,17 +145,18 @@ export class VisualizationHook extends Hook {
         onStep: bar.update,
       };
       for await (const picture of run.draw(request)) {
-        await writePng(run.workDir.file(join('vis', name, `${pictures.length}.png`)), picture);
+        await writePng(run.workDir.file(join(PICTURES, name, `${pictures.length}.png`)), picture);
         pictures.push(picture);
       }
     } finally {
       bar.stop();
     }
     if (pictures.length < prompts.length) return; // a signal stopped the rendering
-    const sheet = run.workDir.file(join('vis', `${name}.png`));
+    const sheet = run.workDir.file(join(PICTURES, `${name}.png`));
     await writePng(sheet, contactSheet(pictures));
     this.lastRendered = name;
-    const paths = pictures.map((_, k) => run.workDir.file(join('vis', name, `${k}.png`)));
+    await run.workDir.write(join(PICTURES, name, CAPTIONS_FILE), captionsText(prompts));
+    const paths = pictures.map((_, k) => run.workDir.file(join(PICTURES, name, `${k}.png`)));
     run.emit({ kind: 'pictures', iter: run.iter, paths, prompts, sheet });
     this.log.info(`pictures: ${sheet}`);
   }

@@ -10,7 +10,7 @@ import type { Picture, Preview } from './run-view.js';
 /** In the work dir. */
 export const PICTURES = 'vis';
 /** In `vis/`: copies of training pictures. */
-const TRAINING = 'training';
+export const TRAINING = 'training';
 /** Beside the pictures: what each shows. */
 export const CAPTIONS_FILE = 'captions.json';
 /** As far as IHDR reaches. */

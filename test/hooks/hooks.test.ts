@@ -43,8 +43,9 @@ void t.test(
       'step7.png',
       'step9',
       'step9.png',
+      'training',
     ]);
-    t.strictSame(readdirSync(join(path, 'vis', 'step3')).sort(), ['0.png', '1.png']);
+    t.strictSame(readdirSync(join(path, 'vis', 'step3')).sort(), ['0.png', '1.png', 'captions.json']);
     t.strictSame((await readImage(join(path, 'vis', 'step3', '0.png'))).shape, [16, 24, 3]);
     t.strictSame(
       (await readImage(join(path, 'vis', 'step3.png'))).shape,

@@ -93,12 +93,18 @@ void t.test('a resumed run goes on with its curves, and no point is there twice'
       [0, 1, 2, 3],
       name,
     );
+  t.strictSame(
+    second['phase/steps'].map(([step]) => step),
+    [1, 3],
+    'time by phase, at a checkpoint and at the end',
+  );
   t.equal(eventFiles(workDir).length, 2, 'each process writes a file');
 
   const local = readFileSync(join(workDir, 'vis_data/scalars.json'), 'utf8').trim().split('\n');
   t.strictSame(
     local
       .map((line) => JSON.parse(line) as Record<string, number>)
+      .filter((line) => 'train/loss' in line)
       .map((line) => [line['step'], Math.fround(line['train/loss'])]),
     second['train/loss'],
   );
