@@ -76,16 +76,19 @@ void t.test('the package holds what runs, and no pictures of results, logs of tr
   );
   t.strictSame(
     packed.filter((name) =>
-      /\.(map|tgz)$|training\.json$|^docs\/.*\.png$|^dist\/(test|bench|tools\/(verify|repro))/.test(name),
+      /\.(map|tgz)$|training\.json$|^docs\/.*\.(png|webp)$|^dist\/(test|bench|tools\/(verify|repro))/.test(name),
     ),
     [],
   );
   t.strictSame(
     packed.filter((name) => /^dist\/[^/]+$/.test(name)),
-    ['dist/configs', 'dist/src', 'dist/tools'],
+    ['dist/configs', 'dist/src', 'dist/tools', 'dist/ui'],
   );
   for (const needed of [
     'dist/tools/cli.js',
+    'dist/ui/index.html',
+    'dist/ui/licenses.md',
+    'dist/ui/report.html',
     'assets/toyland-small-sd/unet/diffusion_pytorch_model.safetensors',
     'docs/backends.md',
   ])
