@@ -12,8 +12,11 @@ export const isLogFile = (name: string): boolean => NAME.test(name);
 
 /** @returns its log files, oldest first */
 export async function logFiles(workDir: string): Promise<string[]> {
-  const names = await readdir(workDir).catch(() => []);
-  return names.filter(isLogFile).sort();
+  const entries = await readdir(workDir, { withFileTypes: true }).catch(() => []);
+  return entries // a link could lead to anything
+    .filter((entry) => entry.isFile() && isLogFile(entry.name))
+    .map(({ name }) => name)
+    .sort();
 }
 
 /** Seconds since 1970 of the first start. @param name of its log file */

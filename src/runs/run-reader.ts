@@ -1,6 +1,6 @@
 /** Reads one work dir, again and again while its run goes on. */
 import { stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, isAbsolute, join, normalize } from 'node:path';
 import { ownerOf } from '../engine/work-dir.js';
 import { Smoothed } from '../engine/smoothed.js';
 import { isTree, type Tree } from '../registry/merge.js';
@@ -154,7 +154,7 @@ function curvesOf(workDir: string, [log, vis]: readonly string[]): () => Promise
 /** LoggerHook's file in the work dir. */
 export function logName(config: Tree): string {
   const name = hookOf(config, 'LoggerHook')?.['jsonl'];
-  return typeof name === 'string' ? name : 'log.jsonl';
+  return isInside(name) ? name : 'log.jsonl';
 }
 
 /** LocalVisBackend's file in the work dir. */
@@ -162,8 +162,12 @@ export function visName(config: Tree): string {
   const { visualizer } = config,
     backends = isTree(visualizer) ? [visualizer['vis_backends']].flat().filter(isTree) : [],
     folder = backends.find(({ type }) => type === 'LocalVisBackend')?.['save_dir'];
-  return join(typeof folder === 'string' ? folder : 'vis_data', 'scalars.json');
+  return join(isInside(folder) ? folder : 'vis_data', 'scalars.json');
 }
+
+/** A work dir may come from somebody else: its config leads to no file outside of it. */
+const isInside = (name: unknown): name is string =>
+  typeof name === 'string' && !isAbsolute(name) && !normalize(name).startsWith('..');
 
 function smoothedLoss(rows: readonly Row[]): number | undefined {
   const mean = new Smoothed(),

@@ -1,5 +1,5 @@
 /** Small files of a work dir, read as they are; those that are missing or damaged say nothing. */
-import { readFile, stat } from 'node:fs/promises';
+import { lstat, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { isTree, type Tree } from '../registry/merge.js';
@@ -15,7 +15,7 @@ export class ConfigFile {
   constructor(private readonly path: string) {}
 
   async read(): Promise<{ readonly text: string; readonly tree: Tree }> {
-    const info = await stat(this.path).catch(() => undefined),
+    const info = await lstat(this.path).catch(() => undefined), // a link could lead to anything
       key = info ? `${info.ino} ${info.size} ${info.mtimeMs}` : '';
     if (key !== this.seen) {
       const text = info?.isFile() ? await readFile(this.path, 'utf8').catch(() => '') : '';

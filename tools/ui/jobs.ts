@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, existsSync, mkdtempSync, openSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
-import { basename, extname, join, relative, resolve, sep } from 'node:path';
+import { basename, extname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { packageRoot } from '../../src/base/package-path.js';
 import { ownerOf } from '../../src/engine/work-dir.js';
 import { requireConfig } from './config-names.js';
@@ -42,7 +42,7 @@ export class Jobs {
   /** Goes on from the last checkpoint, with the config as it was. */
   async resume(id: string, { cfgOptions = [] }: ResumeRequest): Promise<void> {
     if (await ownerOf(join(this.root, id))) throw new Problem(409, `${id}: it is running; stop it first`);
-    await this.train([join(this.root, id, 'config.yaml'), '--resume'], id, cfgOptions);
+    await this.train([this.near(join(this.root, id, 'config.yaml')), '--resume'], id, cfgOptions);
   }
 
   /** Also a run that was started elsewhere. It finishes its step, saves a checkpoint and ends. */
@@ -77,13 +77,17 @@ export class Jobs {
       workDir = join(this.root, id);
     const said = join(this.logs, `${++this.count}.txt`),
       out = openSync(said, 'w');
-    const child = spawn(process.execPath, [CLI, 'train', ...words, '--work-dir', workDir, ...options], {
-      cwd: this.cwd,
-      // A file, not a pipe: the run goes on when this process dies. A group of its own: Ctrl-C of the terminal is ours.
-      stdio: ['ignore', 'ignore', out],
-      detached: true,
-      windowsHide: true,
-    });
+    const child = spawn(
+      process.execPath,
+      [CLI, 'train', ...words, '--work-dir', this.near(workDir), '--no-estimate', ...options],
+      {
+        cwd: this.cwd,
+        // A file, not a pipe: the run goes on when this process dies. A group of its own: Ctrl-C of the terminal is ours.
+        stdio: ['ignore', 'ignore', out],
+        detached: true,
+        windowsHide: true,
+      },
+    );
     closeSync(out);
     this.children.add(child);
     child.once('exit', () => {
@@ -106,10 +110,16 @@ export class Jobs {
     }
   }
 
+  /** As one would type it. */
+  private near(path: string): string {
+    const below = relative(this.cwd, path);
+    return below.startsWith('..') || isAbsolute(below) ? path : below;
+  }
+
   /** @returns the id @throws Problem for a path that leads out of the folder */
   private inside(workDir: string): string {
     const path = relative(this.root, resolve(this.root, workDir)).split(sep).join('/');
-    if (path === '' || path.startsWith('../') || path === '..' || resolve(path) === path || /(^|\/)\./.test(path))
+    if (path === '' || path.startsWith('../') || path === '..' || isAbsolute(path) || /(^|\/)\./.test(path))
       throw new Problem(400, `work dir "${workDir}": choose a folder below ${this.root}, without dots at its start`);
     return path;
   }
