@@ -58,7 +58,10 @@ export default {
       comment: 'The page runs in a browser: it shares types with the library and its server, nothing that computes.',
       severity: 'error',
       from: { path: '^ui/' },
-      to: { path: '^(src|tools|bench|configs|test|scripts)/', pathNot: '^(src/runs/(run-view|report-data)|tools/ui/protocol)\\.ts$' },
+      to: {
+        path: '^(src|tools|bench|configs|test|scripts)/',
+        pathNot: '^(src/runs/(run-view|report-data)|tools/ui/protocol)\\.ts$',
+      },
     },
     {
       name: 'report-knows-no-server',

@@ -65,8 +65,8 @@ void t.test('runs that are over: pictures, scores, comparison, keys, dark mode, 
   await page.getByRole('button', { name: 'All side by side' }).click();
   t.strictSame(await page.locator('.side-by-side thead th').allTextContents(), [
     'before training',
-    'after iteration 49',
-    'after iteration 99',
+    'iteration 49',
+    'iteration 99',
   ]);
   t.equal(await page.locator('.side-by-side td img').count(), 6);
   await page.getByRole('button', { name: 'Show large: a dog in the snow, before training' }).click();

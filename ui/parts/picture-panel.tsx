@@ -101,33 +101,32 @@ function Choice({ on, choose, text }: { readonly on: boolean; readonly choose: (
 function Training({ runs }: { readonly runs: readonly PictureRun[] }) {
   const key = ({ view }: PictureRun): string =>
     view.trainingPictures.map(({ caption, src }) => caption + src.split('/').at(-1)).join();
-  const different = runs.filter((run, i) => runs.findIndex((other) => key(other) === key(run)) === i);
+  const known = runs.filter(({ view }) => view.trainingPictures.length > 0),
+    different = known.filter((run, i) => known.findIndex((other) => key(other) === key(run)) === i);
   return (
     <>
-      {different.map(({ name, view }) =>
-        view.trainingPictures.length === 0 ? null : (
-          <section key={view.id} aria-label="Training pictures">
-            <h3>
-              Training pictures{different.length > 1 ? ` of ${name}` : ''}
-              {view.trainingPictures.length > MAX_TRAINING && (
-                <small>
-                  {' '}
-                  {MAX_TRAINING} of {view.trainingPictures.length}
-                </small>
-              )}
-            </h3>
-            <div class="strip">
-              {view.trainingPictures.slice(0, MAX_TRAINING).map((picture, i) => (
-                <PictureTile
-                  key={picture.src}
-                  picture={picture}
-                  what={`training picture ${i + 1}${picture.caption ? `: ${picture.caption}` : ''}`}
-                />
-              ))}
-            </div>
-          </section>
-        ),
-      )}
+      {different.map(({ name, view }) => (
+        <section key={view.id} aria-label="Training pictures">
+          <h3>
+            Training pictures{different.length > 1 ? ` of ${name}` : ''}
+            {view.trainingPictures.length > MAX_TRAINING && (
+              <small>
+                {' '}
+                {MAX_TRAINING} of {view.trainingPictures.length}
+              </small>
+            )}
+          </h3>
+          <div class="strip">
+            {view.trainingPictures.slice(0, MAX_TRAINING).map((picture, i) => (
+              <PictureTile
+                key={picture.src}
+                picture={picture}
+                what={`training picture ${i + 1}${picture.caption ? `: ${picture.caption}` : ''}`}
+              />
+            ))}
+          </div>
+        </section>
+      ))}
     </>
   );
 }

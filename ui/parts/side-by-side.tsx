@@ -30,7 +30,7 @@ export function SideBySide({
             <td />
             {moments.map((iter) => (
               <th scope="col" key={iter}>
-                {moment(iter)}
+                {iter < 0 ? moment(iter) : `iteration ${iter}`}
               </th>
             ))}
           </tr>
