@@ -26,6 +26,7 @@ const program = new Command('diffengine')
     `
 Examples:
   diffengine train tiny_random_sd_dreambooth_lora_dog        train the built-in default
+  diffengine ui                                              a page that shows your runs, in the browser
   diffengine list-cfg                                        what else is built in
   diffengine copy-cfg small_sd_dreambooth_lora_dog .         start a config of your own
   diffengine describe DreamBoothDataset                      options of a component

@@ -15,7 +15,7 @@ const LOOK_MS = 3000;
 export function watchFolder(path: string, onChange: OnChange): FolderWatch {
   let current: FolderWatch;
   const look = (): void => {
-    current = polled(path, onChange);
+    current = pollFolder(path, onChange);
   };
   try {
     const watcher = watch(path, { persistent: false }, (kind, name) => {
@@ -32,18 +32,21 @@ export function watchFolder(path: string, onChange: OnChange): FolderWatch {
   return { close: () => current.close() };
 }
 
-function polled(path: string, onChange: OnChange): FolderWatch {
-  let before: Map<string, string> | undefined;
-  const timer = setInterval(() => {
-    void contents(path).then((now) => {
-      for (const [name, key] of now) {
-        const old = before?.get(name);
-        if (before && old !== key) onChange(name, old === undefined ? 'rename' : 'change');
-      }
-      for (const name of before?.keys() ?? []) if (!now.has(name)) onChange(name, 'rename');
-      before = now;
-    });
-  }, LOOK_MS).unref();
+/** One look at the folder itself; at its files only when one of them came, went or was replaced. */
+export function pollFolder(path: string, onChange: OnChange, lookMs = LOOK_MS): FolderWatch {
+  let before: Map<string, string> | undefined,
+    seen = 0;
+  const look = async (): Promise<void> => {
+    const time = (await stat(path).catch(() => undefined))?.mtimeMs ?? 0;
+    if (before && time === seen) return;
+    const now = await contents(path);
+    for (const [name, key] of now) if (before && before.get(name) !== key) onChange(name, 'rename');
+    for (const name of before?.keys() ?? []) if (!now.has(name)) onChange(name, 'rename');
+    before = now;
+    seen = time;
+  };
+  void look();
+  const timer = setInterval(() => void look(), lookMs).unref();
   return { close: () => clearInterval(timer) };
 }
 

@@ -1,9 +1,10 @@
 /** Who may ask the server of `diffengine ui`, and for what. */
 import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { symlinkSync } from 'node:fs';
+import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { pollFolder } from '../../../tools/ui/folder-watch.js';
 import { Ui } from '../../fixtures/tools/ui.js';
 
 const PNG = Buffer.from('89504e470d0a1a0a0000000d494844520000000500000004080200000000000000', 'hex');
@@ -141,6 +142,21 @@ void t.test('pictures of a run are served, and no other file of the machine', as
     '/assets/../../package.json',
   ])
     t.equal((await ui.ask(path)).status, 404, path);
+});
+
+void t.test('a folder that the system does not watch is looked at', async (t) => {
+  const path = t.testdir({ gone: '', kept: '', grown: 'a' }),
+    told: string[] = [],
+    watch = pollFolder(path, (name) => told.push(name), 20);
+  t.teardown(() => watch.close());
+  const wait = (): Promise<void> => new Promise((done) => setTimeout(done, 200));
+  await wait();
+  t.strictSame(told, [], 'what was there is no news');
+  rmSync(join(path, 'gone'));
+  writeFileSync(join(path, 'new'), '');
+  writeFileSync(join(path, 'grown'), 'ab');
+  await wait();
+  t.strictSame([...new Set(told)].sort(), ['gone', 'grown', 'new']);
 });
 
 void t.test('what is started comes from the list, and writes below the folder', async (t) => {
