@@ -99,6 +99,15 @@ void t.test('runs that are over: pictures, scores, comparison, keys, dark mode, 
   await reset.waitFor();
   await chart.press('0');
   await reset.waitFor({ state: 'hidden' });
+  // And with the mouse: a drag shows a part, a double click all.
+  const box = (await page.locator('.u-over').boundingBox()) ?? { x: 0, y: 0, width: 0, height: 0 };
+  await page.mouse.move(box.x + box.width * 0.25, box.y + 50);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.5, box.y + 50, { steps: 4 });
+  await page.mouse.up();
+  await reset.waitFor();
+  await page.mouse.dblclick(box.x + box.width * 0.5, box.y + 50);
+  await reset.waitFor({ state: 'hidden' });
   await page.getByRole('combobox', { name: 'Curve' }).selectOption({ label: 'Learning rate' });
   t.match(await page.locator('.curve-chart .key').textContent(), /slow1\.00e-3/);
 
