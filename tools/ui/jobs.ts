@@ -6,6 +6,7 @@ import { hostname, tmpdir } from 'node:os';
 import { basename, extname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { packageRoot } from '../../src/base/package-path.js';
 import { ownerOf } from '../../src/engine/work-dir.js';
+import { readEnvironment } from '../../src/runs/work-dir-files.js';
 import { requireConfig } from './config-names.js';
 import { Problem } from './problem.js';
 import type { ResumeRequest, StartRequest } from './protocol.js';
@@ -17,9 +18,10 @@ const LOOK_MS = 50;
 const WORK_DIRS = 'work_dirs';
 
 export class Jobs {
-  private readonly children = new Set<ChildProcess>();
-  /** processes that were asked to stop: a second signal would end them without a checkpoint */
-  private readonly asked = new Set<number>();
+  /** by id of the run */
+  private readonly children = new Map<string, ChildProcess>();
+  /** processes that were asked to stop, by run: a second signal would end them without a checkpoint */
+  private readonly asked = new Map<string, number>();
   private readonly logs = mkdtempSync(join(tmpdir(), 'diffengine-ui-'));
   private count = 0;
 
@@ -39,18 +41,25 @@ export class Jobs {
     return id;
   }
 
-  /** Goes on from the last checkpoint, with the config as it was. */
+  /** Goes on from the last checkpoint, with the config as it was, and as many ranks. */
   async resume(id: string, { cfgOptions = [] }: ResumeRequest): Promise<void> {
-    if (await ownerOf(join(this.root, id))) throw new Problem(409, `${id}: it is running; stop it first`);
-    await this.train([this.near(join(this.root, id, 'config.yaml')), '--resume'], id, cfgOptions);
+    const path = join(this.root, id);
+    if (await ownerOf(path)) throw new Problem(409, `${id}: it is running; stop it first`);
+    const [, ranks] = /--gpus (\d+) --launcher mpi/.exec(await commandOf(path)) ?? [],
+      started = ranks === undefined ? [] : ['--gpus', ranks, '--launcher', 'mpi'];
+    await this.train([this.near(join(path, 'config.yaml')), ...started, '--resume'], id, cfgOptions);
   }
 
   /** Also a run that was started elsewhere. It finishes its step, saves a checkpoint and ends. */
   async stop(id: string): Promise<void> {
-    const owner = await ownerOf(join(this.root, id));
+    const path = join(this.root, id),
+      owner = await ownerOf(path);
     if (!owner) throw new Problem(409, `${id}: it is not running`);
     if (owner.host !== hostname()) throw new Problem(409, `${id}: it runs on ${owner.host}; stop it there`);
-    this.interrupt(owner.pid);
+    const child = this.children.get(id)?.pid;
+    if (child !== undefined) this.interrupt(id, child);
+    // What an mpirun has started hears of Ctrl-C through it, as SIGUSR1.
+    else this.interrupt(id, owner.pid, (await commandOf(path)).includes('--launcher ') ? 'SIGUSR1' : 'SIGINT');
   }
 
   get running(): number {
@@ -59,16 +68,16 @@ export class Jobs {
 
   /** Asks what was started here to save and end, and waits for it. */
   async close(): Promise<void> {
-    const ends = [...this.children].map((child) => new Promise((done) => child.once('exit', done)));
-    for (const { pid } of this.children) if (pid !== undefined) this.interrupt(pid);
+    const ends = [...this.children.values()].map((child) => new Promise((done) => child.once('exit', done)));
+    for (const [id, { pid }] of this.children) if (pid !== undefined) this.interrupt(id, pid);
     await Promise.all(ends);
     await rm(this.logs, { recursive: true, force: true });
   }
 
-  private interrupt(pid: number): void {
-    if (this.asked.has(pid)) return;
-    this.asked.add(pid);
-    process.kill(pid, 'SIGINT');
+  private interrupt(id: string, pid: number, signal: 'SIGINT' | 'SIGUSR1' = 'SIGINT'): void {
+    if (this.asked.get(id) === pid) return;
+    this.asked.set(id, pid);
+    process.kill(pid, signal);
   }
 
   private async train(words: readonly string[], id: string, cfgOptions: readonly string[]): Promise<void> {
@@ -89,10 +98,9 @@ export class Jobs {
       },
     );
     closeSync(out);
-    this.children.add(child);
+    this.children.set(id, child);
     child.once('exit', () => {
-      this.children.delete(child);
-      if (child.pid !== undefined) this.asked.delete(child.pid);
+      if (this.children.get(id) === child) this.children.delete(id);
     });
     await this.begun(child, workDir, said);
   }
@@ -103,7 +111,7 @@ export class Jobs {
     child.once('error', (error) => (failure = error));
     for (;;) {
       if (failure) throw failure;
-      if (child.exitCode === 0 || (await ownerOf(workDir))?.pid === child.pid) return;
+      if (child.exitCode === 0 || (await ownerOf(workDir))) return; // the process itself, or one of its ranks
       if (child.exitCode !== null || child.signalCode !== null)
         throw new Problem(400, (await lastWords(said)) || `the run ended (${child.exitCode ?? child.signalCode})`);
       await new Promise((done) => setTimeout(done, LOOK_MS));
@@ -134,6 +142,9 @@ export class Jobs {
     }
   }
 }
+
+/** That made the run; empty for runs of earlier versions. */
+const commandOf = async (workDir: string): Promise<string> => (await readEnvironment(workDir))?.command ?? '';
 
 /** What is no assignment could be another option of the command; code of anywhere is not loaded. */
 function requireOption(option: string): void {

@@ -55,6 +55,8 @@ export class RunWatcher {
 
   /** The newest first. */
   async list(): Promise<RunSummary[]> {
+    this.mustScan = true;
+    for (const run of this.runs.values()) if (run.summary?.state === 'running') run.changes.add('run');
     await this.update();
     const all = [...this.runs.values()].flatMap(({ summary }) => (summary ? [summary] : []));
     return all.sort((a, b) => (b.started ?? b.changed) - (a.started ?? a.changed));

@@ -2,7 +2,10 @@
 import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import t from 'tap';
 import { pollFolder } from '../../../tools/ui/folder-watch.js';
 import { Ui } from '../../fixtures/tools/ui.js';
@@ -142,6 +145,22 @@ void t.test('pictures of a run are served, and no other file of the machine', as
     '/assets/../../package.json',
   ])
     t.equal((await ui.ask(path)).status, 404, path);
+});
+
+void t.test('a run whose process was killed no longer runs', async (t) => {
+  const root = t.testdir({ run: RUN }),
+    ui = await Ui.start(t, root);
+  const script = `const { acquireLock } = await import(${JSON.stringify(pathToFileURL(resolve('dist/src/engine/work-dir-lock.js')))});
+    await acquireLock(${JSON.stringify(join(root, 'run/.lock'))}); console.log('locked'); setInterval(() => {}, 1000);`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(child.stdout, 'data');
+  const state = async (): Promise<unknown> => (await ui.json<{ state: string }[]>('/api/runs'))[0].state;
+  t.equal(await state(), 'running');
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  t.equal(await state(), 'failed');
 });
 
 void t.test('a folder that the system does not watch is looked at', async (t) => {
