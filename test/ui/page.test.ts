@@ -39,6 +39,9 @@ void t.test('runs that are over: pictures, scores, comparison, keys, dark mode, 
   writeRun(join(root, 'fast'), { iterations: 100, lr: 0.01, previews: [-1, 49, 99] });
   const { ui, browser } = await served(t, root);
   const { page, asked, complaints } = await openPage(browser, { viewport: { width: 1280, height: 900 } });
+  await page.goto(new URL(ui.link).origin);
+  t.equal(await page.textContent('body'), 'no token; open the link that "diffengine ui" printed');
+  complaints.length = 0;
   await page.goto(ui.link);
   await choose(page, 'slow');
   t.notMatch(page.url(), 'token', 'the token does not stay in the address');

@@ -60,10 +60,11 @@ export async function startUi({ root, cwd, port: wanted, log }: UiOptions): Prom
   pageRoutes(app);
   app.notFound((c) => c.json({ error: `${c.req.method} ${c.req.path}: there is nothing` }, 404));
   app.onError((error, c) => {
-    if (error instanceof UserError)
-      return c.json({ error: error.message }, error instanceof Problem ? error.status : 400);
-    log.warn(`${c.req.method} ${c.req.path}: ${error.stack}`);
-    return c.json({ error: error.message }, 500);
+    const status = error instanceof Problem ? error.status : error instanceof UserError ? 400 : 500;
+    if (status === 500) log.warn(`${c.req.method} ${c.req.path}: ${error.stack}`);
+    // Somebody who opens the address without the token reads it in the browser.
+    const isRead = c.req.header('accept')?.startsWith('text/html');
+    return isRead ? c.text(error.message, status) : c.json({ error: error.message }, status);
   });
   const answer = getRequestListener(app.fetch, { hostname: HOST }),
     server = createServer((request, response) => void answer(request, response));
