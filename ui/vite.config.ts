@@ -16,7 +16,7 @@ export default defineConfig(({ mode }) => {
     build: {
       target: 'es2022',
       outDir: '../dist/ui',
-      emptyOutDir: false,
+      emptyOutDir: !report, // files of an earlier build have other names
       modulePreload: { polyfill: false },
       license: { fileName: LICENSES },
       rollupOptions: { input: report ? 'ui/report.html' : 'ui/index.html' },

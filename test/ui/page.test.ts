@@ -99,6 +99,15 @@ void t.test('runs that are over: pictures, scores, comparison, keys, dark mode, 
   await reset.waitFor();
   await chart.press('0');
   await reset.waitFor({ state: 'hidden' });
+  // And with the mouse: a drag shows a part, a double click all.
+  const box = (await page.locator('.u-over').boundingBox()) ?? { x: 0, y: 0, width: 0, height: 0 };
+  await page.mouse.move(box.x + box.width * 0.25, box.y + 50);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.5, box.y + 50, { steps: 4 });
+  await page.mouse.up();
+  await reset.waitFor();
+  await page.mouse.dblclick(box.x + box.width * 0.5, box.y + 50);
+  await reset.waitFor({ state: 'hidden' });
   await page.getByRole('combobox', { name: 'Curve' }).selectOption({ label: 'Learning rate' });
   t.match(await page.locator('.curve-chart .key').textContent(), /slow1\.00e-3/);
 
@@ -211,9 +220,13 @@ void t.test('a run from the page: it grows, stops, draws, resumes; its report ne
     chart = page.locator('.curve-chart .where');
   const iteration = async (): Promise<number> => Number((await chart.textContent())?.replace(/\D/g, ''));
   await until(async () => (await iteration()) > 0);
+  await page.evaluate(
+    "shifted = 0; new PerformanceObserver((list) => list.getEntries().forEach(({ value }) => (shifted += value))).observe({ type: 'layout-shift' })",
+  );
   const seen = await iteration();
   await until(async () => (await iteration()) > seen);
   t.equal(await page.locator('.run-head .state').textContent(), 'running');
+  t.equal(await page.evaluate('shifted'), 0, 'nothing moves while values come');
   await page.getByRole('button', { name: 'Stop' }).click();
   await page.getByRole('button', { name: 'Resume ...' }).waitFor();
   t.equal(await page.locator('.run-head .state').textContent(), 'stopped');

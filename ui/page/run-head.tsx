@@ -16,10 +16,10 @@ export function RunHead() {
       <button type="button" class="small back" onClick={() => goTo('list')}>
         ← All runs
       </button>
-      {all.map(({ id, place, view }) => (
+      {all.map(({ id, place, name, view }) => (
         <div class="run" key={id}>
           <h1>
-            {all.length > 1 && <Swatch place={place} />} {view.name}
+            {all.length > 1 && <Swatch place={place} />} {name}
           </h1>
           <span class={`state ${view.state}`}>{STATE[view.state]}</span>
           <Bar run={view} />

@@ -41,7 +41,9 @@ function RunRow({ run }: { readonly run: RunSummary }) {
         <Thumbnail id={id} path={thumbnail} />
         <span class="what">
           <span class="name" title={id}>
-            {place !== undefined && shown.value.length > 1 && <Swatch place={place} />} {name}
+            {place !== undefined && shown.value.length > 1 && <Swatch place={place} />}{' '}
+            <small>{id.slice(0, -name.length)}</small>
+            {name}
           </span>
           <span class="bar">
             <Bar run={run} />

@@ -21,13 +21,15 @@ export const locked = signal(false);
 /** grows when a log does, by run */
 export const logs = signal<ReadonlyMap<string, number>>(new Map());
 
-/** The shown runs whose view has come, with their place. */
-export const open = computed(() =>
-  shown.value.flatMap(({ id, place }) => {
+/** The shown runs whose view has come, with their place. One of the same name as another goes by its whole path. */
+export const open = computed(() => {
+  const all = shown.value.flatMap(({ id, place }) => {
     const view = views.value.get(id);
-    return view ? [{ id, place, name: view.name, view, scalars: scalars.value.get(id) ?? {} }] : [];
-  }),
-);
+    return view ? [{ id, place, view, scalars: scalars.value.get(id) ?? {} }] : [];
+  });
+  const isAlone = (name: string): boolean => all.filter(({ view }) => view.name === name).length === 1;
+  return all.map((run) => ({ ...run, name: isAlone(run.view.name) ? run.view.name : run.id }));
+});
 
 /** Runs something that may fail; says in the page what did. @returns whether it went well */
 export async function attempt(action: () => Promise<unknown>): Promise<boolean> {

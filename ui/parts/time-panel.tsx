@@ -12,7 +12,7 @@ export function TimePanel({ phases }: { readonly phases: RunView['phases'] }) {
   if (rows.length === 0) return <p class="nothing">Known once the run saves its first checkpoint.</p>;
   return (
     <table class="time-panel">
-      <caption>{duration(total)} in all</caption>
+      <caption>{duration(total)} in all, of the last start</caption>
       <tbody>
         {rows.map(([name, seconds]) => (
           <tr key={name}>

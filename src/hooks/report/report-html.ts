@@ -24,7 +24,8 @@ export function reportHtml(template: string, data: ReportData, home = homedir())
 /** A report is mailed: it need not say who its maker is on this machine. */
 function withoutHome(data: ReportData, home: string): ReportData {
   if (home.length < 2) return data;
+  const whole = new RegExp(`${home.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')}(?![\\w.-])`, 'g'); // not /home/adam for /home/ada
   const shorten = (_: string, value: unknown): unknown =>
-    typeof value === 'string' && !value.startsWith('data:') ? value.replaceAll(home, '~') : value;
+    typeof value === 'string' && !value.startsWith('data:') ? value.replace(whole, '~') : value;
   return JSON.parse(JSON.stringify(data, shorten)) as ReportData;
 }
