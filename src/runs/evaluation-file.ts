@@ -28,7 +28,7 @@ export async function readEvaluation(path: string): Promise<RunEvaluation | unde
 
 /** In the order of training. @param lastIter 0-based, after which `after` was measured */
 export function evaluationsOf(found: RunEvaluation | undefined, lastIter: number): RunView['evaluations'] {
-  if (!found) return [];
+  if (!Array.isArray(found?.before)) return []; // damaged
   const { before, during = [], after } = found,
     isNew = after !== undefined && during.at(-1)?.iter !== lastIter;
   return [

@@ -6,13 +6,19 @@ import { Smoothed } from '../engine/smoothed.js';
 import { isTree, type Tree } from '../registry/merge.js';
 import { Curves } from './curves.js';
 import { drawingDefaults } from './drawing-defaults.js';
-import { bestEvaluation, EVALUATION_FILE, evaluationsOf, type RunEvaluation } from './evaluation-file.js';
+import {
+  bestEvaluation,
+  EVALUATION_FILE,
+  evaluationsOf,
+  readEvaluation,
+  type RunEvaluation,
+} from './evaluation-file.js';
 import { JsonLines, lastRows, type Row } from './json-lines.js';
 import { logFiles, readLog, startOfLog } from './log-text.js';
 import { RunPictures } from './pictures.js';
 import { runCheckpoints } from './run-checkpoints.js';
 import type { Checkpoint, Preview, RunEnvironment, RunState, RunSummary, RunView, Scalars } from './run-view.js';
-import { ConfigFile, hookOf, readEnvironment, readPhases, readTree } from './work-dir-files.js';
+import { ConfigFile, hookOf, readEnvironment, readPhases } from './work-dir-files.js';
 
 /** Bytes at the end of a log that a summary is made from: of some hundred iterations, all that the smoothed loss hangs on. */
 const TAIL = 1 << 16;
@@ -86,7 +92,7 @@ export class RunReader {
     const config = await this.config.read();
     const [environment, evaluation, checkpoints, previews, rows] = await Promise.all([
       readEnvironment(this.path),
-      this.evaluation(),
+      readEvaluation(join(this.path, EVALUATION_FILE)).catch(() => undefined), // damaged
       runCheckpoints(this.path),
       this.pictures.previews(config.tree),
       lastRows(join(this.path, logName(config.tree)), TAIL),
@@ -118,11 +124,6 @@ export class RunReader {
     const how = environment?.end?.how;
     if (how === 'done' || (how !== 'failed' && iterations >= maxIters)) return 'done';
     return how === 'stopped' || checkpoints.some(({ isLast }) => isLast) ? 'stopped' : 'failed';
-  }
-
-  private async evaluation(): Promise<RunEvaluation | undefined> {
-    const found = await readTree(join(this.path, EVALUATION_FILE));
-    return Array.isArray(found['before']) ? (found as unknown as RunEvaluation) : undefined;
   }
 
   private async changed(logs: readonly string[]): Promise<number> {

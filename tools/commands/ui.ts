@@ -38,7 +38,7 @@ async function ui(folder: string | undefined, { port }: { port: number }): Promi
   const server = await startUi({ root, cwd: process.cwd(), port, log });
   const interrupt = new Interrupt(
     log,
-    'ending; runs that the page has started save a checkpoint first. Once more ends this now, and they go on',
+    'ending; runs that the page has started save a checkpoint first. Once more ends this now; they save and end by themselves',
   );
   log.info(`runs below ${root}`);
   log.info(`open ${server.link}`);

@@ -1,7 +1,7 @@
 /** Runs that are started, stopped and resumed from the page: processes of their own, so that none takes another down. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, existsSync, mkdtempSync, openSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { basename, extname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { packageRoot } from '../../src/base/package-path.js';
@@ -29,7 +29,9 @@ export class Jobs {
   constructor(
     private readonly root: string,
     private readonly cwd: string,
-  ) {}
+  ) {
+    process.once('exit', this.forget);
+  }
 
   /** Resolves when the run has taken its work dir. @returns its id @throws Problem with what the command said */
   async start({ config, workDir, cfgOptions = [] }: StartRequest): Promise<string> {
@@ -71,8 +73,12 @@ export class Jobs {
     const ends = [...this.children.values()].map((child) => new Promise((done) => child.once('exit', done)));
     for (const [id, { pid }] of this.children) if (pid !== undefined) this.interrupt(id, pid);
     await Promise.all(ends);
-    await rm(this.logs, { recursive: true, force: true });
+    process.off('exit', this.forget);
+    this.forget();
   }
+
+  /** Runs that go on write to what has no name any more. */
+  private readonly forget = (): void => rmSync(this.logs, { recursive: true, force: true });
 
   private interrupt(id: string, pid: number, signal: 'SIGINT' | 'SIGUSR1' = 'SIGINT'): void {
     if (this.asked.get(id) === pid) return;
