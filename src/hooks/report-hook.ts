@@ -65,7 +65,12 @@ export class ReportHook extends Hook {
   /** @returns whether there is one */
   private async write(run: RunState): Promise<boolean> {
     if (this.template === undefined) return false;
-    await run.workDir.write(REPORT, reportHtml(this.template, await this.data(run)));
+    const data = await this.data(run).catch((error: unknown) => {
+      // A run of hours does not end for a file of its work dir that somebody has damaged.
+      this.log.warn(`ReportHook: ${REPORT} stays as it was: ${error instanceof Error ? error.message : String(error)}`);
+    });
+    if (!data) return false;
+    await run.workDir.write(REPORT, reportHtml(this.template, data));
     return true;
   }
 

@@ -66,6 +66,13 @@ void t.test('ReportHook: one file with curves, pictures, time and config, that a
   t.ok(statSync(file).size < 200_000, `${statSync(file).size} bytes`);
 });
 
+void t.test('a damaged file of the work dir ends no run: the report stays as it was, with a warning', async (t) => {
+  const path = t.testdir({ 'evaluation.json': '{"before": [null]}' }),
+    log = new Lines();
+  await linearRun(path, { maxIters: 2, hooks: [new ReportHook({ interval: -1 }, log)] });
+  t.match(log.lines, [/^warning: ReportHook: report\.html stays as it was: Cannot destructure/]);
+});
+
 void t.test('the file holds any text, and no path of a home', (t) => {
   const hostile = '</script><script>alert(1)</script><!-- {{data}} $& ';
   const data: ReportData = {
