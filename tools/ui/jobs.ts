@@ -117,7 +117,9 @@ export class Jobs {
     child.once('error', (error) => (failure = error));
     for (;;) {
       if (failure) throw failure;
-      if (child.exitCode === 0 || (await ownerOf(workDir))) return; // the process itself, or one of its ranks
+      // The process itself holds it, or one of its ranks.
+      const isThere = existsSync(join(workDir, 'config.yaml')) && (await ownerOf(workDir)) !== undefined;
+      if (child.exitCode === 0 || isThere) return;
       if (child.exitCode !== null || child.signalCode !== null)
         throw new Problem(400, (await lastWords(said)) || `the run ended (${child.exitCode ?? child.signalCode})`);
       await new Promise((done) => setTimeout(done, LOOK_MS));
