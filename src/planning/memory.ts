@@ -2,6 +2,7 @@
  * The memory that ONNX Runtime takes to run a program: its order of nodes, its plan of which result is written over which
  * dead one, scratch of its kernels, and its arena. Checked against the runtime's own profile: see docs/planning.md.
  */
+import { tiledBytes } from '../backends/onnx/winograd.js';
 import { rootsOf, type Program } from '../backends/backend.js';
 import { chunkedUpdates } from '../backends/onnx/chunked-updates.js';
 import { largeWidenings } from '../backends/onnxruntime/wide-weights.js';
@@ -143,9 +144,14 @@ function planBuffers(order: readonly Node[], named: readonly Tensor[], elsewhere
   return buffers;
 }
 
+const CONVOLUTIONS: ReadonlySet<string> = new Set(['conv2d', 'convTranspose2d']);
+
 /** Scratch of the CPU kernels beside their results. */
-function scratchBytes({ op, inputs: [x, w, v] }: Node): number {
+function scratchBytes({ op, attrs, inputs, outs }: Node): number {
+  const [x, w, v] = inputs;
   if (op === 'attention') return bytesOf(x) + bytesOf(w) + bytesOf(v); // heads side by side
+  const tiled = CONVOLUTIONS.has(op) ? tiledBytes({ attrs, inTypes: inputs, outTypes: outs }) : undefined;
+  if (tiled !== undefined) return tiled;
   if (op === 'convTranspose2d') return (sizeOf(w.shape) / w.shape[0]) * x.shape[2] * x.shape[3] * 4; // columns of one picture
   return 0;
 }

@@ -1,6 +1,7 @@
 /** What differs between the devices of ONNX Runtime. Nothing else asks which device it is on. */
 import type { Lowering } from '../onnx/emit.js';
 import { WEBGPU } from '../onnx/webgpu.js';
+import { winograd } from '../onnx/winograd.js';
 
 export type DeviceName = 'cpu' | 'webgpu' | 'cuda';
 
@@ -21,7 +22,7 @@ const UNSUPPORTED = 'executionProviders\\[0\\] is unsupported';
 const OR_CPU = "or compute with backend.device: 'cpu'";
 
 export const DEVICES: Readonly<Record<DeviceName, Device>> = {
-  cpu: { lowering: {}, overwrites: true, mapsWeights: true, resident: false },
+  cpu: { lowering: winograd(), overwrites: true, mapsWeights: true, resident: false },
   webgpu: {
     lowering: WEBGPU,
     overwrites: false,
