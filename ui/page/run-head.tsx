@@ -6,7 +6,7 @@ import { number, STATE } from '../parts/words.js';
 import { api } from './api.js';
 import { goTo } from './place.js';
 import { ResumeDialog } from './resume-dialog.js';
-import { Bar, count } from './run-list.js';
+import { Bar, Count } from './run-list.js';
 import { attempt, open } from './store.js';
 
 export function RunHead() {
@@ -23,7 +23,7 @@ export function RunHead() {
           </h1>
           <span class={`state ${view.state}`}>{STATE[view.state]}</span>
           <Bar run={view} />
-          <span class="number hint count">{count(view)}</span>
+          <Count run={view} />
           <span class="number hint">loss {number(view.loss)}</span>
           <Actions view={view} />
           {view.state === 'failed' && view.environment?.end?.error !== undefined && (

@@ -47,7 +47,7 @@ function RunRow({ run }: { readonly run: RunSummary }) {
           </span>
           <span class="bar">
             <Bar run={run} />
-            <small>{count(run)}</small>
+            <Count run={run} />
           </span>
           <small>
             <span class={`state ${state}`}>{STATE[state]}</span> · {when(run)}
@@ -77,6 +77,13 @@ export function Bar({ run: { iterations, maxIters, name } }: { readonly run: Run
   return <progress max={maxIters ?? Math.max(iterations, 1)} value={iterations} aria-label={`Progress of ${name}`} />;
 }
 
-/** "300 of 600" */
-export const count = ({ iterations, maxIters }: RunSummary): string =>
-  maxIters == null ? number(iterations) : `${number(iterations)} of ${number(maxIters)}`;
+/** "300 of 600", as wide as it will ever be, and one text: nothing moves when a digit is added. */
+export function Count({ run: { iterations, maxIters } }: { readonly run: RunSummary }) {
+  const whole = maxIters == null ? '' : ` of ${number(maxIters)}`,
+    width = Math.max(2 * whole.length - 4, number(iterations).length + whole.length);
+  return (
+    <small class="count" style={{ minWidth: `${width}ch` }}>
+      {`${number(iterations)}${whole}`}
+    </small>
+  );
+}
