@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../src/base/atomic-file.js';
 import { machineName } from './machine.js';
+import { copyBandwidth, processor } from './processor.js';
 
 export class Results<Row> {
   readonly rows: Row[] = [];
@@ -18,6 +19,8 @@ export class Results<Row> {
       commit,
       date: now.toISOString(),
       machine: machineName(),
+      processor: processor(),
+      copy_gb_per_s: copyBandwidth(),
       node: process.version,
     };
     this.path = join(
