@@ -11,6 +11,7 @@ import { stopIfAborted } from '../../base/errors.js';
 import { startProgress, type Logger } from '../../base/logger.js';
 import { packageVersion } from '../../base/version.js';
 import type { FrozenSource } from '../../formats/frozen-source.js';
+import { partFolders } from '../../formats/pipeline/part-folders.js';
 import { pipelineFingerprint, type PipelineFolder } from '../../formats/pipeline/pipeline-folder.js';
 import { readJson } from '../../formats/read-json.js';
 import { recorded } from '../../networks/record.js';
@@ -129,7 +130,9 @@ const valuesOf =
 /** The component's own config.json: the pipeline's, or that of a network which was trained whole. */
 async function writeConfig(of: string, folder: PipelineFolder, frozen: FrozenSource, to: string): Promise<void> {
   const own = join(frozen.weights.files[0], '..', 'config.json'),
-    from = (await stat(own).catch(() => undefined)) ? own : join(folder.path, of, 'config.json');
+    from = (await stat(own).catch(() => undefined))
+      ? own
+      : join((await partFolders(folder.path)).of(of), 'config.json');
   await writeFile(to, `${JSON.stringify(await readJson(from, 'every component has one'), null, 2)}\n`);
 }
 
