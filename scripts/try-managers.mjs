@@ -24,7 +24,7 @@ const MANAGERS = {
   },
   // pnpm 12 ends with 1 until one decides about build scripts.
   pnpm: {
-    files: { 'pnpm-workspace.yaml': 'allowBuilds:\n  onnxruntime-node: false\n  protobufjs: false\n' },
+    files: { 'pnpm-workspace.yaml': 'allowBuilds:\n  koffi: false\n  onnxruntime-node: false\n  protobufjs: false\n' },
     install: [...PNPM, 'add', 'PACKAGE'],
     run: [...PNPM, 'exec', 'diffengine'],
   },

@@ -110,7 +110,8 @@ async function convertAll(
   for (const { folder, at, stem, found } of components) {
     const name = join(folder, `${stem}${plain || found.variant === undefined ? '' : `.${found.variant}`}.safetensors`);
     const source = await openSource(at, stem, found);
-    await writeAs(join(to, name), namingNonFinite(source, join(at, found.name), log), dtype);
+    const progress = log && { log, of: folder === '' ? found.name : folder };
+    await writeAs(join(to, name), namingNonFinite(source, join(at, found.name), log), { dtype, progress });
     log?.info(`${join(folder, found.name)} -> ${name}`);
     written.push(join(to, name));
   }

@@ -1,6 +1,6 @@
 /** A pipeline folder as one file in the layout of CompVis, for A1111, ComfyUI and diffusers' `from_single_file`. */
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { FileError } from '../../base/errors.js';
 import type { Logger } from '../../base/logger.js';
 import { sizeOf, type HostTensor, type TypedArray } from '../../tensor/host.js';
@@ -68,9 +68,10 @@ export async function writeCheckpoint(
     specs: [...pieces].map(([name, { from, shape }]) => ({ name, dtype: from[0].dtype, shape })),
     read: (name: string) => joined(pieces.get(name)!),
   };
-  await writeAs(out, namingNonFinite(source, folder, log), dtype, {
-    'modelspec.prediction_type': v ? 'v' : 'epsilon',
-    [RECORD]: JSON.stringify(record),
+  await writeAs(out, namingNonFinite(source, folder, log), {
+    dtype,
+    metadata: { 'modelspec.prediction_type': v ? 'v' : 'epsilon', [RECORD]: JSON.stringify(record) },
+    progress: log && { log, of: basename(out) },
   });
 }
 

@@ -8,7 +8,8 @@ import { portable, PORTABLE_OPSET } from '../../backends/onnx/portable.js';
 import { optimize } from '../../backends/optimize.js';
 import { writeFolderAtomic } from '../../base/atomic-folder.js';
 import { stopIfAborted } from '../../base/errors.js';
-import { startProgress, type Logger } from '../../base/logger.js';
+import type { Logger } from '../../base/logger.js';
+import { track } from '../../base/progress.js';
 import { packageVersion } from '../../base/version.js';
 import type { FrozenSource } from '../../formats/frozen-source.js';
 import { partFolders } from '../../formats/pipeline/part-folders.js';
@@ -53,7 +54,7 @@ export async function writeOnnx(
   const components = onnxComponents(folder, networks.unetConfig);
   const prepared = components.map((component) => prepare(component, dtype));
   const total = prepared.reduce((n, { store }) => n + Object.keys(store.index).length, 0),
-    bar = startProgress(log, total),
+    bar = track(log, { what: 'weights', total }),
     files: OnnxFile[] = [];
   let done = 0;
   try {
@@ -67,7 +68,7 @@ export async function writeOnnx(
         await writeFile(join(to, INDEX_FILE), JSON.stringify(store.index));
         await store.write(join(to, DATA_FILE), valuesOf(network), () => {
           stopIfAborted(signal, 'exportOnnx');
-          bar?.update(++done, name);
+          bar.update(++done);
         });
         await writeConfig(of, folder, network.frozen, join(to, 'config.json'));
         const { size } = await stat(join(to, DATA_FILE));
@@ -88,7 +89,7 @@ export async function writeOnnx(
       await writeFile(join(aside, 'diffengine.json'), `${JSON.stringify(about, null, 2)}\n`);
     });
   } finally {
-    bar?.stop();
+    bar.stop();
   }
   return files;
 }
