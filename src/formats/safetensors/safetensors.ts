@@ -120,7 +120,7 @@ export async function writeSafetensorsStream(
   progress?: WriteProgress,
 ): Promise<void> {
   const { order, head } = layOut(specs, metadata),
-    bar = progress && track(progress.log, { what: `${progress.of}: tensors`, total: order.length });
+    bar = progress && track(progress.log, { what: `tensors of ${progress.of}`, total: order.length });
   try {
     await writeFileAtomic(path, async (file) => {
       await writeAll(file, head);
