@@ -1,11 +1,16 @@
 // Packs the package and installs it with each package manager in an empty folder, without install scripts, as pnpm and
 // Yarn 4 do by default; then trains a TypeScript config with a component there. Needs the npm registry.
 //   npm run build && node scripts/try-managers.mjs [name ...]
+// Without the registry it says so and ends well.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
+if (spawnSync('npm', ['ping', '--fetch-retries=0', '--fetch-timeout=10000'], { stdio: 'ignore' }).status !== 0) {
+  console.log('package managers: not tried, the npm registry does not answer');
+  process.exit(0);
+}
 const root = mkdtempSync(join(tmpdir(), 'try-managers-'));
 const PNPM = ['npx', '-y', 'pnpm@12'],
   YARN1 = ['npx', '-y', 'yarn@1'],
@@ -24,7 +29,7 @@ const MANAGERS = {
   },
   // pnpm 12 ends with 1 until one decides about build scripts.
   pnpm: {
-    files: { 'pnpm-workspace.yaml': 'allowBuilds:\n  onnxruntime-node: false\n  protobufjs: false\n' },
+    files: { 'pnpm-workspace.yaml': 'allowBuilds:\n  koffi: false\n  onnxruntime-node: false\n  protobufjs: false\n' },
     install: [...PNPM, 'add', 'PACKAGE'],
     run: [...PNPM, 'exec', 'diffengine'],
   },

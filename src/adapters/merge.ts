@@ -1,8 +1,9 @@
 /** Adapters in the weights they change, so that tools without them can use the model. */
 import { join } from 'node:path';
+import type { Logger } from '../base/logger.js';
 import { derivePipeline } from '../formats/pipeline/derived-pipeline.js';
 import type { PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
-import { writeSafetensorsStream } from '../formats/safetensors/safetensors.js';
+import { writeSafetensorsStream, type WriteProgress } from '../formats/safetensors/safetensors.js';
 import type { WeightFile } from '../formats/weight-file.js';
 import { mergedWeight } from './merged-weight.js';
 import type { AdapterValues } from './network-adapter.js';
@@ -18,6 +19,7 @@ export async function writeMerged(
   adapter: AdapterValues,
   strength = 1,
   storedName: (name: string) => string = (name) => name,
+  progress?: WriteProgress,
 ): Promise<void> {
   const byStored = new Map([...adapter].map(([module, trained]) => [storedName(`${module}.weight`), trained]));
   await writeSafetensorsStream(
@@ -29,6 +31,7 @@ export async function writeMerged(
       return trained ? mergedWeight(tensor, trained, strength) : tensor;
     },
     { format: 'pt' },
+    progress,
   );
 }
 
@@ -41,6 +44,7 @@ export async function mergePipeline(
   adapter: PartValues,
   out: string,
   strength = 1,
+  log?: Logger,
 ): Promise<void> {
   const { unet, text_encoder: text } = adapter;
   const stored = (source: PipelineFolder['unet']) => (name: string) => source.storedName(name);
@@ -53,11 +57,19 @@ export async function mergePipeline(
           unet,
           strength,
           stored(base.unet),
+          log && { log, of: 'unet' },
         ),
     }),
     ...(text && {
       text_encoder: (folder: string) =>
-        writeMerged(join(folder, 'model.safetensors'), base.text.weights, text, strength, stored(base.text)),
+        writeMerged(
+          join(folder, 'model.safetensors'),
+          base.text.weights,
+          text,
+          strength,
+          stored(base.text),
+          log && { log, of: 'text_encoder' },
+        ),
     }),
   });
 }

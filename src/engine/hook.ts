@@ -48,6 +48,11 @@ export abstract class Hook {
    */
   readonly ranks: 'first' | 'all' = 'first';
 
+  /** Iterations between the times when it does its work, and once at the end; undefined: none that takes long. */
+  get period(): number | undefined {
+    return undefined;
+  }
+
   /** With what it will draw, when it does: checked before the model is read. @param _config the merged config */
   drawnBy(_config: Readonly<Record<string, unknown>>): DrawnBy | undefined {
     return undefined;

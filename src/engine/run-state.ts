@@ -28,6 +28,13 @@ export interface Scored {
   readonly halfWidth?: number | undefined;
 }
 
+/** Seconds of what hooks do every so many iterations: checkpoints, pictures, measuring. */
+export interface Asides {
+  readonly spent: number;
+  /** as far as each was seen to take its time once */
+  readonly left: number;
+}
+
 export interface RunState {
   readonly model: Model;
   readonly backend: Backend;
@@ -62,6 +69,7 @@ export interface RunState {
    * all. Stopped by the run's signal.
    */
   draw(request: SampleRequest): AsyncGenerator<HostTensor>;
+  readonly asides: Asides;
   /** Tells the program that started this run. */
   readonly emit: EmitEvent;
   /** Trainable values now, by parameter name. */

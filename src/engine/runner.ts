@@ -289,7 +289,7 @@ export class Runner {
   private state(parameters: Parameters, stateNames: string[]): RunState {
     const { model, backend, loader, workDir, rng, config, maxIters, signal, emit = () => {} } = this.parts,
       { ranks, accumulativeCounts } = this.parts,
-      { phases } = this;
+      { phases, hooks } = this;
     const run: RunState = {
       model,
       backend,
@@ -313,6 +313,9 @@ export class Runner {
           ? drawTogether((wanted) => model.sample(wanted), request, ranks)
           : model.sample(request),
       stateNames,
+      get asides() {
+        return hooks.asides(run);
+      },
       iter: 0,
       logs: {},
       evaluations: this.evaluations,

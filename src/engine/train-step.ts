@@ -8,7 +8,7 @@ import { holderOfNonFinite } from '../backends/finite.js';
 import { UserError } from '../base/errors.js';
 import { ALONE, meanOverRanks, type Collectives } from '../collectives/collectives.js';
 import type { Model } from '../models/model.js';
-import { floats, float32, scalar, sizeOf, type HostTensor } from '../tensor/host.js';
+import { floats, float32, scalar, zeros, type HostTensor } from '../tensor/host.js';
 import { add, div, minimum, mul, narrow, reshape, sqrt, square, sum } from '../tensor/ops.js';
 import { grad } from '../tensor/autodiff.js';
 import { fill, input, leafName, state, topo, type Tensor } from '../tensor/tensor.js';
@@ -71,12 +71,7 @@ export class TrainStep {
       await (optimizer.copies.includes(slot)
         ? parameters.write(backend.states, slot, values)
         : parameters.fill(backend.states, slot, 0));
-    for (const state of this.own)
-      await backend.states.write(
-        ownName(state),
-        float32(new Float32Array(sizeOf(state.shape)).fill(state.start), state.shape),
-        true,
-      );
+    for (const state of this.own) await backend.states.write(ownName(state), filled(state), true);
     if (this.apart) await parameters.fill(backend.states, 'grads', 0);
     await this.lossScale?.init(backend.states);
   }
@@ -265,7 +260,7 @@ export class TrainStep {
       grad: clipped[i],
       slots: optimizer.slots.map((s) => this.leaf(s, bucket)),
     }));
-    const own = this.own.map((s) => state(ownName(s), s.shape));
+    const own = this.own.map((s) => state(ownName(s), s.shape, s.dtype));
     const next = optimizer.updateAll(parts, hyper, own);
     const updates = this.eachBucket((bucket, i) => ({
       [this.name('params', bucket)]: next.parts[i].param,
@@ -290,6 +285,12 @@ export class TrainStep {
 
 /** The backend state of what an optimizer keeps beside the slots. */
 const ownName = ({ name }: OwnState): string => `optimizer/${name}`;
+
+function filled({ dtype = 'float32', shape, start }: OwnState): HostTensor {
+  const value = zeros(dtype, shape);
+  if (start !== 0) (value.data as Float32Array).fill(start);
+  return value;
+}
 
 const squareSum = (tensors: readonly Tensor[]): Tensor =>
   tensors.map((t) => sum(square(t))).reduce((a, b) => add(a, b));

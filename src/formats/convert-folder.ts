@@ -5,7 +5,8 @@ import { writeFolderAtomic } from '../base/atomic-folder.js';
 import { UserError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import type { FloatType } from './float-formats.js';
-import { forgetAbsent } from './pipeline/model-index.js';
+import { listPresent } from './pipeline/model-index.js';
+import { partFolders, type PartFolders } from './pipeline/part-folders.js';
 import {
   binFiles,
   findWeights,
@@ -36,6 +37,8 @@ const WEIGHTS =
 
 interface Component {
   readonly folder: string;
+  /** where it lies */
+  readonly at: string;
   readonly stem: string;
   readonly found: FoundWeights;
 }
@@ -49,36 +52,38 @@ export async function convertFolder(
   folder: string,
   { out, dtype, variant, log }: ConvertOptions = {},
 ): Promise<string[]> {
-  const components = await findComponents(folder, variant);
+  const parts = await partFolders(folder),
+    components = await findComponents(folder, parts, variant);
   const bins = components.filter(({ found }) => found.format === 'bin');
   if (components.length === 0)
     throw new UserError(
       `${folder}: no weights here or one folder down; give the folder of a diffusers pipeline or of one component`,
     );
   if (out !== undefined && resolve(out) !== resolve(folder))
-    return intoNewFolder(folder, resolve(out), components, { dtype, plain: variant !== undefined, log });
+    return intoNewFolder(parts, resolve(out), components, { dtype, plain: variant !== undefined, log });
   if (bins.length === 0 && dtype)
     throw new UserError(
       `${folder}: its weights are safetensors already; --out writes them as ${dtype} into a new folder`,
     );
-  return convertAll(folder, folder, bins, { dtype, plain: false, log });
+  return convertAll(folder, bins, { dtype, plain: false, log });
 }
 
 /** @throws UserError when no component has the variant */
-async function findComponents(folder: string, variant: string | undefined): Promise<Component[]> {
+async function findComponents(folder: string, parts: PartFolders, variant: string | undefined): Promise<Component[]> {
   const components: Component[] = [],
     variants = new Set<string>(),
     without: (() => void)[] = [];
-  for (const inner of ['', ...(await subfolders(folder))]) {
-    const names = await readdir(join(folder, inner));
+  for (const inner of ['', ...parts.names]) {
+    const at = parts.of(inner),
+      names = await readdir(at);
     for (const stem of STEMS) {
       for (const name of variantsIn(names, stem)) variants.add(name);
       const pointer = names.find((name) => name.startsWith(`${stem}.`) && isPointer(name));
       const found: FoundWeights | undefined = pointer
         ? { format: 'safetensors', name: pointer, variant: undefined }
         : ((variant === undefined ? undefined : findWeights(names, stem, variant)) ?? findWeights(names, stem));
-      if (found) components.push({ folder: inner, stem, found });
-      else without.push(() => refuseSeveral(join(folder, inner), names, stem));
+      if (found) components.push({ folder: inner, at, stem, found });
+      else without.push(() => refuseSeveral(at, names, stem));
     }
   }
   if (variant !== undefined && !variants.has(variant))
@@ -89,18 +94,6 @@ async function findComponents(folder: string, variant: string | undefined): Prom
   return components;
 }
 
-async function subfolders(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
-    throw new UserError(`${folder}: cannot be opened as a folder (${error.code}); is the path right?`, {
-      cause: error,
-    });
-  });
-  return entries
-    .filter((e) => e.isDirectory())
-    .map((e) => e.name)
-    .sort();
-}
-
 interface Writing {
   readonly dtype: FloatType | undefined;
   /** a chosen variant gets the plain name, so that it is what the new folder opens with */
@@ -109,16 +102,16 @@ interface Writing {
 }
 
 async function convertAll(
-  from: string,
   to: string,
   components: readonly Component[],
   { dtype, plain, log }: Writing,
 ): Promise<string[]> {
   const written: string[] = [];
-  for (const { folder, stem, found } of components) {
+  for (const { folder, at, stem, found } of components) {
     const name = join(folder, `${stem}${plain || found.variant === undefined ? '' : `.${found.variant}`}.safetensors`);
-    const source = await openSource(join(from, folder), stem, found);
-    await writeAs(join(to, name), namingNonFinite(source, join(from, folder, found.name), log), dtype);
+    const source = await openSource(at, stem, found);
+    const progress = log && { log, of: folder === '' ? found.name : folder };
+    await writeAs(join(to, name), namingNonFinite(source, join(at, found.name), log), { dtype, progress });
     log?.info(`${join(folder, found.name)} -> ${name}`);
     written.push(join(to, name));
   }
@@ -133,17 +126,16 @@ async function openSource(folder: string, stem: string, found: FoundWeights): Pr
 
 /** Written aside and renamed, so that `out` is complete or not there. */
 async function intoNewFolder(
-  folder: string,
+  parts: PartFolders,
   out: string,
   components: readonly Component[],
   writing: Writing,
 ): Promise<string[]> {
-  const inside = await subfolders(folder);
   let written: string[] = [];
   await writeFolderAtomic(out, async (aside) => {
-    for (const inner of ['', ...inside]) await copyOthers(join(folder, inner), join(aside, inner));
-    await forgetAbsent(join(aside, 'model_index.json'), inside);
-    written = (await convertAll(folder, aside, components, writing)).map((path) => out + path.slice(aside.length));
+    for (const inner of ['', ...parts.names]) await copyOthers(parts.of(inner), join(aside, inner));
+    await listPresent(join(aside, 'model_index.json'), parts.names);
+    written = (await convertAll(aside, components, writing)).map((path) => out + path.slice(aside.length));
   });
   return written;
 }

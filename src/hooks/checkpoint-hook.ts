@@ -56,6 +56,10 @@ export class CheckpointHook extends Hook {
     super();
   }
 
+  override get period(): number {
+    return this.opts.interval;
+  }
+
   override async beforeTrain(run: RunState): Promise<void> {
     if (this.opts.save_best === null) return;
     if (!measures(run.config))

@@ -110,6 +110,10 @@ export class EvaluationHook extends Hook {
     super();
   }
 
+  override get period(): number {
+    return this.opts.interval;
+  }
+
   override async plan(run: PlannedRun): Promise<void> {
     const { prompts, request } = await this.drawing(run.config),
       seeds = prompts.map((_, k) => k);

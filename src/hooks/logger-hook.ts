@@ -33,7 +33,7 @@ export class LoggerHook extends Hook {
   private bar: Progress | undefined;
   private stepStart = 0;
   private readonly speed = new Speed();
-  /** the time left, with all that happens between steps */
+  /** the time left, without what hooks do now and then */
   private pace = new Pace(0);
   /** of this process */
   private steps = 0;
@@ -55,7 +55,7 @@ export class LoggerHook extends Hook {
     }
     this.file = await (kind === 'file' ? open(path, 'a') : openStream(path));
     this.synced = kind === 'file';
-    this.pace = new Pace(run.maxIters - run.iter);
+    this.pace = new Pace(run.maxIters - run.iter, () => performance.now() - 1000 * run.asides.spent);
   }
 
   override async beforeTrainIter(): Promise<void> {
@@ -94,13 +94,13 @@ export class LoggerHook extends Hook {
   /** The mean loss since the last line, the other numbers of this iteration. */
   private summary(run: RunState): string {
     const { loss, extra, lr, memory } = this.numbers(run);
-    return [loss, ...extra, lr, this.speed.text(), `eta ${this.left() ?? '?'}`, memory].join('  ');
+    return [loss, ...extra, lr, this.speed.text(), `eta ${this.left(run) ?? '?'}`, memory].join('  ');
   }
 
   /** What a bar has room for first. */
   private short(run: RunState): string {
     const { loss, extra, lr, memory } = this.numbers(run),
-      left = this.left();
+      left = this.left(run);
     const time = left === undefined ? [] : [`${left} left`];
     return [`${run.iter + 1}/${run.maxIters}`, loss, ...time, this.speed.text(), memory, lr, ...extra].join('  ');
   }
@@ -118,9 +118,9 @@ export class LoggerHook extends Hook {
     };
   }
 
-  private left(): string | undefined {
+  private left({ asides }: RunState): string | undefined {
     const seconds = this.pace.left();
-    return seconds === undefined ? undefined : duration(seconds);
+    return seconds === undefined ? undefined : duration(seconds + asides.left);
   }
 }
 

@@ -84,6 +84,10 @@ export class VisualizationHook extends Hook {
       throw new UserError(`VisualizationHook.prompt: ${prompt}: no such file of prompts`, { code: 'FILE_NOT_FOUND' });
   }
 
+  override get period(): number {
+    return this.opts.interval;
+  }
+
   override drawnBy(): DrawnBy {
     return { scheduler: this.opts.scheduler, steps: this.opts.num_inference_steps };
   }

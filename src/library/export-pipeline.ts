@@ -45,7 +45,7 @@ export async function exportPipeline(path: string, options: ExportPipelineOption
   await requireNewFolder(out); // before long work
   const checkpoint = await checkpointPath(path);
   const base = await resolveModel(baseModel ?? (await recordedBase(checkpoint)), { log, signal });
-  const parts = await write(checkpoint, base, out, dtype);
+  const parts = await write(checkpoint, base, out, { dtype, log });
   await openPipeline(out, log); // every tensor is there and fits its config
   for (const part of ['unet', 'text_encoder'])
     if (existsSync(join(checkpoint, part, 'adapter_config.json')))

@@ -33,12 +33,12 @@ export async function mergeLora(
   await (isOneFile ? outputPlace(out) : requireNewFolder(out)); // before long work
   const { base, fitted, modules } = await openAdapter(pipeline, adapter, options, 'mergeLora');
   if (!isOneFile) {
-    await mergePipeline(base, fitted.values, out, scale);
+    await mergePipeline(base, fitted.values, out, scale, logOf(options));
     return { out, modules };
   }
   const aside = `${out}.${process.pid}.tmp`; // beside it: there is room for the file, so there is for the folder
   try {
-    await mergePipeline(base, fitted.values, aside, scale);
+    await mergePipeline(base, fitted.values, aside, scale, logOf(options));
     await writeCheckpoint(aside, out, { log: logOf(options) });
   } finally {
     await rm(aside, { recursive: true, force: true });

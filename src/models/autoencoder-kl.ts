@@ -25,6 +25,7 @@ import { TrainedPart } from './trained-part.js';
 import { vaeDecode, vaeEncode } from '../networks/vae.js';
 import { parseVaeConfig, type VaeConfig } from '../networks/vae-config.js';
 import { resolveModel } from '../formats/hub/hub.js';
+import { partFolders } from '../formats/pipeline/part-folders.js';
 import { openWeights } from '../formats/open-weights.js';
 
 @MODELS.register()
@@ -74,7 +75,7 @@ export class AutoencoderKL extends Model {
   }
 
   async load(): Promise<void> {
-    const folder = join(await resolveModel(this.opts.model, { log: this.log }), 'vae'),
+    const folder = (await partFolders(await resolveModel(this.opts.model, { log: this.log }))).of('vae'),
       file = join(folder, 'config.json');
     this.raw = await readJson(file, 'every component has one');
     this.config = parseVaeConfig(this.raw, file);

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../base/errors.js';
+import type { Logger } from '../base/logger.js';
 import { derivePipeline, type WriteComponent } from '../formats/pipeline/derived-pipeline.js';
 import type { FloatType } from '../formats/float-formats.js';
 import { openSafetensors } from '../formats/safetensors/safetensors.js';
@@ -14,7 +15,7 @@ const TRAINED = { unet: 'diffusion_pytorch_model.safetensors', text_encoder: 'mo
  * Writes the base pipeline with the checkpoint's networks in place of its own.
  * @param checkpoint a folder with `unet/` or `text_encoder/` in diffusers' format
  * @param base folder of the pipeline that the run started from
- * @param dtype of the trained networks; by default as stored
+ * @param options.dtype of the trained networks; by default as stored  @param options.log shows progress
  * @returns the components that are the checkpoint's
  * @throws UserError when it holds no whole network, or `out` is not empty
  */
@@ -22,7 +23,7 @@ export async function exportPipeline(
   checkpoint: string,
   base: string,
   out: string,
-  dtype?: FloatType,
+  { dtype, log }: { readonly dtype?: FloatType | undefined; readonly log?: Logger | undefined } = {},
 ): Promise<string[]> {
   const found = Object.entries(TRAINED).filter(([part, file]) => existsSync(join(checkpoint, part, file)));
   if (found.length === 0)
@@ -37,7 +38,7 @@ export async function exportPipeline(
       await writeAs(
         join(folder, file),
         { specs: [...weights.entries.values()], read: (name) => weights.read(name) },
-        dtype,
+        { dtype, progress: log && { log, of: part } },
       );
     },
   ]);

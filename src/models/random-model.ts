@@ -9,6 +9,7 @@ import { Rng } from '../base/rng.js';
 import { float32, sizeOf, type DType, type HostTensor, type Shape } from '../tensor/host.js';
 import { parseClipTextConfig } from '../networks/clip-text.js';
 import type { RawConfig } from '../networks/component-config.js';
+import { partFolders } from '../formats/pipeline/part-folders.js';
 import { openPipeline } from '../formats/pipeline/pipeline-folder.js';
 import { readJson } from '../formats/read-json.js';
 import { recorded, recordText, recordUnet, recordVae } from '../networks/record.js';
@@ -196,7 +197,7 @@ async function writeInto(
 
   if (givenVae !== undefined) {
     report('vae/');
-    await copyFolder(join(givenVae, 'vae'), join(folder, 'vae'));
+    await copyFolder((await partFolders(givenVae)).of('vae'), join(folder, 'vae'));
   } else {
     const stages = (layout.vae['block_out_channels'] as number[]).length;
     const vae = {

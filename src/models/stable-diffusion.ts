@@ -22,6 +22,7 @@ import { DiffusionPipeline } from '../sampling/diffusion-pipeline.js';
 import type { EncodingCache } from '../sampling/encoding-cache.js';
 import { Scope } from '../networks/layers/scope.js';
 import { ADAPTERS } from '../adapters/adapter-kind.js';
+import { partFolders } from '../formats/pipeline/part-folders.js';
 import { openPipeline, pipelineFingerprint, type PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
 import { readJson } from '../formats/read-json.js';
 import { recorded, recordText, recordUnet } from '../networks/record.js';
@@ -115,8 +116,9 @@ export class StableDiffusion extends Model {
         ? { ...opened, unet: await QuantizedSource.of(opened.unet, this.log) }
         : opened;
     this.folder = folder;
+    const parts = await partFolders(folder.path);
     const config = (part: string): Promise<RawConfig> =>
-      readJson(join(folder.path, part, 'config.json'), 'every component has one');
+      readJson(join(parts.of(part), 'config.json'), 'every component has one');
     const {
       unet_lora_config: unetLora,
       text_encoder_lora_config: textLora,

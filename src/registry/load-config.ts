@@ -7,10 +7,10 @@ import { applyCfgOptions, type CfgOptions } from './cfg-options.js';
 import { type ConfigInput, definitionOf } from './define-config.js';
 import { PYTHON_CONFIG } from './foreign-names.js';
 import { loadModule, loadYaml } from './load-module.js';
-import { isBranch, isPlainObject, isTree, join, merge, type Origins, type Tree } from './merge.js';
+import { getPath, isBranch, isPlainObject, isTree, join, merge, type Origins, type Tree } from './merge.js';
 import { packageRoot } from '../base/package-path.js';
 import { requirePlain } from './plain.js';
-import { isRef, resolveRefs } from './ref.js';
+import { isRef, refsIn, resolveRefs } from './ref.js';
 import { checkSize, takesSize } from './size.js';
 import { suggestion } from './validate.js';
 import { requireTree } from './yaml.js';
@@ -23,7 +23,7 @@ export interface LoadedConfig {
   readonly config: Tree;
   /** of pictures, when values of this config take it with ref('size') */
   readonly size?: number;
-  /** leaf path -> the file, or `--cfg-options`, that set it */
+  /** leaf path -> the file, or `--cfg-options`, that set it; of a ref, what set its target, and where the ref stands */
   readonly origins: Origins;
 }
 
@@ -60,6 +60,7 @@ async function resolved(own: Tree, file: string, options: CfgOptions): Promise<L
   requirePlain(given, origins);
   checkSize(given, [displayName(file), '--cfg-options'].includes(originOf(origins, 'size')));
   const { size, ...config } = resolveRefs(given);
+  nameRefs(given, origins);
   return {
     name: basename(file, extname(file)),
     file,
@@ -227,6 +228,21 @@ function* differences(first: Tree, second: Tree, path = ''): Generator<[string, 
 }
 
 const show = (value: unknown): string => (isRef(value) ? `ref("${value.$ref}")` : JSON.stringify(value));
+
+/** A value that came by a ref was set where its target was; a list that has refs in it, where it stands. */
+function nameRefs(config: Tree, origins: Origins): void {
+  const given = new Map(origins);
+  for (const [path, targets] of refsIn(config)) {
+    const where = originOf(given, path),
+      isList = Array.isArray(getPath(config, path));
+    const parts = [...targets].map((target) =>
+      isList
+        ? `ref('${target}') of ${originOf(given, target)}`
+        : `${originOf(given, target)}, by ref('${target}') in ${where}`,
+    );
+    origins.set(path, isList ? `${where}, with ${parts.join(', ')}` : parts[0]);
+  }
+}
 
 /** Where a value, or the first value below it, was set. */
 function originOf(origins: Origins, path: string): string {

@@ -11,6 +11,19 @@ export const ref = (path: string): Ref => ({ $ref: path });
 export const isRef = (value: unknown): value is Ref =>
   isTree(value) && typeof value['$ref'] === 'string' && Object.keys(value).length === 1;
 
+/** Where refs stand, as far as lists, and what they point at. */
+export function refsIn(config: Tree): Map<string, ReadonlySet<string>> {
+  const found = new Map<string, Set<string>>();
+  const walk = (node: unknown, path: string, inList: boolean): void => {
+    if (isRef(node)) found.set(path, (found.get(path) ?? new Set()).add(node.$ref));
+    else if (Array.isArray(node)) for (const item of node) walk(item, path, true);
+    else if (isTree(node))
+      for (const [key, value] of Object.entries(node)) walk(value, inList ? path : join(path, key), inList);
+  };
+  walk(config, '', false);
+  return found;
+}
+
 /** A copy without refs. @throws UserError for one that points nowhere or in a circle */
 export function resolveRefs(config: Tree): Tree {
   const resolve = (value: unknown, path: string, seen: readonly string[]): unknown => {

@@ -1,5 +1,6 @@
 /** Every primitive and the functions composed of them, for layers and losses. */
 export * from './ops/elementwise.js';
+export * from './ops/max-last.js';
 export * from './ops/reduce.js';
 export * from './ops/shape.js';
 export * from './ops/sum-expand.js';

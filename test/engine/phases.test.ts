@@ -1,11 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import t from 'tap';
 import type { Executable, Program } from '../../src/backends/backend.js';
 import { OnnxRuntimeBackend } from '../../src/backends/onnxruntime/onnxruntime-backend.js';
 import { loadComponents } from '../../src/components.js';
 import { buildRun, type RunConfig } from '../../src/engine/build-run.js';
 import { Phases } from '../../src/engine/phases.js';
+import { Hook } from '../../src/engine/hook.js';
+import { RunHooks } from '../../src/engine/run-hooks.js';
+import type { RunState } from '../../src/engine/run-state.js';
 import { Runner } from '../../src/engine/runner.js';
 import { WorkDir, WORK_DIR } from '../../src/engine/work-dir.js';
 import { resolveDataset } from '../../src/formats/hub/hub.js';
@@ -51,6 +55,39 @@ void t.test('a phase that fails has taken its time, and the one around it goes o
     ms += 7;
   });
   t.strictSame(phases.seconds, { outer: 0.007, inner: 0.005 });
+});
+
+void t.test('the time left has what hooks do now and then, as long as the last time', async (t) => {
+  class Slow extends Hook {
+    override get period(): number {
+      return 10;
+    }
+    override beforeTrain = (): Promise<void> => setTimeout(20);
+    override afterTrainIter = (): Promise<void> => setTimeout(1);
+  }
+  class AtEnd extends Slow {
+    override get period(): number {
+      return -1;
+    }
+  }
+  const hooks = new RunHooks([new Slow(), new AtEnd()]),
+    run = { iter: 0, maxIters: 35, every: (n: number) => n > 0 && (run.iter + 1) % n === 0 } as RunState;
+  t.strictSame(hooks.asides(run), { spent: 0, left: 0 }, 'nothing is known yet');
+  await hooks.call('beforeTrain', run);
+  const first = hooks.asides(run);
+  t.ok(first.spent >= 0.038, 'both have taken 20 ms');
+  // After iterations 9, 19, 29 and at the end; the other one at the end alone.
+  t.ok(first.left > 4 * 0.019 + 0.019 && Math.abs(first.left / first.spent - 2.5) < 1, `${first.left}`);
+  run.iter = 4;
+  await hooks.afterTrainIter(run);
+  t.strictSame(hooks.asides(run), first, 'a step without pictures is no aside');
+  run.iter = 9;
+  await hooks.afterTrainIter(run);
+  const second = hooks.asides(run);
+  t.ok(
+    second.spent > first.spent && second.left < first.left / 1.5,
+    'three are left, and take as long as the last one',
+  );
 });
 
 /** Counts how often each program runs. */

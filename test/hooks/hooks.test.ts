@@ -56,6 +56,20 @@ void t.test(
   },
 );
 
+void t.test(
+  'VisualizationHook: prompts come from a file; one that is not there is told before anything runs',
+  async (t) => {
+    const path = t.testdir({ 'prompts.txt': 'dark\n\nbright\ndark\n' });
+    const hooks = [visualization({ prompt: join(path, 'prompts.txt'), interval: -1, before_train: false })];
+    await linearRun(join(path, 'run'), { maxIters: 1, hooks });
+    t.strictSame(readdirSync(join(path, 'run', 'vis', 'step0')).sort(), ['0.png', '1.png', '2.png']);
+    t.throws(() => visualization({ prompt: join(path, 'promts.txt') }), {
+      code: 'FILE_NOT_FOUND',
+      message: `VisualizationHook.prompt: ${join(path, 'promts.txt')}: no such file of prompts`,
+    });
+  },
+);
+
 void t.test('VisualizationHook: pictures change with the weights, and equal weights give equal pictures', async (t) => {
   const path = t.testdir({ a: {}, b: {} });
   for (const name of ['a', 'b'])

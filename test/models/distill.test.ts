@@ -498,7 +498,7 @@ void t.test(
       half = join(root, 'exported-half');
     t.strictSame(await exportPipeline(checkpoint, teacher, whole), ['unet']);
     t.equal((await openPipeline(whole)).unetConfig.hasMidBlock, false);
-    await exportPipeline(checkpoint, teacher, half, 'float16');
+    await exportPipeline(checkpoint, teacher, half, { dtype: 'float16' });
     t.strictSame(
       [...new Set([...(await openPipeline(half)).unet.weights.entries.values()].map((e) => e.dtype))],
       ['float16'],

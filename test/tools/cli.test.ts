@@ -103,8 +103,8 @@ void t.test(
     t.match(out, /^model\.model = "\.\/mine" +# --cfg-options$/m);
     t.match(
       out,
-      /^train_dataloader\.dataset\.class_image\.model = "\.\/mine" +# configs\/_base_\/datasets\/\w+\.ts$/m,
-      'a ref is set where it is written',
+      /^train_dataloader\.dataset\.class_image\.model = "\.\/mine" +# --cfg-options, by ref\('model\.model'\) in configs\/_base_\/datasets\/\w+\.ts$/m,
+      'a ref is set where its target is',
     );
     t.match(out, /^optim_wrapper\.optimizer\.lr = 0\.0001 +# configs\/_base_\/schedules\/stable_diffusion_1k\.ts$/m);
   },

@@ -1,4 +1,5 @@
 import { inject } from 'inversify';
+import { BETAS } from './betas.js';
 import { OPTIMIZERS, Optimizer, type Update } from './optimizer.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
@@ -15,10 +16,7 @@ export class AdamW extends Optimizer {
     properties: {
       lr: { type: 'number', minimum: 0, default: 1e-3, description: 'learning rate before schedules' },
       betas: {
-        type: 'array',
-        items: { type: 'number', minimum: 0, exclusiveMaximum: 1 },
-        minItems: 2,
-        maxItems: 2,
+        ...BETAS,
         default: [0.9, 0.999],
         description: 'decay of the two moment averages',
       },

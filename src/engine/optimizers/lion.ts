@@ -1,4 +1,5 @@
 import { inject } from 'inversify';
+import { BETAS } from './betas.js';
 import { OPTIMIZERS, Optimizer, type Update } from './optimizer.js';
 import type { OptionsSchema, Output } from '../../registry/schema.js';
 import { OPTIONS } from '../../registry/tokens.js';
@@ -16,10 +17,7 @@ export class Lion extends Optimizer {
     properties: {
       lr: { type: 'number', minimum: 0, default: 1e-4, description: 'learning rate before schedules' },
       betas: {
-        type: 'array',
-        items: { type: 'number', minimum: 0, exclusiveMaximum: 1 },
-        minItems: 2,
-        maxItems: 2,
+        ...BETAS,
         default: [0.9, 0.99],
         description: 'weight of the momentum in a step, and its decay from step to step',
       },

@@ -1,6 +1,6 @@
 /** An update rule as a graph over flat vectors, and the numbers of each step that enter it as an input. */
 import { Registry } from '../../registry/registry.js';
-import type { Shape } from '../../tensor/host.js';
+import type { DType, Shape } from '../../tensor/host.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { Bucket } from '../parameters.js';
 
@@ -19,9 +19,11 @@ export interface Part {
   readonly slots: readonly Tensor[];
 }
 
-/** A float32 state beside the slots, of another length than the parameters. */
+/** A state beside the slots, of another length than the parameters. */
 export interface OwnState {
   readonly name: string;
+  /** float32 if absent */
+  readonly dtype?: DType;
   readonly shape: Shape;
   /** what all its values start at */
   readonly start: number;

@@ -8,7 +8,8 @@ import { readJson } from '../read-json.js';
 import { openSafetensors } from '../safetensors/safetensors.js';
 import { isPointer, openCheckpointPart } from '../single-file/checkpoint-part.js';
 import { writeAs } from '../safetensors/write-as.js';
-import { forgetAbsent } from './model-index.js';
+import { listPresent } from './model-index.js';
+import { partFolders } from './part-folders.js';
 
 /** Writes weights (and config, when it changes) of a component into a folder that has the component's other files. */
 export type WriteComponent = (folder: string) => Promise<void>;
@@ -37,24 +38,26 @@ export async function derivePipeline(
 ): Promise<void> {
   const from = resolve(source);
   const index = await readJson(join(from, 'model_index.json'), 'a diffusers pipeline folder has one');
-  const there = (await readdir(from, { withFileTypes: true })).filter((e) => !e.isFile()).map((e) => e.name);
+  const parts = await partFolders(from);
   const names = Object.entries(index)
-    .filter(([name, entry]) => Array.isArray(entry) && entry[1] !== null && (name in replace || there.includes(name)))
+    .filter(
+      ([name, entry]) => Array.isArray(entry) && entry[1] !== null && (name in replace || parts.names.includes(name)),
+    )
     .map(([name]) => name);
   const absent = Object.keys(replace).find((name) => !names.includes(name));
   if (absent !== undefined)
     throw new FileError(`${join(from, 'model_index.json')}: no "${absent}"; it names ${names.join(', ')}`);
   await writeFolderAtomic(out, async (aside) => {
     await cp(join(from, 'model_index.json'), join(aside, 'model_index.json'), { dereference: true });
-    await forgetAbsent(join(aside, 'model_index.json'), names);
+    await listPresent(join(aside, 'model_index.json'), names);
     for (const name of names) {
-      const pointer = (await readdir(join(from, name))).find(isPointer);
+      const pointer = (await readdir(parts.of(name))).find(isPointer);
       const keep = (file: string): boolean => !(name in replace || pointer !== undefined) || !WEIGHTS.test(file);
-      await cp(join(from, name), join(aside, name), { recursive: true, dereference: true, filter: keep });
+      await cp(parts.of(name), join(aside, name), { recursive: true, dereference: true, filter: keep });
       if (name in replace) {
         await replace[name](join(aside, name));
-        await requireNumbers(join(aside, name), join(from, name), out);
-      } else if (pointer !== undefined) await writeOut(join(from, name), pointer, join(aside, name));
+        await requireNumbers(join(aside, name), parts.of(name), out);
+      } else if (pointer !== undefined) await writeOut(parts.of(name), pointer, join(aside, name));
     }
   });
 }

@@ -14,6 +14,7 @@ import { openWeights } from '../open-weights.js';
 import { readJson } from '../read-json.js';
 import type { ClipTokenizer } from '../tokenizers/clip-tokenizer.js';
 import { loadTokenizer } from '../tokenizers/load-tokenizer.js';
+import { partFolders } from './part-folders.js';
 
 /** A buffer of token positions that older text encoders carry. */
 const POSITION_IDS = /(^|\.)position_ids$/;
@@ -38,18 +39,19 @@ export interface PipelineFolder {
 export async function openPipeline(folder: string, log?: Logger): Promise<PipelineFolder> {
   const path = resolve(folder);
   const index = await readJson(join(path, 'model_index.json'), 'a diffusers pipeline folder has one');
-  const component = async (name: string, library: string): Promise<string> => {
+  const parts = await partFolders(path);
+  const component = (name: string, library: string): string => {
     const entry = index[name] as [string | null, string | null] | undefined;
     if (!entry?.[1])
       throw new FileError(
         `${join(path, 'model_index.json')}: no "${name}"; a Stable Diffusion pipeline has one (${library})`,
       );
-    return join(path, name);
+    return parts.of(name);
   };
   const dirs = {
-    unet: await component('unet', 'UNet2DConditionModel'),
-    vae: await component('vae', 'AutoencoderKL'),
-    text: await component('text_encoder', 'CLIPTextModel'),
+    unet: component('unet', 'UNet2DConditionModel'),
+    vae: component('vae', 'AutoencoderKL'),
+    text: component('text_encoder', 'CLIPTextModel'),
   };
   const config = async (dir: string): Promise<RawConfig> =>
     readJson(join(dir, 'config.json'), 'every component has one');

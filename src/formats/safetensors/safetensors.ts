@@ -2,6 +2,8 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { writeFileAtomic } from '../../base/atomic-file.js';
+import { track } from '../../base/progress.js';
+import type { Logger } from '../../base/logger.js';
 import { FileError } from '../../base/errors.js';
 import { sizeOf, type DType, type HostTensor, type TypedArray } from '../../tensor/host.js';
 import { toFloat32 } from '../float-formats.js';
@@ -102,18 +104,34 @@ export async function writeSafetensors(
   await writeSafetensorsStream(path, specs, ({ name }) => tensors[name], metadata);
 }
 
+/** Who waits for a file sees how far it is. */
+export interface WriteProgress {
+  readonly log: Logger;
+  /** what the tensors are of: "unet" */
+  readonly of: string;
+}
+
 /** As `writeSafetensors`, with one tensor in memory at a time. `produce` is called in file order. */
 export async function writeSafetensorsStream(
   path: string,
   specs: readonly TensorSpec[],
   produce: (spec: TensorSpec) => HostTensor | Promise<HostTensor>,
   metadata: Readonly<Record<string, string>> = {},
+  progress?: WriteProgress,
 ): Promise<void> {
-  const { order, head } = layOut(specs, metadata);
-  await writeFileAtomic(path, async (file) => {
-    await writeAll(file, head);
-    for (const spec of order) await writeAll(file, bytesOf(path, spec, await produce(spec)));
-  });
+  const { order, head } = layOut(specs, metadata),
+    bar = progress && track(progress.log, { what: `tensors of ${progress.of}`, total: order.length });
+  try {
+    await writeFileAtomic(path, async (file) => {
+      await writeAll(file, head);
+      for (const [i, spec] of order.entries()) {
+        await writeAll(file, bytesOf(path, spec, await produce(spec)));
+        bar?.update(i + 1);
+      }
+    });
+  } finally {
+    bar?.stop();
+  }
 }
 
 function bytesOf(path: string, spec: TensorSpec, { data, dtype, shape }: HostTensor): Uint8Array {

@@ -3,22 +3,28 @@ import { FileError } from '../../base/errors.js';
 import { floats, type HostTensor } from '../../tensor/host.js';
 import { fromFloat32, isFloat, toFloat32, type FloatType } from '../float-formats.js';
 import type { TensorSpec } from './safetensors-header.js';
-import { writeSafetensorsStream } from './safetensors.js';
+import { writeSafetensorsStream, type WriteProgress } from './safetensors.js';
 
 export interface TensorSource {
   readonly specs: readonly TensorSpec[];
   read(name: string): Promise<HostTensor>;
 }
 
+export interface WriteAsOptions {
+  /** of floating-point tensors; by default as stored */
+  readonly dtype?: FloatType | undefined;
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly progress?: WriteProgress | undefined;
+}
+
 /**
- * One tensor at a time; floats become `dtype` when it is given.
+ * One tensor at a time.
  * @throws UserError when a value is too large for `dtype`
  */
 export async function writeAs(
   path: string,
   source: TensorSource,
-  dtype?: FloatType,
-  metadata: Readonly<Record<string, string>> = {},
+  { dtype, metadata = {}, progress }: WriteAsOptions = {},
 ): Promise<void> {
   const specs = source.specs.map((spec) => ({ ...spec, dtype: dtype && isFloat(spec.dtype) ? dtype : spec.dtype }));
   await writeSafetensorsStream(
@@ -29,6 +35,7 @@ export async function writeAs(
       return tensor.dtype === spec.dtype ? tensor : narrowed(spec, toFloat32(tensor));
     },
     { format: 'pt', ...metadata },
+    progress,
   );
 }
 

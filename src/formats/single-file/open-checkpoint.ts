@@ -13,6 +13,7 @@ import { FileError } from '../../base/errors.js';
 import type { Logger } from '../../base/logger.js';
 import { readJson } from '../read-json.js';
 import { openSafetensors } from '../safetensors/safetensors.js';
+import { partFolders } from '../pipeline/part-folders.js';
 import { copyTokenizer } from '../tokenizers/small-tokenizer.js';
 import { convertedBin } from '../torch-bin/torch-bin-cache.js';
 import type { WeightFile } from '../weight-file.js';
@@ -92,7 +93,8 @@ const isFile = async (path: string): Promise<boolean> => (await stat(path).catch
 
 async function keyOf(file: string, config: string | undefined, yaml: LdmYaml | undefined): Promise<string> {
   const hash = createHash('sha256').update(`${VERSION}\n${JSON.stringify(yaml ?? null)}\n`);
-  for (const path of [file, ...(config === undefined ? [] : PARTS.map((part) => join(config, part, 'config.json')))]) {
+  const parts = config === undefined ? undefined : await partFolders(config);
+  for (const path of [file, ...(parts ? PARTS.map((part) => join(parts.of(part), 'config.json')) : [])]) {
     const real = await realpath(path).catch(() => path),
       about = await stat(real).catch(() => undefined);
     hash.update(`${real}\n${about?.size}\n${about?.mtimeMs}\n`);
@@ -155,8 +157,9 @@ function recordOf(given: string, { metadata }: WeightFile): CheckpointRecord | u
 }
 
 async function recordOfFolder(config: string): Promise<CheckpointRecord> {
-  const read = (...names: string[]): ReturnType<typeof readJson> =>
-    readJson(join(config, ...names), 'the folder that a checkpoint takes its configs from has one');
+  const parts = await partFolders(config);
+  const read = (part: string, file: string): ReturnType<typeof readJson> =>
+    readJson(join(parts.of(part), file), 'the folder that a checkpoint takes its configs from has one');
   return {
     unet: await read('unet', 'config.json'),
     vae: await read('vae', 'config.json'),

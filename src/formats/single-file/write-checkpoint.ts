@@ -1,12 +1,13 @@
 /** A pipeline folder as one file in the layout of CompVis, for A1111, ComfyUI and diffusers' `from_single_file`. */
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { FileError } from '../../base/errors.js';
 import type { Logger } from '../../base/logger.js';
 import { sizeOf, type HostTensor, type TypedArray } from '../../tensor/host.js';
 import type { FloatType } from '../float-formats.js';
 import { olderVaeName } from '../frozen-source.js';
 import { openWeights, variantsIn, type OpenWeightsOptions } from '../open-weights.js';
+import { partFolders } from '../pipeline/part-folders.js';
 import { readJson } from '../read-json.js';
 import { namingNonFinite } from '../safetensors/name-non-finite.js';
 import { writeAs } from '../safetensors/write-as.js';
@@ -43,12 +44,13 @@ export async function writeCheckpoint(
 ): Promise<void> {
   const configs: Record<string, Awaited<ReturnType<typeof readJson>>> = {},
     pieces = new Map<string, Piece>();
+  const parts = await partFolders(folder);
   for (const part of PARTS) {
-    const where = join(folder, part, 'config.json'),
+    const where = join(parts.of(part), 'config.json'),
       config = (configs[part] = await readJson(where, 'every component has one'));
-    const names = await readdir(join(folder, part)),
+    const names = await readdir(parts.of(part)),
       has = variant !== undefined && variantsIn(names, STEMS[part]).includes(variant);
-    const weights = await openWeights(join(folder, part), STEMS[part], { log, ...(has && { variant }) });
+    const weights = await openWeights(parts.of(part), STEMS[part], { log, ...(has && { variant }) });
     addPart(pieces, part, config, where, weights, log);
   }
   const record: CheckpointRecord = {
@@ -66,9 +68,10 @@ export async function writeCheckpoint(
     specs: [...pieces].map(([name, { from, shape }]) => ({ name, dtype: from[0].dtype, shape })),
     read: (name: string) => joined(pieces.get(name)!),
   };
-  await writeAs(out, namingNonFinite(source, folder, log), dtype, {
-    'modelspec.prediction_type': v ? 'v' : 'epsilon',
-    [RECORD]: JSON.stringify(record),
+  await writeAs(out, namingNonFinite(source, folder, log), {
+    dtype,
+    metadata: { 'modelspec.prediction_type': v ? 'v' : 'epsilon', [RECORD]: JSON.stringify(record) },
+    progress: log && { log, of: basename(out) },
   });
 }
 

@@ -8,9 +8,11 @@ import { portable, PORTABLE_OPSET } from '../../backends/onnx/portable.js';
 import { optimize } from '../../backends/optimize.js';
 import { writeFolderAtomic } from '../../base/atomic-folder.js';
 import { stopIfAborted } from '../../base/errors.js';
-import { startProgress, type Logger } from '../../base/logger.js';
+import type { Logger } from '../../base/logger.js';
+import { track } from '../../base/progress.js';
 import { packageVersion } from '../../base/version.js';
 import type { FrozenSource } from '../../formats/frozen-source.js';
+import { partFolders } from '../../formats/pipeline/part-folders.js';
 import { pipelineFingerprint, type PipelineFolder } from '../../formats/pipeline/pipeline-folder.js';
 import { readJson } from '../../formats/read-json.js';
 import { recorded } from '../../networks/record.js';
@@ -52,7 +54,7 @@ export async function writeOnnx(
   const components = onnxComponents(folder, networks.unetConfig);
   const prepared = components.map((component) => prepare(component, dtype));
   const total = prepared.reduce((n, { store }) => n + Object.keys(store.index).length, 0),
-    bar = startProgress(log, total),
+    bar = track(log, { what: 'weights', total }),
     files: OnnxFile[] = [];
   let done = 0;
   try {
@@ -66,7 +68,7 @@ export async function writeOnnx(
         await writeFile(join(to, INDEX_FILE), JSON.stringify(store.index));
         await store.write(join(to, DATA_FILE), valuesOf(network), () => {
           stopIfAborted(signal, 'exportOnnx');
-          bar?.update(++done, name);
+          bar.update(++done);
         });
         await writeConfig(of, folder, network.frozen, join(to, 'config.json'));
         const { size } = await stat(join(to, DATA_FILE));
@@ -87,7 +89,7 @@ export async function writeOnnx(
       await writeFile(join(aside, 'diffengine.json'), `${JSON.stringify(about, null, 2)}\n`);
     });
   } finally {
-    bar?.stop();
+    bar.stop();
   }
   return files;
 }
@@ -129,7 +131,9 @@ const valuesOf =
 /** The component's own config.json: the pipeline's, or that of a network which was trained whole. */
 async function writeConfig(of: string, folder: PipelineFolder, frozen: FrozenSource, to: string): Promise<void> {
   const own = join(frozen.weights.files[0], '..', 'config.json'),
-    from = (await stat(own).catch(() => undefined)) ? own : join(folder.path, of, 'config.json');
+    from = (await stat(own).catch(() => undefined))
+      ? own
+      : join((await partFolders(folder.path)).of(of), 'config.json');
   await writeFile(to, `${JSON.stringify(await readJson(from, 'every component has one'), null, 2)}\n`);
 }
 
