@@ -48,7 +48,8 @@ const gradients = (step: number): Record<string, HostTensor> =>
   each((name, i) => 0.1 * Math.sin(i * 1.7 + step * 0.9 + name.length) + 0.05);
 
 /** Its gradients are what it is fed. */
-const model: Pick<Model, 'loss'> = {
+const model: Pick<Model, 'loss' | 'buffers'> = {
+  buffers: () => ({}),
   loss: () => ({
     loss: [...SHAPES].map(([name, shape]) => sum(mul(parameter(name, shape), input(name, shape)))).reduce(add),
   }),
