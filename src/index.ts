@@ -61,7 +61,7 @@ export {
   type Need,
   type Rows,
 } from './evaluation/metrics/metric.js';
-export { Model, MODELS, type StepContext, type TrainSample } from './models/model.js';
+export { buffer, Model, MODELS, type StepContext, type StepGraph, type TrainSample } from './models/model.js';
 export { type SampleRequest, type WeightSet } from './sampling/sample-request.js';
 export {
   AdapterKind,

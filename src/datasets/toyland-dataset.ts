@@ -1,4 +1,5 @@
 import { inject } from 'inversify';
+import { UserError } from '../base/errors.js';
 import { Rng, type RandomStream } from '../base/rng.js';
 import { DATASETS, Dataset, type DatasetServices, type Sample } from './dataset.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
@@ -6,7 +7,7 @@ import { BUILD, OPTIONS, type Build } from '../registry/tokens.js';
 import type { Pipeline } from './pipeline.js';
 import { buildPipeline, pipelineOption } from './pipeline-option.js';
 import { classOf, INSTANCES, NEW_SETTINGS, renderInstance } from './toyland/instances.js';
-import { captionOf, fullCaption, sceneAt } from './toyland/scene.js';
+import { alikeSceneAt, captionOf, fullCaption, sceneAt } from './toyland/scene.js';
 import { renderToyland } from './toyland/render.js';
 
 @DATASETS.register()
@@ -32,6 +33,14 @@ export class ToylandDataset extends Dataset {
         default: 'varied',
         description: 'varied: some leave something out, as people do; full: all that can be seen but the size',
       },
+      alike: {
+        type: 'integer',
+        minimum: 1,
+        maximum: 10,
+        default: 1,
+        description:
+          'so many pictures in a row differ in their subject alone (1: none): in a batch of them, read without shuffling, colour and setting do not tell which caption is whose',
+      },
       instance: {
         type: ['string', 'null'],
         enum: [...INSTANCES, null],
@@ -55,6 +64,10 @@ export class ToylandDataset extends Dataset {
     super();
     this.pipeline = buildPipeline(opts.pipeline, build);
     this.augmented = this.pipeline.random;
+    if (opts.alike > 1 && opts.split === 'held_out')
+      throw new UserError(
+        `ToylandDataset: alike is ${opts.alike}, and the split held_out has a subject or two of each colour and setting; set split to train or all, or leave alike out`,
+      );
     this.rng = new Rng(opts.seed);
   }
 
@@ -68,7 +81,7 @@ export class ToylandDataset extends Dataset {
   }
 
   override get(index: number, stream: RandomStream): Promise<Sample> {
-    const { seed, split, size, captions, instance } = this.opts;
+    const { seed, split, size, captions, instance, alike } = this.opts;
     if (instance !== null) {
       const setting = NEW_SETTINGS[index % NEW_SETTINGS.length],
         drawn = () => renderInstance(instance, setting, this.rng.stream(`toyland ${instance} new`, index), size);
@@ -78,13 +91,20 @@ export class ToylandDataset extends Dataset {
         stream,
       );
     }
-    const scene = sceneAt(this.rng, index, split);
+    const scene =
+      split === 'held_out' || alike === 1
+        ? sceneAt(this.rng, index, split)
+        : alikeSceneAt(this.rng, index, split, alike);
     const text =
       captions === 'full'
         ? fullCaption({ ...scene, size: '' })
         : captionOf(scene, this.rng.stream('toyland caption', index));
     const load = () => renderToyland(scene, this.rng.stream('toyland picture', index), size);
-    return this.pipeline.run({ name: `toyland ${seed} ${split} ${size} ${index}`, load }, text, stream);
+    return this.pipeline.run(
+      { name: `toyland ${seed} ${split}${alike === 1 ? '' : ` alike ${alike}`} ${size} ${index}`, load },
+      text,
+      stream,
+    );
   }
 }
 

@@ -153,6 +153,11 @@ export class Runner {
     };
     try {
       await this.hooks.call('beforeRun', run);
+      if (model.needsAverage && run.weights !== 'ema')
+        throw new UserError(
+          "custom_hooks: this model learns from the moving average of its weights, and no hook keeps one; add ema: { type: 'EMAHook', momentum: 4e-3 }",
+          { code: 'CONFIG_INVALID' },
+        );
       if (checkpoint) await this.restore(run, checkpoint);
       else await this.startAfresh();
       this.banner(parameters);

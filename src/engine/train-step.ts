@@ -7,7 +7,7 @@ import type { Backend, Executable, Feeds } from '../backends/backend.js';
 import { holderOfNonFinite } from '../backends/finite.js';
 import { UserError } from '../base/errors.js';
 import { ALONE, meanOverRanks, type Collectives } from '../collectives/collectives.js';
-import type { Model } from '../models/model.js';
+import { bufferState, type Model } from '../models/model.js';
 import { floats, float32, scalar, zeros, type HostTensor } from '../tensor/host.js';
 import { add, div, minimum, mul, narrow, reshape, sqrt, square, sum } from '../tensor/ops.js';
 import { grad } from '../tensor/autodiff.js';
@@ -57,6 +57,7 @@ export class TrainStep {
     const purposes = ['params', ...parts.optimizer.slots, ...(this.apart ? ['grads'] : [])];
     this.own = parts.optimizer.own(parts.parameters.buckets);
     this.stateNames = [
+      ...this.bufferNames,
       ...this.own.map(ownName),
       ...purposes.flatMap((p) => parts.parameters.stateNames(p)),
       ...(this.lossScale ? [this.lossScale.stateName] : []),
@@ -72,6 +73,8 @@ export class TrainStep {
         ? parameters.write(backend.states, slot, values)
         : parameters.fill(backend.states, slot, 0));
     for (const state of this.own) await backend.states.write(ownName(state), filled(state), true);
+    for (const [name, value] of Object.entries(this.parts.model.buffers()))
+      await backend.states.write(bufferState(name), value);
     if (this.apart) await parameters.fill(backend.states, 'grads', 0);
     await this.lossScale?.init(backend.states);
   }
@@ -108,7 +111,10 @@ export class TrainStep {
       this.accumulate(inputs),
     );
     const found = await meanOverRanks(ranks, own);
-    if (ranks.size > 1) await this.addRanks();
+    if (ranks.size > 1) {
+      await this.addRanks();
+      await this.averageBuffers();
+    }
     const logs = scale === undefined ? found : { ...found, loss_scale: scale };
     if ((step.iteration + 1) % n !== 0 && step.iteration + 1 !== maxIters) return logs;
     const square = ownSquare !== undefined && ranks.size > 1 ? await this.squareOfSum() : ownSquare;
@@ -136,6 +142,27 @@ export class TrainStep {
       await this.ranks.orderedSum(floats(buffer));
       await states.write(name, buffer, true);
     }
+  }
+
+  /** Each rank has moved the model's buffers by its own batch; all go on with the mean. */
+  private async averageBuffers(): Promise<void> {
+    const { states } = this.parts.backend;
+    for (const name of this.bufferNames) {
+      const value = await states.read(name),
+        sum = Float32Array.from(floats(value));
+      await this.ranks.orderedSum(sum);
+      await states.write(
+        name,
+        float32(
+          sum.map((v) => v / this.ranks.size),
+          value.shape,
+        ),
+      );
+    }
+  }
+
+  private get bufferNames(): string[] {
+    return Object.keys(this.parts.model.buffers()).map(bufferState);
   }
 
   private async squareOfSum(): Promise<number> {
@@ -187,9 +214,9 @@ export class TrainStep {
     });
   }
 
-  private lossAndGrads(inputs: Record<string, Tensor>): { outputs: Record<string, Tensor>; grads: Tensor[] } {
+  private lossAndGrads(inputs: Record<string, Tensor>): Built & { readonly grads: Tensor[] } {
     const { model, parameters } = this.parts;
-    const { loss, logs } = model.loss(inputs);
+    const { loss, logs, updates = {} } = model.loss(inputs);
     if (loss.shape.length > 0)
       throw new UserError(
         `model: its loss has shape [${loss.shape}], not that of one number; a loss ends with ops.mean(...) or ops.sum(...)`,
@@ -205,17 +232,18 @@ export class TrainStep {
       byName.set(name, before ? add(before, g) : g);
     });
     const grads = parameters.packSymbolic((name) => byName.get(name) ?? fill(0, parameters.shapes.get(name)));
-    return { outputs: { loss, ...logs }, grads };
+    const buffers = Object.entries(updates).map(([name, next]) => [bufferState(name), next]);
+    return { outputs: { loss, ...logs }, updates: Object.fromEntries(buffers), grads };
   }
 
   private fused(inputs: Record<string, Tensor>, hyperLength: number): Built {
-    const { outputs, grads } = this.lossAndGrads(inputs);
+    const { outputs, grads, updates: buffers } = this.lossAndGrads(inputs);
     const { norm, logs, updates } = this.optimize(grads, hyperLength);
-    return { outputs: { ...outputs, grad_norm: norm, ...logs }, updates };
+    return { outputs: { ...outputs, grad_norm: norm, ...logs }, updates: { ...updates, ...buffers } };
   }
 
   private accumulate(inputs: Record<string, Tensor>): Built {
-    const { outputs, grads } = this.lossAndGrads(inputs);
+    const { outputs, grads, updates } = this.lossAndGrads(inputs);
     const share = input('step.share', []),
       shares = grads.map((g) => mul(g, share));
     // Of several ranks the first one's buffer has what came before; the others' share is added to it.
@@ -224,7 +252,7 @@ export class TrainStep {
     const squares: Record<string, Tensor> = this.lossScale ? { [GRAD_SQUARE]: squareSum(sums) } : {};
     return {
       outputs: { ...outputs, ...squares },
-      updates: this.eachBucket((b, i) => ({ [this.name('grads', b)]: sums[i] })),
+      updates: { ...updates, ...this.eachBucket((b, i) => ({ [this.name('grads', b)]: sums[i] })) },
     };
   }
 

@@ -11,17 +11,13 @@ import {
   neg,
   reshape,
   softmax,
-  sqrt,
-  square,
   sub,
   sum,
   sumLast,
   transpose,
 } from '../tensor/ops.js';
 import { constant, type Tensor } from '../tensor/tensor.js';
-
-/** Rows [B, P] divided by their lengths. */
-export const unitRows = (x: Tensor): Tensor => div(x, sqrt(add(sumLast(square(x)), 1e-12)));
+import { unitRows } from '../networks/layers/norm.js';
 
 /**
  * Log of softmax over the last axis, safe for any finite x: the mean of x under its own softmax lies within log(width)

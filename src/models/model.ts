@@ -6,7 +6,7 @@ import { Registry } from '../registry/registry.js';
 import type { Executor } from '../backends/executor.js';
 import type { Feeds } from '../backends/backend.js';
 import type { HostTensor, Shape } from '../tensor/host.js';
-import type { Tensor, TensorType } from '../tensor/tensor.js';
+import { state, type Tensor, type TensorType } from '../tensor/tensor.js';
 import type { Rng } from '../base/rng.js';
 
 /** One training example; `prior` is its class picture when prior preservation is on. */
@@ -21,6 +21,21 @@ export interface StepContext {
   readonly iteration: number;
   readonly rng: Rng;
 }
+
+/** A training step, before the gradient. */
+export interface StepGraph {
+  /** [] */
+  readonly loss: Tensor;
+  /** [] each */
+  readonly logs?: Readonly<Record<string, Tensor>>;
+  /** next values of buffers, by name */
+  readonly updates?: Readonly<Record<string, Tensor>>;
+}
+
+/** The backend state that holds a buffer of the model. */
+export const bufferState = (name: string): string => `buffer/${name}`;
+/** A buffer's value before the step. */
+export const buffer = (name: string, shape: Shape): Tensor => state(bufferState(name), shape);
 
 export abstract class Model {
   /**
@@ -38,10 +53,20 @@ export abstract class Model {
   /** Start values of the trainable parameters. */
   abstract initialValues(rng: Rng): Promise<Record<string, HostTensor>>;
 
+  /**
+   * Values beside the parameters that steps change without a gradient, such as a running mean: what they start at, by name.
+   * `loss` reads one with `buffer` and gives its next value in `updates`; checkpoints hold them.
+   */
+  buffers(): Readonly<Record<string, HostTensor>> {
+    return {};
+  }
+  /** Steps run a program on the moving average of the weights, so that the run needs an EMAHook. */
+  readonly needsAverage: boolean = false;
+
   /** What one step is fed for these samples. Everything random comes from (seed, iteration, sample). */
   abstract feeds(samples: readonly TrainSample[], step: StepContext): Promise<Feeds>;
   /** The scalar loss for feeds of these types, over `parameter` leaves; `logs` are further scalars to report. */
-  abstract loss(feeds: Readonly<Record<string, TensorType>>): { loss: Tensor; logs?: Record<string, Tensor> };
+  abstract loss(feeds: Readonly<Record<string, TensorType>>): StepGraph;
 
   /** Pictures, uint8 [H, W, 3], one per prompt. */
   abstract sample(request: SampleRequest): AsyncGenerator<HostTensor>;

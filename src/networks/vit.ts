@@ -105,15 +105,25 @@ export function parseVitConfig(raw: RawConfig, where: string): VitConfig {
   };
 }
 
+export interface VitOptions {
+  /** takes pictures of any size, as DINOv2 always does; transformers' interpolate_pos_encoding */
+  readonly interpolatePositions?: boolean;
+}
+
 /**
- * @param pixels [B, 3, H, W] float32, normalised as preprocessor_config.json says; of `image_size`, or with DINOv2 of any
- * size: its positions are then interpolated
+ * @param pixels [B, 3, H, W] float32, normalised as preprocessor_config.json says; of `image_size`, or of any size where
+ * positions are interpolated
  * @returns [B, 1 + patches, D] after the final norm; row 0, the class token, is the picture's feature
  */
-export function vit(scope: Scope, pixels: Tensor, config: VitConfig): Tensor {
+export function vit(
+  scope: Scope,
+  pixels: Tensor,
+  config: VitConfig,
+  { interpolatePositions = config.kind === 'dinov2' }: VitOptions = {},
+): Tensor {
   const [B, , H, W] = dims(pixels, 'B 3 H W'),
     { imageSize, hiddenSize: D, kind } = config;
-  if (kind === 'vit' && (H !== imageSize || W !== imageSize))
+  if (!interpolatePositions && (H !== imageSize || W !== imageSize))
     throw new RangeError(`vit: pictures of ${W}x${H} pixels, the model takes ${imageSize}x${imageSize}`);
   const embeddings = scope.child('embeddings'),
     projection = embeddings.child('patch_embeddings', 'projection');

@@ -4,7 +4,14 @@ import t from 'tap';
 import { readImage, type Image } from '../../src/datasets/image/picture-file.js';
 import { INSTANCES, instancePhotos, PHOTO_SETTINGS, renderInstance } from '../../src/datasets/toyland/instances.js';
 import { renderToyland } from '../../src/datasets/toyland/render.js';
-import { captionOf, fullCaption, isHeldOut, sceneAt, type Scene } from '../../src/datasets/toyland/scene.js';
+import {
+  alikeSceneAt,
+  captionOf,
+  fullCaption,
+  isHeldOut,
+  sceneAt,
+  type Scene,
+} from '../../src/datasets/toyland/scene.js';
 import {
   ACCESSORIES,
   COLOURS,
@@ -62,6 +69,7 @@ const dataset = (more: Partial<Options> = {}) =>
       captions: 'varied',
       size: 64,
       instance: null,
+      alike: 1,
       pipeline: [{ type: 'ToTensor' }],
       ...more,
     } as Options,
@@ -308,4 +316,19 @@ void t.test('the dataset draws an instance in the seven settings that its photos
       channels('#b4ff00').every((wanted, c) => Math.abs(255 * values[c * 4096 + i] - wanted) < 24);
   const lime = Array.from({ length: 4096 }, (_, i) => isLime(i)).filter(Boolean).length;
   t.ok(lime >= 40, `${lime} pixels of its lime`);
+});
+
+void t.test('alike pictures in a row differ in their subject alone, and none is held out', async (t) => {
+  for (const alike of [4, 10]) {
+    const scenes = Array.from({ length: 200 }, (_, i) => alikeSceneAt(rng, i, 'train', alike));
+    for (let at = 0; at < 200; at += alike) {
+      const group = scenes.slice(at, at + alike);
+      t.equal(new Set(group.map(({ subject }) => subject)).size, alike);
+      t.equal(new Set(group.map((scene) => JSON.stringify({ ...scene, subject: '' }))).size, 1);
+      t.notOk(group.some(isHeldOut));
+    }
+  }
+  const texts = await Promise.all([0, 1, 2].map(async (i) => (await dataset({ alike: 3, captions: 'full' }).get(i, stream())).text)); // prettier-ignore
+  t.equal(new Set(texts.map((text) => SUBJECTS.reduce((s, subject) => s.replace(` ${subject}`, ''), text))).size, 1, texts.join(', ')); // prettier-ignore
+  t.throws(() => dataset({ alike: 2, split: 'held_out' }), { message: /^ToylandDataset: alike is 2, and the split held_out has/ }); // prettier-ignore
 });

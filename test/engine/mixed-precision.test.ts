@@ -18,7 +18,8 @@ import { wave } from '../fixtures/networks/networks.js';
 const half = (x: number): number => float16ToFloat(floatToFloat16(x));
 
 /** Two layers; the loss is multiplied by `factor`, and so are its gradients. */
-const perceptron = (factor: number): Pick<Model, 'loss'> => ({
+const perceptron = (factor: number): Pick<Model, 'loss' | 'buffers'> => ({
+  buffers: () => ({}),
   loss: ({ x, y }) => {
     const hidden = tanh(gemm(input('x', x.shape), parameter('first', [4, 3]), undefined, false, true));
     return {

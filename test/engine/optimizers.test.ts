@@ -53,7 +53,8 @@ const gradients = (shapes: Shapes, step: number): Record<string, HostTensor> =>
   each(shapes, (name, i) => 0.1 * Math.sin(i * 1.7 + step * 0.9 + name.length) + 0.05);
 
 /** Its gradients are what it is fed. */
-const modelOf = (shapes: Shapes): Pick<Model, 'loss'> => ({
+const modelOf = (shapes: Shapes): Pick<Model, 'loss' | 'buffers'> => ({
+  buffers: () => ({}),
   loss: () => ({
     loss: [...shapes].map(([name, shape]) => sum(mul(parameter(name, shape), input(name, shape)))).reduce(add),
   }),

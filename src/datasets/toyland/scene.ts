@@ -56,6 +56,18 @@ export function sceneAt(rng: Rng, index: number, split: Split): Scene {
   }
 }
 
+/**
+ * One of `alike` pictures in a row that differ in their subject alone; depends on (seed, index) only.
+ * @param alike 2 to 10; so many of the twelve subjects are in the split `train` of any colour and setting
+ */
+export function alikeSceneAt(rng: Rng, index: number, split: Exclude<Split, 'held_out'>, alike: number): Scene {
+  const group = Math.floor(index / alike),
+    scene = sceneAt(rng, group, 'all');
+  const order = rng.stream('toyland alike', group).permutation(SUBJECTS.length);
+  const scenes = order.map((i): Scene => ({ ...scene, subject: SUBJECTS[i] }));
+  return scenes.filter((one) => split === 'all' || !isHeldOut(one))[index % alike];
+}
+
 const article = (words: string): string => `${/^[aeiou]/.test(words) ? 'an' : 'a'} ${words}`;
 const join = (...parts: readonly string[]): string => parts.filter((part) => part !== '').join(' ');
 

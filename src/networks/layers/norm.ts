@@ -1,4 +1,4 @@
-import { add, layerNorm as normalize, mul, reshape } from '../../tensor/ops.js';
+import { add, div, layerNorm as normalize, mul, reshape, sqrt, square, sumLast } from '../../tensor/ops.js';
 import { fill, type Tensor } from '../../tensor/tensor.js';
 import type { Scope } from './scope.js';
 
@@ -16,3 +16,6 @@ export function layerNorm(scope: Scope, x: Tensor, eps: number): Tensor {
   const width = x.shape[x.shape.length - 1];
   return normalize(x, scope.param('weight', [width]), scope.param('bias', [width]), eps);
 }
+
+/** Rows [B, P] divided by their lengths. */
+export const unitRows = (x: Tensor): Tensor => div(x, sqrt(add(sumLast(square(x)), 1e-12)));

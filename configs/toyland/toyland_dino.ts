@@ -1,0 +1,12 @@
+// DINO of toyland: a small vision transformer that learns from drawings without their texts, to tell subjects of one kind apart.
+import { defineConfig } from 'diffengine';
+import dataset from 'diffengine/configs/_base_/datasets/toyland';
+import runtime from 'diffengine/configs/_base_/default_runtime';
+import schedule from 'diffengine/configs/_base_/schedules/from_scratch';
+
+export default defineConfig({
+  _base_: [dataset, schedule, runtime],
+  model: { type: 'SelfDistillation', crops: { jitter: 0.2, grayscale: 0, blur: 0.2 } },
+  train_cfg: { max_iters: 1500 },
+  custom_hooks: { ema: { type: 'EMAHook', momentum: 4e-3 } },
+});
