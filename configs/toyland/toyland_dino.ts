@@ -1,4 +1,4 @@
-// DINO of toyland: a small vision transformer that learns from drawings without their texts, to tell subjects of one kind apart.
+// DINO of toyland: a small vision transformer that learns from drawings without their texts.
 import { defineConfig } from 'diffengine';
 import dataset from 'diffengine/configs/_base_/datasets/toyland';
 import runtime from 'diffengine/configs/_base_/default_runtime';
