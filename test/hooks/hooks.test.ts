@@ -62,7 +62,9 @@ void t.test(
     const path = t.testdir({ 'prompts.txt': 'dark\n\nbright\ndark\n' });
     const hooks = [visualization({ prompt: join(path, 'prompts.txt'), interval: -1, before_train: false })];
     await linearRun(join(path, 'run'), { maxIters: 1, hooks });
-    t.strictSame(readdirSync(join(path, 'run', 'vis', 'step0')).sort(), ['0.png', '1.png', '2.png']);
+    t.strictSame(JSON.parse(readFileSync(join(path, 'run', 'vis', 'step0', 'captions.json'), 'utf8')), {
+      captions: ['dark', 'bright', 'dark'],
+    });
     t.throws(() => visualization({ prompt: join(path, 'promts.txt') }), {
       code: 'FILE_NOT_FOUND',
       message: `VisualizationHook.prompt: ${join(path, 'promts.txt')}: no such file of prompts`,
