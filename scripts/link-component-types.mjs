@@ -32,7 +32,9 @@ for (const registry of allRegistries()) {
   for (const name of registry.names()) {
     const type = `${name}Options`;
     const { description, ...schema } = registry.get(name).options;
-    interfaces.push(await compile(forEditors(schema), type, STYLE));
+    const text = await compile(forEditors(schema), type, STYLE),
+      [, written] = /^export (?:interface|type) (\w+)/m.exec(text); // AdamW8bit comes back as AdamW8Bit
+    interfaces.push(text.replaceAll(new RegExp(`\\b${written}\\b`, 'g'), type));
     entries.push(`    /** ${description.replaceAll('*/', '*\\/')} */\n    ${name}: Published<${type}>;`);
   }
   maps.push(`  interface ${mapOf[registry.kind]} {\n${entries.join('\n')}\n  }`);
