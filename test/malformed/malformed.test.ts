@@ -96,7 +96,9 @@ void t.test('each is refused by a UserError of few lines, within ten seconds, an
       ...(ms > MAX_MS ? [`${Math.round(ms)} ms`] : []),
       ...filesOf(i)
         .filter((file) => !before[i].includes(file))
-        .filter((file) => !(opensWorkDir && /^work(\/(config\.yaml|environment\.json|[\d_]+\.log|log\.jsonl))?$/.test(file)))
+        .filter(
+          (file) => !(opensWorkDir && /^work(\/(config\.yaml|environment\.json|[\d_]+\.log|log\.jsonl))?$/.test(file)),
+        )
         .map((file) => `wrote ${file}`),
     ];
     if (problems.length > 0) t.fail(`${name}: ${problems.join('; ')}`);
