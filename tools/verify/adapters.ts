@@ -116,7 +116,8 @@ async function train(
     loss: (types: Record<string, Tensor>) => ({
       loss: mean(square(sub(predict(source, types, net), types['target']))),
     }),
-  } as unknown as Model; // the step asks a model for its loss only
+    buffers: () => ({}),
+  } as unknown as Model; // the step asks a model for its loss and its buffers only
   const parameters = new Parameters(adapter.parameters as ReadonlyMap<string, Shape>);
   const { lr } = golden.meta<{ lr: number }>(file);
   const step = new TrainStep({
