@@ -3,13 +3,17 @@ import { loadComponents, loadCustomImports } from '../components.js';
 import { runEvaluation, type Evaluation, type EvaluationConfig } from '../evaluation/evaluation-run.js';
 import { evaluationOf, present } from '../evaluation/settings.js';
 import { findSettings, findTarget } from '../evaluation/target.js';
+import type { DrawOptions } from '../sampling/draw-options.js';
 import { validateEvaluation } from '../registry/validate.js';
 import { UserError } from '../base/errors.js';
 import { COMPONENT, FLAG, logOf, optionsOf, signalOf, TEXT, type CallOptions } from './call-options.js';
 import { backendConfig, CONFIG_OPTIONS, type ConfigOptions } from './open-config.js';
 
+/** How its pictures are drawn. */
+type Drawn = Pick<DrawOptions, 'steps' | 'guidanceScale' | 'height' | 'width' | 'scheduler' | 'negativePrompt'>;
+
 /** What is not given is taken from the config that the model was trained with, or from `config`. */
-export interface EvaluateOptions extends CallOptions, ConfigOptions {
+export interface EvaluateOptions extends CallOptions, ConfigOptions, Drawn {
   /** Take val_cfg, val_evaluator and val_dataloader of this config: a file, or the name of a built-in one. */
   readonly config?: string | undefined;
   /** Measure the model before training. */
@@ -34,18 +38,6 @@ export interface EvaluateOptions extends CallOptions, ConfigOptions {
   readonly seeds?: number | readonly number[] | undefined;
   /** What the 95 % intervals are over. Default 'seeds'. */
   readonly interval?: 'seeds' | 'bootstrap' | undefined;
-  /** Denoising steps. Default 50. */
-  readonly steps?: number | undefined;
-  /** Classifier-free guidance. Default 7.5. */
-  readonly guidanceScale?: number | undefined;
-  /** Pixels, a multiple of 8. Default: the model's own size. */
-  readonly height?: number | undefined;
-  /** Pixels, a multiple of 8. Default: the model's own size. */
-  readonly width?: number | undefined;
-  /** Name of a sampler. Default: the model's own. */
-  readonly scheduler?: string | undefined;
-  /** What should not be in the pictures. */
-  readonly negativePrompt?: string | undefined;
   /** Time single steps. Default true. */
   readonly latency?: boolean | undefined;
   /** Write every picture, beside a sheet of the first ones per seed. Default false. */

@@ -1,56 +1,22 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** An open pipeline that a program draws with. */
 import type { Backend } from '../backends/backend.js';
-import { PICTURE_SIDE } from '../registry/picture-side.js';
 import { Interrupted, UserError } from '../base/errors.js';
 import { checkpointPath } from '../engine/checkpoint-path.js';
-import { SCHEDULERS } from '../sampling/schedulers/scheduler.js';
-import { suggestion } from '../registry/validate.js';
+import { checkDrawOptions, DRAW_OPTIONS, type DrawOptions } from '../sampling/draw-options.js';
 import type { Renderer } from '../sampling/renderer.js';
 import type { Trained } from '../sampling/trained-networks.js';
 import { optionsOf, type CallOptions } from './call-options.js';
 import { Picture } from './picture.js';
 
-export interface DrawOptions extends Omit<CallOptions, 'log'> {
-  /** What to draw. Of more than 77 tokens the end is cut off, with a warning in the log. */
-  readonly prompt: string;
-  /** What should not be in the picture. Default ''. */
-  readonly negativePrompt?: string | undefined;
-  /** A whole number from 0; equal seeds give equal pictures. Default 0. */
-  readonly seed?: number | undefined;
-  /** Denoising steps, from 1. Default 50. */
-  readonly steps?: number | undefined;
-  /** Classifier-free guidance (Ho and Salimans, arXiv 2207.12598); 1 or less runs without, twice as fast. Default 7.5. */
-  readonly guidanceScale?: number | undefined;
-  /** Pixels, a multiple of 8. Default: the model's own size. */
-  readonly height?: number | undefined;
-  /** Pixels, a multiple of 8. Default: the model's own size. */
-  readonly width?: number | undefined;
-  /** Name of a sampler, such as `DDIMScheduler`. Default: the model's own. */
-  readonly scheduler?: string | undefined;
-  /** Called after each step. @param done steps so far @param total of this picture */
-  readonly onStep?: ((done: number, total: number) => void) | undefined;
-}
+export type { DrawOptions };
 
 export interface AdapterOptions extends Omit<CallOptions, 'log'> {
   /** Multiplies what the adapter changes; 1 as trained, 0 nothing. Default 1. */
   readonly scale?: number | undefined;
 }
 
-const checkDraw = optionsOf<DrawOptions>(
-  {
-    prompt: { type: 'string' },
-    negativePrompt: { type: 'string' },
-    seed: { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
-    steps: { type: 'integer', minimum: 1 },
-    guidanceScale: { type: 'number' },
-    height: PICTURE_SIDE,
-    width: PICTURE_SIDE,
-    scheduler: { type: 'string' },
-    onStep: {},
-  },
-  ['prompt'],
-);
+const checkDraw = optionsOf<DrawOptions>({ ...DRAW_OPTIONS, onStep: {} }, ['prompt']);
 const checkAdapter = optionsOf<AdapterOptions>({ scale: { type: 'number' } });
 
 /** A Stable Diffusion pipeline with its compiled programs. Calls run one after the other, in the order they were made. */
@@ -97,10 +63,7 @@ export class Pipeline {
   async draw(options: DrawOptions): Promise<Picture> {
     checkDraw('draw', options);
     const { prompt, negativePrompt = '', seed = 0, steps = 50, guidanceScale = 7.5, scheduler, signal } = options;
-    if (options.onStep !== undefined && typeof options.onStep !== 'function')
-      throw new UserError(`draw.onStep: ${String(options.onStep)} is no function`);
-    if (scheduler !== undefined && !SCHEDULERS.get(scheduler))
-      throw new UserError(`draw.scheduler: no scheduler "${scheduler}"${suggestion(scheduler, SCHEDULERS.names())}`);
+    checkDrawOptions(options);
     return this.inTurn('draw', signal, async () => {
       const { height = this.defaultSize, width = this.defaultSize } = options;
       const pictures = this.renderer.render({
