@@ -27,19 +27,19 @@ export async function checkPictures(
 ): Promise<void> {
   const total = Math.min(candidates.length, most ?? Infinity, atMost ?? Infinity),
     stream = new Rng(0).stream('check'),
-    broken = new Map<string, string[]>(), // reason to pictures
+    broken: Broken[] = [],
     bar = track(logger, { what: 'pictures checked', total });
   let next = 0,
     done = 0;
   const lane = async (): Promise<void> => {
     while (next < total && !signal?.aborted) {
-      const { source, text } = candidates[next++];
+      const at = next++,
+        { source, text } = candidates[at];
       try {
         await pipeline.run(source, text, stream);
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
-        const reason = error.message.replace(`${source.name}: `, '');
-        broken.set(reason, [...(broken.get(reason) ?? []), source.name]);
+        broken.push({ at, name: source.name, reason: error.message.replace(`${source.name}: `, '') });
       }
       bar.update(++done);
     }
@@ -49,13 +49,25 @@ export async function checkPictures(
   } finally {
     bar.stop();
   }
-  if (broken.size > 0) throw unusable(broken, total);
+  if (broken.length > 0) throw unusable(broken, total);
 }
 
-function unusable(broken: ReadonlyMap<string, readonly string[]>, total: number): UserError {
-  const reasons = [...broken].map(([reason, names]) => `${examples([...names].sort())}: ${reason}`),
-    all = [...broken.values()].flat().length;
+interface Broken {
+  /** place among the candidates */
+  readonly at: number;
+  readonly name: string;
+  readonly reason: string;
+}
+
+/** In the order of the candidates, whichever was decoded first. */
+function unusable(broken: readonly Broken[], total: number): UserError {
+  const byReason = new Map<string, string[]>();
+  for (const { reason, name } of [...broken].sort((a, b) => a.at - b.at))
+    byReason.set(reason, [...(byReason.get(reason) ?? []), name]);
+  const reasons = [...byReason].map(([reason, names]) => `${examples([...names].sort())}: ${reason}`);
   return new UserError(
-    all === 1 ? reasons[0] : `${all} of ${count(total, 'picture')} cannot be used: ${reasons.join('. ')}`,
+    broken.length === 1
+      ? reasons[0]
+      : `${broken.length} of ${count(total, 'picture')} cannot be used: ${reasons.join('. ')}`,
   );
 }
