@@ -63,8 +63,8 @@ function bytes(size: string): number {
   return Number(count ?? 0) * 2 ** (UNITS[unit ?? ''] ?? 0);
 }
 
-/** GB/s of one thread that copies 256 MB, read and written counted: the best of five, for others use the memory, too. */
-export function copyBandwidth(size = 2 ** 28): number {
+/** GB/s of one thread that copies 128 MB, read and written counted: the best of five, for others use the memory, too. */
+export function copyBandwidth(size = 2 ** 27): number {
   const from = new Uint8Array(size).fill(1),
     to = new Uint8Array(size).fill(2); // touched, so that no page is made while the clock runs
   const seconds = Array.from({ length: 5 }, () => {

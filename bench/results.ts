@@ -1,6 +1,6 @@
 /** The file of one run: whole after every row, so that what was measured is kept whatever happens next. */
 import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
+import { basename, isAbsolute, join } from 'node:path';
 import { writeFileAtomic } from '../src/base/atomic-file.js';
 import { machineName } from './machine.js';
 import { copyBandwidth, processor } from './processor.js';
@@ -15,7 +15,7 @@ export class Results<Row> {
     const commit = commitName();
     this.head = {
       kind,
-      command: ['npm run bench --', ...command].join(' '),
+      command: ['npm run bench --', ...command.map((word) => (isAbsolute(word) ? basename(word) : word))].join(' '), // others have other paths
       commit,
       date: now.toISOString(),
       machine: machineName(),

@@ -2,7 +2,7 @@
 import { signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Picture } from '../../src/runs/run-view.js';
-import { Pixels } from './picture-tile.js';
+import { Pixels } from './pixels.js';
 
 const shown = signal<{ readonly picture: Picture; readonly what: string } | undefined>(undefined);
 

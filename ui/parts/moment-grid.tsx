@@ -1,6 +1,6 @@
 /** The prompts at one moment, each run beside the others and beside what was before training. */
 import type { Picture, Preview, RunView } from '../../src/runs/run-view.js';
-import type { PictureRun } from './picture-panel.js';
+import type { PictureRun } from './picture-run.js';
 import { PictureTile } from './picture-tile.js';
 import { moment } from './words.js';
 

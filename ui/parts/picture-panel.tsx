@@ -1,16 +1,10 @@
 /** What the prompts show as the training goes on: one moment with a slider, or all moments side by side. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { RunView } from '../../src/runs/run-view.js';
 import { MomentGrid } from './moment-grid.js';
+import type { PictureRun } from './picture-run.js';
 import { PictureTile } from './picture-tile.js';
 import { SideBySide } from './side-by-side.js';
 import { moment } from './words.js';
-
-export interface PictureRun {
-  readonly name: string;
-  readonly place: number;
-  readonly view: RunView;
-}
 
 /** Training pictures are many at times. */
 const MAX_TRAINING = 12;

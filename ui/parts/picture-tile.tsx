@@ -1,10 +1,8 @@
-/** A picture at a size that one can read; small ones keep their pixels. A click shows it large. */
+/** A picture at a size that one can read. A click shows it large. */
 import type { Picture } from '../../src/runs/run-view.js';
 import { showLarge } from './lightbox.js';
+import { Pixels } from './pixels.js';
 import './pictures.css';
-
-/** Pictures up to this side are scaled by whole pixels, not blurred. */
-const SMALL = 256;
 
 interface Props {
   readonly picture: Picture;
@@ -22,19 +20,5 @@ export function PictureTile({ picture, what, caption }: Props) {
       </button>
       {caption !== undefined && <figcaption title={caption}>{caption}</figcaption>}
     </figure>
-  );
-}
-
-export function Pixels({ picture, alt }: { readonly picture: Picture; readonly alt: string }) {
-  const { src, width, height } = picture;
-  return (
-    <img
-      src={src}
-      alt={alt}
-      width={width}
-      height={height}
-      class={Math.max(width, height) <= SMALL ? 'sharp' : undefined}
-      draggable={false}
-    />
   );
 }

@@ -1,5 +1,5 @@
 /** A row per prompt (and run), a column per moment. */
-import type { PictureRun } from './picture-panel.js';
+import type { PictureRun } from './picture-run.js';
 import { PictureTile } from './picture-tile.js';
 import { moment } from './words.js';
 
