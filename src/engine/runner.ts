@@ -29,6 +29,7 @@ import { changedOptions } from './config-changes.js';
 import { requireSameData, requireSameModel } from './same-ranks.js';
 import { drawTogether } from './draw-together.js';
 import { receiveCheckpoint, sendCheckpoint } from './share-checkpoint.js';
+import { keepEncodings } from './keep-encodings.js';
 import type { LossScaleSetting } from './loss-scale.js';
 import { learningRate, type LrSchedule } from './lr_schedules/lr-schedule.js';
 import type { Optimizer } from './optimizers/optimizer.js';
@@ -140,6 +141,7 @@ export class Runner {
     if (checkpoint) this.checkBase(checkpoint);
     const parameters = new Parameters(model.parameters());
     model.executor = new Executor(backend, (outputs, weights) => parameters.bind(outputs, purposeOf(weights)));
+    keepEncodings(this.parts);
     await this.phases.measure('prepare data', () => this.prepareDataset());
     await requireSameData(ranks, this.parts.loader.dataset);
     const step = new TrainStep({ ...this.parts, parameters });

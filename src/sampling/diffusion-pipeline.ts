@@ -60,8 +60,8 @@ export class DiffusionPipeline {
   async encodeText(executor: Executor, prompt: string, weights: WeightSet, cache = true): Promise<HostTensor> {
     const ids = this.tokenize(prompt);
     const key = `${weights === 'base' || this.textIsFrozen ? 'base' : weights}:${ids.join(',')}`;
-    const [known] = (cache && this.encodings.get('text', key)) || [];
-    if (known) return known;
+    const known = cache ? await this.encodings.get('text', key) : undefined;
+    if (known) return known[0];
     const feeds = { input_ids: int32(ids, [1, ids.length]) };
     const { states } = await executor.run(
       'encode_text',
@@ -77,7 +77,7 @@ export class DiffusionPipeline {
       feeds,
     );
     const result = float32(floats(states), states.shape.slice(1));
-    if (cache && (this.textIsFrozen || weights === 'base')) this.encodings.set('text', key, [result]);
+    if (cache && (this.textIsFrozen || weights === 'base')) await this.encodings.set('text', key, [result]);
     return result;
   }
 
@@ -94,7 +94,7 @@ export class DiffusionPipeline {
           .update(String(img.shape))
           .digest('hex')
       : '';
-    const known = cache ? this.encodings.get('picture', key) : undefined;
+    const known = cache ? await this.encodings.get('picture', key) : undefined;
     if (known) return { mean: known[0], logvar: known[1] };
     const [, H, W] = img.shape;
     this.checkSize(H, W);
@@ -112,7 +112,7 @@ export class DiffusionPipeline {
       mean: float32(floats(mean), mean.shape.slice(1)),
       logvar: float32(floats(logvar), logvar.shape.slice(1)),
     };
-    if (cache) this.encodings.set('picture', key, [result.mean, result.logvar]);
+    if (cache) await this.encodings.set('picture', key, [result.mean, result.logvar]);
     return result;
   }
 

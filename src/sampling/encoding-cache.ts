@@ -1,5 +1,6 @@
-/** Encoded pictures and texts kept in memory; ranks of one run may share what each has encoded. */
+/** Encoded pictures and texts kept in memory, and on disk when told so; ranks of one run may share what each has encoded. */
 import { ByteLru } from '../base/byte-lru.js';
+import type { EncodingStore } from './encoding-store.js';
 import { floats, float32, type HostTensor, type Shape } from '../tensor/host.js';
 
 /** Encoded pictures: about 2,000 of 512 px. */
@@ -29,15 +30,30 @@ export class EncodingCache {
     text: new ByteLru(TEXT_CACHE_BYTES),
   };
   private fresh: Encoding[] | undefined;
+  private store: EncodingStore | undefined;
 
-  get(kind: Kind, key: string): readonly HostTensor[] | undefined {
-    return this.kept[kind].get(key);
+  /** From now on what is not in memory is looked for there, and what is new is written, too. */
+  keepOn(store: EncodingStore): void {
+    this.store = store;
+  }
+
+  async get(kind: Kind, key: string): Promise<readonly HostTensor[] | undefined> {
+    const known = this.kept[kind].get(key);
+    if (known || !this.store) return known;
+    const stored = await this.store.read(`${kind} ${key}`);
+    if (stored) this.remember({ kind, key, tensors: stored });
+    return stored;
   }
 
   /** @param tensors float32 */
-  set(kind: Kind, key: string, tensors: readonly HostTensor[]): void {
-    this.keep({ kind, key, tensors });
-    this.fresh?.push({ kind, key, tensors });
+  async set(kind: Kind, key: string, tensors: readonly HostTensor[]): Promise<void> {
+    this.remember({ kind, key, tensors });
+    await this.store?.write(`${kind} ${key}`, tensors);
+  }
+
+  private remember(encoding: Encoding): void {
+    this.keep(encoding);
+    this.fresh?.push(encoding);
   }
 
   /** From now on new encodings are remembered for `take`. */
