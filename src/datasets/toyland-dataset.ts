@@ -7,8 +7,10 @@ import { BUILD, OPTIONS, type Build } from '../registry/tokens.js';
 import type { Pipeline } from './pipeline.js';
 import { buildPipeline, pipelineOption } from './pipeline-option.js';
 import { classOf, INSTANCES, NEW_SETTINGS, renderInstance } from './toyland/instances.js';
-import { alikeSceneAt, captionOf, fullCaption, sceneAt } from './toyland/scene.js';
-import { renderToyland } from './toyland/render.js';
+import { randomPaint } from './toyland/paint.js';
+import { alikeSceneAt, captionOf, fullCaption, sceneAt, sightingAt } from './toyland/scene.js';
+import { renderPainted, renderToyland } from './toyland/render.js';
+import { SETTINGS } from './toyland/world.js';
 
 @DATASETS.register()
 export class ToylandDataset extends Dataset {
@@ -41,6 +43,14 @@ export class ToylandDataset extends Dataset {
         description:
           'so many pictures in a row differ in their subject alone (1: none): in a batch of them, read without shuffling, colour and setting do not tell which caption is whose',
       },
+      sightings: {
+        type: 'integer',
+        minimum: 0,
+        maximum: SETTINGS.length,
+        default: 0,
+        description:
+          'so many pictures in a row show one subject, each in another setting, painted in colours and with marks that no caption has words for (0: ordinary drawings); read without shuffling, as frames of one film',
+      },
       instance: {
         type: ['string', 'null'],
         enum: [...INSTANCES, null],
@@ -68,6 +78,15 @@ export class ToylandDataset extends Dataset {
       throw new UserError(
         `ToylandDataset: alike is ${opts.alike}, and the split held_out has a subject or two of each colour and setting; set split to train or all, or leave alike out`,
       );
+    const picked = [
+      opts.alike > 1 && 'alike',
+      opts.sightings > 0 && 'sightings',
+      opts.instance !== null && 'instance',
+    ].filter((name) => name !== false);
+    if (picked.length > 1)
+      throw new UserError(
+        `ToylandDataset: ${picked.join(' and ')} are given, and each says what is drawn; leave all but one out`,
+      );
     this.rng = new Rng(opts.seed);
   }
 
@@ -81,13 +100,23 @@ export class ToylandDataset extends Dataset {
   }
 
   override get(index: number, stream: RandomStream): Promise<Sample> {
-    const { seed, split, size, captions, instance, alike } = this.opts;
+    const { seed, split, size, captions, instance, alike, sightings } = this.opts;
     if (instance !== null) {
       const setting = NEW_SETTINGS[index % NEW_SETTINGS.length],
         drawn = () => renderInstance(instance, setting, this.rng.stream(`toyland ${instance} new`, index), size);
       return this.pipeline.run(
         { name: `toyland ${seed} ${instance} ${size} ${index}`, load: drawn },
         `a photo of sks ${classOf(instance)} ${setting}`,
+        stream,
+      );
+    }
+    if (sightings > 0) {
+      const { subject, setting } = sightingAt(this.rng, index, sightings),
+        paint = randomPaint(this.rng.stream('toyland paint', Math.floor(index / sightings))),
+        picture = () => renderPainted(subject, paint, setting, this.rng.stream('toyland picture', index), size);
+      return this.pipeline.run(
+        { name: `toyland ${seed} sightings ${sightings} ${size} ${index}`, load: picture },
+        `a photo of a ${subject} ${setting}`,
         stream,
       );
     }

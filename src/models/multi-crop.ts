@@ -3,6 +3,7 @@ import type { RandomStream } from '../base/rng.js';
 import { image, type Image } from '../datasets/image/picture.js';
 import { resample } from '../datasets/image/resample.js';
 import { crop } from '../datasets/transforms/crop.js';
+import { floats, type HostTensor } from '../tensor/host.js';
 import { boxBlur } from './classifier-augment.js';
 
 export interface MultiCropOptions {
@@ -32,19 +33,18 @@ export interface Views {
 const GLOBALS = 2;
 
 /**
- * @param picture [3, H, W] in [-1, 1] @param side of the global views, pixels
- * @param stream of this picture in this iteration
+ * @param pictures of one thing, each float32 [3, H, W] in [-1, 1]; view k of either kind is a part of picture k modulo their number
+ * @param side of the global views, pixels @param stream of this thing in this iteration
  */
 export function multiCrop(
-  picture: Float32Array,
-  [H, W]: readonly [number, number],
+  pictures: readonly HostTensor[],
   side: number,
   options: MultiCropOptions,
   stream: RandomStream,
 ): Views {
-  const source = toBytes(picture, H, W);
+  const sources = pictures.map((picture) => toBytes(floats(picture), picture.shape[1], picture.shape[2]));
   const views = (count: number, scale: readonly number[], size: number): Float32Array[] =>
-    Array.from({ length: count }, () => view(source, scale, size, options, stream));
+    Array.from({ length: count }, (_, k) => view(sources[k % sources.length], scale, size, options, stream));
   return {
     globals: views(GLOBALS, options.global_scale, side),
     locals: views(options.local_number, options.local_scale, options.local_size),

@@ -25,7 +25,7 @@ import { recorded } from '../networks/record.js';
 import { parseVitConfig, vit, type VitConfig } from '../networks/vit.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS } from '../registry/tokens.js';
-import { floats, float32, sizeOf, zeros, type HostTensor, type Shape } from '../tensor/host.js';
+import { float32, sizeOf, zeros, type HostTensor, type Shape } from '../tensor/host.js';
 import { add, log, mul, narrow, reshape, vector } from '../tensor/ops.js';
 import { input, parameter, type Tensor, type TensorType } from '../tensor/tensor.js';
 import { dinoHead, type DinoHeadConfig } from './dino-head.js';
@@ -104,6 +104,10 @@ export class SelfDistillation extends Model {
         properties: {
           global_scale: range("smallest and largest share of the picture's area in a global view", [0.4, 1]),
           local_scale: range('the same of a local view', [0.1, 0.4]),
+          pictures: count(
+            'so many pictures in a row of a batch show one thing, and views are taken from them in turn: what they share is learnt, such as the subject, and not where it stands (ToylandDataset.sightings). Read them without shuffling',
+            1,
+          ),
           local_number: { type: 'integer', minimum: 0, default: 4, description: 'local views of each picture' },
           local_size: count('pixels of a side of a local view, a multiple of patch_size', 32),
           flip: share('share of views that are mirrored', 0.5),
@@ -202,9 +206,11 @@ export class SelfDistillation extends Model {
    */
   async feeds(samples: readonly TrainSample[], { iteration, rng }: StepContext): Promise<Feeds> {
     const pictures = samples.flatMap((s) => (s.prior ? [s.img, s.prior.img] : [s.img])),
-      { crops } = this.opts;
-    const views = pictures.map(({ shape: [, H, W], ...img }, row) =>
-      multiCrop(floats({ ...img, shape: [3, H, W] }), [H, W], this.side, crops, rng.stream('crops', iteration, row)),
+      { crops } = this.opts,
+      each = crops.pictures;
+    if (each > 1) checkGroups(samples, each);
+    const views = Array.from({ length: pictures.length / each }, (_, row) =>
+      multiCrop(pictures.slice(row * each, (row + 1) * each), this.side, crops, rng.stream('crops', iteration, row)),
     );
     const globals = together(views, 'globals', GLOBALS, this.side);
     const { teacher } = await this.executor.run(
@@ -286,6 +292,18 @@ export class SelfDistillation extends Model {
 }
 
 const TRAINED: ParamSource = { get: (name, shape) => parameter(name, shape) };
+
+/** @throws UserError where a batch does not fall into groups of `each` pictures of one thing */
+function checkGroups(samples: readonly TrainSample[], each: number): void {
+  if (samples.length % each !== 0)
+    throw new UserError(
+      `model.crops.pictures: a batch of ${samples.length} does not fall into groups of ${each} pictures; set train_dataloader.batch_size to a multiple of ${each}, and num_images, too`,
+    );
+  if (samples.some(({ prior }) => prior))
+    throw new UserError(
+      `model.crops.pictures: ${each} pictures in a row show one thing, and class pictures stand between them; set train_dataloader.dataset.class_prompt to null, or pictures to 1`,
+    );
+}
 
 /** Rows [n B, K] by view. */
 const byView = (rows: Tensor, n: number, B: number): Tensor[] =>

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import t from 'tap';
 import { readImage, type Image } from '../../src/datasets/image/picture-file.js';
 import { INSTANCES, instancePhotos, PHOTO_SETTINGS, renderInstance } from '../../src/datasets/toyland/instances.js';
-import { renderToyland } from '../../src/datasets/toyland/render.js';
+import { randomPaint } from '../../src/datasets/toyland/paint.js';
+import { renderPainted, renderToyland } from '../../src/datasets/toyland/render.js';
 import {
   alikeSceneAt,
   captionOf,
@@ -70,6 +71,7 @@ const dataset = (more: Partial<Options> = {}) =>
       size: 64,
       instance: null,
       alike: 1,
+      sightings: 0,
       pipeline: [{ type: 'ToTensor' }],
       ...more,
     } as Options,
@@ -331,4 +333,25 @@ void t.test('alike pictures in a row differ in their subject alone, and none is 
   const texts = await Promise.all([0, 1, 2].map(async (i) => (await dataset({ alike: 3, captions: 'full' }).get(i, stream())).text)); // prettier-ignore
   t.equal(new Set(texts.map((text) => SUBJECTS.reduce((s, subject) => s.replace(` ${subject}`, ''), text))).size, 1, texts.join(', ')); // prettier-ignore
   t.throws(() => dataset({ alike: 2, split: 'held_out' }), { message: /^ToylandDataset: alike is 2, and the split held_out has/ }); // prettier-ignore
+});
+
+void t.test('sightings show one subject in settings of their own, painted alike and as no drawing is', async (t) => {
+  const film = dataset({ sightings: 3, num_images: 30 });
+  const texts: string[] = [];
+  for (let i = 0; i < 30; i++) texts.push((await film.get(i, stream())).text);
+  for (let group = 0; group < 10; group++) {
+    const three = texts.slice(3 * group, 3 * group + 3),
+      subjects = three.map((text) => text.split(' ').slice(0, 5).join(' '));
+    t.equal(new Set(subjects).size, 1, three.join(', '));
+    t.equal(new Set(three).size, 3, 'three settings');
+  }
+  const paints = [0, 1, 2].map((group) => randomPaint(new Rng(0).stream('toyland paint', group)));
+  t.strictSame(paints[1], randomPaint(new Rng(0).stream('toyland paint', 1)), 'repeatable');
+  t.equal(new Set(paints.map(({ fill, defs, marks }) => [fill, defs, marks].join())).size, 3);
+  const render = (i: number, paint = paints[0]) => renderPainted('dog', paint, 'on grass', stream(i), 64);
+  t.ok(same(await render(1), await render(1)));
+  t.ok(difference((await render(1)).data, (await render(1, paints[1])).data) > 5, 'another paint is seen');
+  t.throws(() => dataset({ sightings: 2, alike: 4 }), {
+    message: 'ToylandDataset: alike and sightings are given, and each says what is drawn; leave all but one out',
+  });
 });

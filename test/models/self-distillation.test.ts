@@ -64,13 +64,16 @@ void t.test('loss, gradient and centre are those of the algorithm of the paper i
 
 const PLAIN: MultiCropOptions = { global_scale: [1, 1], local_scale: [0.25, 0.25], local_number: 3, local_size: 8, flip: 0, jitter: 0, grayscale: 0, blur: 0 }; // prettier-ignore
 /** 16 px, red grows to the right, green downwards, blue is 0. */
-const RAMP = Float32Array.from({ length: 768 }, (_, i) =>
-  i < 256 ? (i % 16) / 7.5 - 1 : i < 512 ? Math.floor((i - 256) / 16) / 7.5 - 1 : -1,
+const RAMP = float32(
+  Float32Array.from({ length: 768 }, (_, i) =>
+    i < 256 ? (i % 16) / 7.5 - 1 : i < 512 ? Math.floor((i - 256) / 16) / 7.5 - 1 : -1,
+  ),
+  [3, 16, 16],
 );
 
 void t.test('views are pieces of the picture, as large as asked, mirrored and repainted by chance', (t) => {
   const views = (options: Partial<MultiCropOptions>, row = 0) =>
-    multiCrop(RAMP, [16, 16], 16, { ...PLAIN, ...options }, new Rng(3).stream('crops', 0, row));
+    multiCrop([RAMP], 16, { ...PLAIN, ...options }, new Rng(3).stream('crops', 0, row));
   const { globals, locals } = views({});
   t.strictSame([globals.length, locals.length, globals[0].length, locals[0].length], [2, 3, 768, 192]);
   t.notSame(locals[0], locals[1], 'at different places');
@@ -101,6 +104,16 @@ void t.test('views are pieces of the picture, as large as asked, mirrored and re
     t.ok(top >= 0 && left >= 0 && top + height <= 16 && left + width <= 20);
     t.ok(area > 0.07 && area < 0.45 && ratio > 0.6 && ratio < 1.7, `${height}x${width}`);
   }
+  const dark = float32(new Float32Array(768).fill(-1), [3, 16, 16]);
+  const taken = multiCrop([RAMP, dark], 16, PLAIN, new Rng(3).stream('crops', 0, 0));
+  t.strictSame(
+    [taken.globals, taken.locals].map((list) => list.map((v) => v.every((x) => x === -1))),
+    [
+      [false, true],
+      [false, true, false],
+    ],
+    'views of two pictures of one thing, in turn',
+  );
   t.strictSame(pieceOf(4, 40, [1, 1], new Rng(1).stream('piece')), [0, 18, 4, 4], 'no piece fits: the middle');
   t.end();
 });
@@ -142,6 +155,18 @@ void t.test('steps lower the loss and move the centre towards what the teacher s
   for (let i = 0; i < 60; i++)
     losses.push((await still.step.run({ ...feeds, teacher: sorted }, { iteration: i, lr: 3e-3 }))['loss']);
   t.ok(losses[59] < 0.5 * losses[0], `${losses[0]} to ${losses[59]}`);
+});
+
+void t.test('two pictures in a row are one thing to a model that is told so', async (t) => {
+  const { model } = await trainable(made({ crops: { pictures: 2, local_number: 3, local_size: 8 } }), backend, 3e-3);
+  const feeds = await model.feeds(SAMPLES, context(0));
+  t.strictSame([feeds['globals'].shape[0], feeds['locals'].shape[0]], [4, 6], 'two things of two and three views');
+  await t.rejects(model.feeds(SAMPLES.slice(1), context(0)), {
+    message:
+      'model.crops.pictures: a batch of 3 does not fall into groups of 2 pictures; set train_dataloader.batch_size to a multiple of 2, and num_images, too',
+  });
+  const [one, other] = SAMPLES;
+  await t.rejects(model.feeds([{ ...one, prior: other }, other], context(0)), { message: /class pictures stand between/ }); // prettier-ignore
 });
 
 const configOf = (model: object = {}, more: object = {}): ConfigInput => ({

@@ -4,32 +4,14 @@
  */
 import { Rng, type RandomStream } from '../../base/rng.js';
 import type { Image } from '../image/picture-file.js';
-import { renderToyland, type Paint } from './render.js';
+import { edge, gradient, star } from './paint.js';
+import { renderPainted, type Paint } from './render.js';
 import { SETTINGS, type Setting, type Subject } from './world.js';
 
 export const INSTANCES = ['sks_dog', 'sks_face', 'sks_cat', 'sks_robot'] as const;
 export type Instance = (typeof INSTANCES)[number];
 
 const INK = '#26222b';
-const edge = (width: number): string =>
-  `stroke="${INK}" stroke-width="${width}" stroke-linejoin="round" stroke-linecap="round"`;
-/** Bands across the figure, in its own units. @param bands colour and where it ends, of 0 to 1 from corner to corner */
-const gradient = (id: string, direction: string, bands: readonly (readonly [string, number])[]): string => {
-  const stops = bands.map(
-    ([colour, end], i) =>
-      `<stop offset="${i === 0 ? 0 : bands[i - 1][1]}" stop-color="${colour}"/><stop offset="${end}" stop-color="${colour}"/>`,
-  );
-  return `<linearGradient id="${id}" gradientUnits="userSpaceOnUse" ${direction}>${stops.join('')}</linearGradient>`;
-};
-const star = (x: number, y: number, r: number, fill: string): string => {
-  const points = Array.from({ length: 10 }, (_, i) => {
-    const angle = (i * Math.PI) / 5 - Math.PI / 2,
-      reach = i % 2 === 0 ? r : r * 0.45;
-    return `${(x + reach * Math.cos(angle)).toFixed(2)} ${(y + reach * Math.sin(angle)).toFixed(2)}`;
-  });
-  return `<path d="M${points.join(' L')} Z" fill="${fill}" ${edge(1.2)}/>`;
-};
-
 const PAINTED: Readonly<Record<Instance, { readonly subject: Subject; readonly paint: Paint }>> = {
   // Teal in front, magenta behind, a star on the flank and a white ring around the eye.
   sks_dog: {
@@ -102,13 +84,7 @@ export const classOf = (instance: Instance): Subject => PAINTED[instance].subjec
  */
 export function renderInstance(instance: Instance, setting: Setting, stream: RandomStream, size = 64): Promise<Image> {
   const { subject, paint } = PAINTED[instance];
-  // colour and pattern are overruled by the paint
-  return renderToyland(
-    { subject, setting, colour: 'white', pattern: '', accessory: '', size: '' },
-    stream,
-    size,
-    paint,
-  );
+  return renderPainted(subject, paint, setting, stream, size);
 }
 
 /** The five pictures to learn from, always the same. */

@@ -5,7 +5,7 @@ import { image, type Image } from '../image/picture-file.js';
 import type { Scene } from './scene.js';
 import { BACKDROPS } from './settings.js';
 import { bow, FIGURES, hat } from './subjects.js';
-import { HEX, type Colour, type Pattern } from './world.js';
+import { HEX, type Colour, type Pattern, type Setting, type Subject } from './world.js';
 
 const SCALES = { small: 0.72, '': 1, big: 1.25 } as const;
 const STRIPE = { dark: '#00000070', light: '#ffffffb0' };
@@ -51,6 +51,17 @@ export function toylandSvg(scene: Omit<Scene, 'colour' | 'pattern'>, paint: Pain
 
 const at = ([x, y]: readonly [number, number], drawing: string): string =>
   `<g transform="translate(${x} ${y})">${drawing}</g>`;
+
+/** A subject in a paint of its own, of ordinary size and without accessories. @param size pixels of either side */
+export const renderPainted = (
+  subject: Subject,
+  paint: Paint,
+  setting: Setting,
+  stream: RandomStream,
+  size: number,
+): Promise<Image> =>
+  // colour and pattern are overruled by the paint
+  renderToyland({ subject, setting, colour: 'white', pattern: '', accessory: '', size: '' }, stream, size, paint);
 
 /** @param size pixels of either side @param paint instead of the scene's colour and pattern */
 export async function renderToyland(

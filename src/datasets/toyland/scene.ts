@@ -68,6 +68,14 @@ export function alikeSceneAt(rng: Rng, index: number, split: Exclude<Split, 'hel
   return scenes.filter((one) => split === 'all' || !isHeldOut(one))[index % alike];
 }
 
+/** One of `sightings` pictures in a row that show one subject in settings of their own; depends on (seed, index) only. */
+export function sightingAt(rng: Rng, index: number, sightings: number): Pick<Scene, 'subject' | 'setting'> {
+  const group = Math.floor(index / sightings),
+    stream = rng.stream('toyland sighting', group);
+  const subject = pick(SUBJECTS, stream);
+  return { subject, setting: SETTINGS[stream.permutation(SETTINGS.length)[index % sightings]] };
+}
+
 const article = (words: string): string => `${/^[aeiou]/.test(words) ? 'an' : 'a'} ${words}`;
 const join = (...parts: readonly string[]): string => parts.filter((part) => part !== '').join(' ');
 
