@@ -10,7 +10,7 @@ import { classOf, INSTANCES, NEW_SETTINGS, renderInstance } from './toyland/inst
 import { randomPaint } from './toyland/paint.js';
 import { alikeSceneAt, captionOf, fullCaption, sceneAt, sightingAt } from './toyland/scene.js';
 import { renderPainted, renderToyland } from './toyland/render.js';
-import { SETTINGS } from './toyland/world.js';
+import { SETTINGS, SUBJECTS } from './toyland/world.js';
 
 @DATASETS.register()
 export class ToylandDataset extends Dataset {
@@ -42,6 +42,14 @@ export class ToylandDataset extends Dataset {
         default: 1,
         description:
           'so many pictures in a row differ in their subject alone (1: none): in a batch of them, read without shuffling, colour and setting do not tell which caption is whose',
+      },
+      subjects: {
+        type: ['array', 'null'],
+        items: { type: 'string', enum: [...SUBJECTS] },
+        minItems: 1,
+        uniqueItems: true,
+        default: null,
+        description: 'these subjects alone; null: all twelve',
       },
       sightings: {
         type: 'integer',
@@ -78,6 +86,10 @@ export class ToylandDataset extends Dataset {
       throw new UserError(
         `ToylandDataset: alike is ${opts.alike}, and the split held_out has a subject or two of each colour and setting; set split to train or all, or leave alike out`,
       );
+    if (opts.subjects !== null && (opts.alike > 1 || opts.instance !== null))
+      throw new UserError(
+        `ToylandDataset: subjects is given beside ${opts.alike > 1 ? 'alike' : 'instance'}, which says itself what is drawn; leave one out`,
+      );
     const picked = [
       opts.alike > 1 && 'alike',
       opts.sightings > 0 && 'sightings',
@@ -100,7 +112,8 @@ export class ToylandDataset extends Dataset {
   }
 
   override get(index: number, stream: RandomStream): Promise<Sample> {
-    const { seed, split, size, captions, instance, alike, sightings } = this.opts;
+    const { seed, split, size, captions, instance, alike, sightings, subjects } = this.opts;
+    const known = `toyland ${seed}${subjects === null ? '' : ` ${subjects.join(' ')}`}`;
     if (instance !== null) {
       const setting = NEW_SETTINGS[index % NEW_SETTINGS.length],
         drawn = () => renderInstance(instance, setting, this.rng.stream(`toyland ${instance} new`, index), size);
@@ -111,18 +124,18 @@ export class ToylandDataset extends Dataset {
       );
     }
     if (sightings > 0) {
-      const { subject, setting } = sightingAt(this.rng, index, sightings),
+      const { subject, setting } = sightingAt(this.rng, index, sightings, subjects ?? SUBJECTS),
         paint = randomPaint(this.rng.stream('toyland paint', Math.floor(index / sightings))),
         picture = () => renderPainted(subject, paint, setting, this.rng.stream('toyland picture', index), size);
       return this.pipeline.run(
-        { name: `toyland ${seed} sightings ${sightings} ${size} ${index}`, load: picture },
+        { name: `${known} sightings ${sightings} ${size} ${index}`, load: picture },
         `a photo of a ${subject} ${setting}`,
         stream,
       );
     }
     const scene =
       split === 'held_out' || alike === 1
-        ? sceneAt(this.rng, index, split)
+        ? sceneAt(this.rng, index, split, subjects ?? SUBJECTS)
         : alikeSceneAt(this.rng, index, split, alike);
     const text =
       captions === 'full'
@@ -130,7 +143,7 @@ export class ToylandDataset extends Dataset {
         : captionOf(scene, this.rng.stream('toyland caption', index));
     const load = () => renderToyland(scene, this.rng.stream('toyland picture', index), size);
     return this.pipeline.run(
-      { name: `toyland ${seed} ${split}${alike === 1 ? '' : ` alike ${alike}`} ${size} ${index}`, load },
+      { name: `${known} ${split}${alike === 1 ? '' : ` alike ${alike}`} ${size} ${index}`, load },
       text,
       stream,
     );

@@ -191,7 +191,7 @@ class EvaluationRun {
       const gallery = opened(
         pictures ? await givenGallery(pictures, seeds.length, cfg.num_images) : await this.drawn(reference, backend),
       );
-      for (const metric of metrics) await metric.prepare();
+      for (const metric of metrics) await metric.prepare((source, where) => this.opened(source, where));
       const shared: Shared = {
         reference:
           needs.has('reference') && reference && clip ? await this.features(reference, clip, 'reference pictures') : [],
@@ -236,7 +236,11 @@ class EvaluationRun {
   }
 
   private async open(source: string | object | undefined, where: string): Promise<PictureSet | undefined> {
-    return source === undefined ? undefined : openPictures(source, where, this.build, this.services);
+    return source === undefined ? undefined : this.opened(source, where);
+  }
+
+  private opened(source: string | object, where: string): Promise<PictureSet> {
+    return openPictures(source, where, this.build, this.services);
   }
 
   /** Those of the config, or all that the pictures allow. @throws UserError when one needs pictures that are not given */

@@ -274,7 +274,7 @@ export class EvaluationHook extends Hook {
         throw new UserError(
           `EvaluationHook.metrics: ${wants.constructor.name} compares with reference pictures, which a run has not; measure it afterwards with "diffengine eval"`,
         );
-      for (const metric of metrics) await metric.prepare();
+      for (const metric of metrics) await metric.prepare((source, where) => this.open(run, source, where));
       return await work(clip, metrics);
     } finally {
       for (const metric of metrics) await metric.dispose();
@@ -325,13 +325,15 @@ export class EvaluationHook extends Hook {
   }
 
   private async instances(run: RunState): Promise<PictureSet> {
-    const {
-      opts: { instances },
-      log,
-      cacheDir,
-    } = this;
-    if (instances === undefined) return fromSamples(run.dataset);
-    return openPictures(instances as string | object, 'EvaluationHook.instances', this.build, {
+    const { instances } = this.opts;
+    return instances === undefined
+      ? fromSamples(run.dataset)
+      : this.open(run, instances as string | object, 'EvaluationHook.instances');
+  }
+
+  private open(run: RunState, source: string | object, where: string): Promise<PictureSet> {
+    const { log, cacheDir } = this;
+    return openPictures(source, where, this.build, {
       logger: log,
       cacheDir,
       seed: run.rng.seed,

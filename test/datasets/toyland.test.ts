@@ -72,6 +72,7 @@ const dataset = (more: Partial<Options> = {}) =>
       instance: null,
       alike: 1,
       sightings: 0,
+      subjects: null,
       pipeline: [{ type: 'ToTensor' }],
       ...more,
     } as Options,
@@ -354,4 +355,10 @@ void t.test('sightings show one subject in settings of their own, painted alike 
   t.throws(() => dataset({ sightings: 2, alike: 4 }), {
     message: 'ToylandDataset: alike and sightings are given, and each says what is drawn; leave all but one out',
   });
+  for (const more of [{}, { sightings: 2 }]) {
+    const dogs = dataset({ subjects: ['dog', 'cat'], ...more }),
+      seen = await Promise.all(Array.from({ length: 40 }, async (_, i) => (await dogs.get(i, stream())).text));
+    t.ok(seen.every((text) => /\b(dog|cat)\b/.test(text)) && seen.some((text) => /\bcat\b/.test(text)), seen[0]);
+  }
+  t.throws(() => dataset({ subjects: ['dog'], alike: 2 }), { message: /subjects is given beside alike/ });
 });

@@ -135,6 +135,8 @@ void t.test('what is no such model is refused by name', async (t) => {
   await t.rejects(openVit(folder), { message: /image_processor_type = "SamImageProcessor" is not supported/ });
 });
 
+const OTHERS = 'other-dogs';
+
 void t.test('DinoScore is the mean cosine over pairs, of pictures of any size', async (t) => {
   const folder = await folderOf(t, models['dinov2']),
     backend = new ReferenceBackend({});
@@ -146,27 +148,41 @@ void t.test('DinoScore is the mean cosine over pairs, of pictures of any size', 
   const metric = createBuild([
     [BACKEND, backend],
     [LOGGER, new Lines()],
-  ])(METRICS, { type: 'DinoScore', model: folder });
+  ])(METRICS, { type: 'DinoScore', model: folder, others: OTHERS });
   const picture = (seed: number, side: number): HostTensor =>
     image(
       Uint8Array.from({ length: side * side * 3 }, (_, i) => (i * seed + seed * seed) % 251),
       side,
       side,
     );
-  await metric.prepare();
+  const sides: readonly (readonly [number, number])[] = [[3, 40], [11, 40], [13, 50]]; // prettier-ignore
+  await metric.prepare((source, where) => {
+    t.strictSame([source, where], [OTHERS, 'DinoScore.others']);
+    return Promise.resolve({ length: 2, picture: (i) => Promise.resolve(picture(...sides[i + 1])) });
+  });
   const none = { generated: [], texts: [], reference: [], instances: [] };
-  const judged = (await metric.judge?.([picture(3, 40), picture(5, 40)], ['', ''])) ?? [],
+  const judged = (await metric.judge?.([picture(3, 40), picture(5, 40)], ['a dog', 'a dog'])) ?? [],
     subject = (await metric.judgeSubject?.([picture(3, 40), picture(7, 64)])) ?? [];
   const evidence: Evidence = { ...none, judged, subject };
   const cosine = (a: Float32Array, b: Float32Array): number => {
     const dot = (x: Float32Array, y: Float32Array): number => x.reduce((sum, v, i) => sum + v * y[i], 0);
     return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
   };
-  const pairs = judged.flatMap((a) => subject.map((b) => cosine(a, b)));
+  const rows = judged.map((row) => row.subarray(1)),
+    pairs = rows.flatMap((a) => subject.map((b) => cosine(a, b)));
   t.equal(pairs.length, 4);
   t.ok(Math.abs(pairs[0] - 1) < 1e-6, 'a picture is like itself');
   t.ok(pairs[1] < 0.9999, 'and less like another');
   t.ok(Math.abs(metric.scores(evidence)['DINO'] - pairs.reduce((a, b) => a + b, 0) / 4) < 1e-6);
+  const scores = metric.scores(evidence);
+  t.ok(Math.abs(scores['DIV'] - (1 - cosine(rows[0], rows[1]))) < 1e-6, 'of the pair with one prompt');
+  const others = (await metric.judgeSubject?.(sides.slice(1).map((one) => picture(...one)))) ?? [];
+  const most = (row: Float32Array, among: readonly Float32Array[]): number =>
+    Math.max(...among.map((b) => cosine(row, b)));
+  const recognised = rows.filter((row) => most(row, subject) > most(row, others)).length / 2;
+  t.equal(scores['recognised'], recognised, "the picture itself is among the subject's");
+  t.ok(recognised > 0);
+  t.notOk('DIV' in metric.scores({ ...evidence, judged: [judged[0], judged[0]] }), 'one picture twice is no pair');
   await metric.dispose();
   await backend.dispose();
 });

@@ -40,12 +40,12 @@ export function isHeldOut({ subject, colour, setting }: Pick<Scene, 'subject' | 
 
 const pick = <T>(list: readonly T[], stream: RandomStream): T => list[stream.int(0, list.length)];
 
-/** The scene of one picture; depends on (seed, index) only. */
-export function sceneAt(rng: Rng, index: number, split: Split): Scene {
+/** The scene of one picture; depends on (seed, index) and the subjects that there may be only. */
+export function sceneAt(rng: Rng, index: number, split: Split, subjects: readonly Subject[] = SUBJECTS): Scene {
   const stream = rng.stream('toyland scene', index);
   for (;;) {
     const scene: Scene = {
-      subject: pick(SUBJECTS, stream),
+      subject: pick(subjects, stream),
       colour: pick(COLOURS, stream),
       setting: pick(SETTINGS, stream),
       pattern: stream.uniform() < 0.6 ? '' : pick(PATTERNS.slice(1), stream),
@@ -69,10 +69,15 @@ export function alikeSceneAt(rng: Rng, index: number, split: Exclude<Split, 'hel
 }
 
 /** One of `sightings` pictures in a row that show one subject in settings of their own; depends on (seed, index) only. */
-export function sightingAt(rng: Rng, index: number, sightings: number): Pick<Scene, 'subject' | 'setting'> {
+export function sightingAt(
+  rng: Rng,
+  index: number,
+  sightings: number,
+  subjects: readonly Subject[] = SUBJECTS,
+): Pick<Scene, 'subject' | 'setting'> {
   const group = Math.floor(index / sightings),
     stream = rng.stream('toyland sighting', group);
-  const subject = pick(SUBJECTS, stream);
+  const subject = pick(subjects, stream);
   return { subject, setting: SETTINGS[stream.permutation(SETTINGS.length)[index % sightings]] };
 }
 

@@ -1,6 +1,7 @@
 /** What a metric is: numbers from what was drawn, what was asked for, and what it should look like. */
 import { Registry } from '../../registry/registry.js';
 import type { HostTensor } from '../../tensor/host.js';
+import type { PictureSet } from '../pictures.js';
 
 /** Vectors of one length: one per picture or text. */
 export type Rows = readonly Float32Array[];
@@ -15,6 +16,9 @@ export interface FeatureExtractor {
   /** identifies the weights: values of different extractors cannot be compared */
   readonly fingerprint: string;
 }
+
+/** Opens a folder, an id of the hub or a dataset's config. */
+export type OpenPictures = (source: string | object, where: string) => Promise<PictureSet>;
 
 /** What a metric looks at. Features that no metric of the evaluation needs are not computed, and empty. */
 export interface Evidence {
@@ -39,8 +43,11 @@ export abstract class Metric {
   abstract readonly needs: readonly Need[];
   abstract readonly better: 'higher' | 'lower';
 
-  /** Opens what `judge` needs, so that mistakes are found before anything is drawn. */
-  async prepare(): Promise<void> {}
+  /**
+   * Opens what `judge` needs, so that mistakes are found before anything is drawn.
+   * @param open pictures of the metric's own, from a folder or a dataset's config; `where` names the option in errors
+   */
+  async prepare(_open: OpenPictures): Promise<void> {}
 
   /**
    * For what features do not tell: looks at generated pictures while they are in memory.
