@@ -7,7 +7,7 @@ const dist = process.argv[2] ?? 'dist',
   out = process.argv[3] ?? 'assets/toyland-instances';
 const load = (file) => import(pathToFileURL(resolve(dist, 'src/datasets', file)).href);
 const { INSTANCES, instancePhotos } = await load('toyland/instances.js');
-const { writePng } = await load('image.js');
+const { writePng } = await load('image/picture-file.js');
 
 for (const instance of INSTANCES) {
   for (const [i, photo] of (await instancePhotos(instance)).entries())

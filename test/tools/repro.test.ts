@@ -3,14 +3,16 @@ import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import t from 'tap';
 import { builtInConfigs } from '../../src/registry/load-config.js';
-import { withInterval, type Result } from '../../tools/repro/result.js';
-import { ALL_STAGES, EXPERIMENTS } from '../../tools/repro/stages.js';
-import { DISTILLATION_TITLE, verdicts } from '../../tools/repro/text.js';
+import { percent, valueOf, withInterval, type Result } from '../../tools/repro/result.js';
+import { ALL_ROWS, EXPERIMENTS } from '../../tools/repro/rows/all.js';
+import { DISTILLATION_TITLE, PERSONAL_TITLE, verdicts } from '../../tools/repro/text.js';
 
 void t.test('every stage has an id of its own and commands with built-in configs', async (t) => {
-  t.equal(new Set(ALL_STAGES.map(({ id }) => id)).size, ALL_STAGES.length);
+  const stages = ALL_ROWS.flatMap(({ stages }) => stages),
+    names = [...stages.map(({ id }) => id), ...ALL_ROWS.filter(({ stages }) => stages.length > 1).map(({ id }) => id)];
+  t.equal(new Set(names).size, names.length);
   const known = await builtInConfigs();
-  for (const { id, commands } of ALL_STAGES) {
+  for (const { id, commands } of stages) {
     for (const args of commands) {
       t.ok(existsSync(`tools/commands/${args[0]}.ts`), `${id}: ${args[0]}`);
       const config = args[0] === 'train' ? args[1] : args[args.indexOf('--config') + 1];
@@ -21,18 +23,24 @@ void t.test('every stage has an id of its own and commands with built-in configs
   }
 });
 
-const result = (id: string, scores: Readonly<Record<string, readonly [number, number | null]>>): Result =>
+/** Of one training, or of several. */
+const result = (
+  id: string,
+  ...trainings: readonly Readonly<Record<string, readonly [number, number | null]>>[]
+): Result =>
   ({
-    stage: EXPERIMENTS.find((stage) => stage.id === id),
-    evaluation: {
-      scores: Object.entries(scores).map(([name, [value, half_width_95]]) => ({
-        name,
-        better: 'lower',
-        value,
-        half_width_95,
-        per_seed: [],
-      })),
-    },
+    row: EXPERIMENTS.find((row) => row.id === id),
+    done: trainings.map((scores) => ({
+      evaluation: {
+        scores: Object.entries(scores).map(([name, [value, half_width_95]]) => ({
+          name,
+          better: 'lower',
+          value,
+          half_width_95,
+          per_seed: [],
+        })),
+      },
+    })),
   }) as unknown as Result;
 
 const CLAIM = '**Distillation beats training on the data alone** (FD): ';
@@ -52,20 +60,26 @@ void t.test('a verdict says whether the better one is better, and whether the in
     `${CLAIM}does not hold here for kd against no_kd.`,
   ]);
   t.strictSame(verdicts(DISTILLATION_TITLE, [kd]), [], 'nothing is said of what was not run');
-  const higher = verdicts('DreamBooth with LoRA', [
-    result('dreambooth_sd_dog', { 'CLIP-I': [0.9, 0.01] }),
-    result('untuned_sd_dog', { 'CLIP-I': [0.5, 0.02] }),
+  const higher = verdicts(PERSONAL_TITLE, [
+    result('dreambooth_teacher_dog', { DINO: [0.9, 0.01] }),
+    result('untuned_teacher_dog', { DINO: [0.5, 0.02] }),
   ]);
   t.strictSame(higher, [
-    '**Tuning brings the subject into the pictures** (CLIP-I): holds here, with intervals that do not overlap.',
+    '**Tuning brings the subject into the pictures** (DINO): holds here, with intervals that do not overlap.',
   ]);
   t.end();
 });
 
 void t.test('a value is printed with two digits of its interval', (t) => {
-  t.equal(withInterval(result('no_kd', { FD: [12.3456, 0.0321] }), 'FD'), '12.346 ± 0.032');
-  t.equal(withInterval(result('no_kd', { FD: [123.456, 4.321] }), 'FD'), '123.5 ± 4.3');
-  t.equal(withInterval(result('no_kd', { FD: [0.5, null] }), 'FD'), '0.5000');
-  t.equal(withInterval(result('no_kd', {}), 'FD'), '');
+  const printed = (...scores: Parameters<typeof result>[1][]) =>
+    withInterval(valueOf(result('no_kd', ...scores), 'FD'));
+  t.equal(printed({ FD: [12.3456, 0.0321] }), '12.346 ± 0.032');
+  t.equal(printed({ FD: [123.456, 4.321] }), '123.5 ± 4.3');
+  t.equal(printed({ FD: [0.5, null] }), '0.5000');
+  t.equal(printed({}), '');
+  // Student: 4.3027 times the deviation 1 over the root of 3
+  t.equal(printed({ FD: [3, 0.1] }, { FD: [4, 0.1] }, { FD: [5, 0.1] }), '4.0 ± 2.5', 'over trainings');
+  t.equal(printed({ FD: [3, 0.1] }, {}), '', 'not of a part of them');
+  t.equal(percent(valueOf(result('no_kd', { FD: [0.925, 0.01] }), 'FD')), '92.5 ± 1.0 %');
   t.end();
 });

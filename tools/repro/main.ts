@@ -7,9 +7,10 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { writeFileAtomic } from '../../src/base/atomic-file.js';
-import { writeKindsSection, writePage } from './page.js';
+import { writePage } from './page.js';
 import type { Marker } from './result.js';
-import { ALL_STAGES, EXPERIMENTS, markerOf, type Stage } from './stages.js';
+import { markerOf, type Stage } from './row.js';
+import { ALL_ROWS, EXPERIMENTS } from './rows/all.js';
 
 const program = new Command('npm run repro --')
   .description(
@@ -19,8 +20,11 @@ const program = new Command('npm run repro --')
     '--from-scratch',
     'also the weights that diffengine ships: CLIP, classifier, autoencoder, U-Net (hours); the experiments still start from the shipped ones',
   )
-  .option('--only <ids...>', 'these stages; kinds: those that compare kinds of adapter')
-  .option('--list', 'show the stages')
+  .option(
+    '--only <names...>',
+    'these rows, tables or single trainings: dreambooth_base_dog, kinds, student_tiny_0; search: the runs that the settings were chosen by',
+  )
+  .option('--list', 'show the rows, and what is done of each')
   .option('--page', 'only write the page, from what is done')
   .parse();
 const { fromScratch, only, list, page } = program.opts<{
@@ -31,25 +35,34 @@ const { fromScratch, only, list, page } = program.opts<{
 }>();
 
 const cli = fileURLToPath(new URL('../cli.js', import.meta.url));
-const stages = (only || fromScratch ? ALL_STAGES : EXPERIMENTS).filter(
-  ({ id, table }) => !only || only.includes(id) || only.includes(table),
-);
-const unknown = only?.find((id) => !ALL_STAGES.some((stage) => stage.id === id || stage.table === id));
+const named = (name: string, { id, table, stages }: (typeof ALL_ROWS)[number]): readonly Stage[] =>
+  id === name || table === name ? stages : stages.filter((stage) => stage.id === name);
+const rows = fromScratch ? ALL_ROWS.filter(({ table }) => table !== 'search') : EXPERIMENTS;
+const unknown = only?.find((name) => !ALL_ROWS.some((row) => named(name, row).length > 0));
 
-if (unknown !== undefined) fail(`--only ${unknown}: no such stage; --list shows them`);
+if (unknown !== undefined) fail(`--only ${unknown}: no such row, table or training; --list shows the rows`);
 else if (list)
-  for (const stage of ALL_STAGES)
-    console.log(`${existsSync(markerOf(stage)) ? 'done' : '    '}  ${stage.id.padEnd(24)} ${stage.title}`);
+  for (const { id, title, stages } of ALL_ROWS) {
+    const done = stages.filter((stage) => existsSync(markerOf(stage.id))).length;
+    console.log(`${done} of ${stages.length}  ${id.padEnd(32)} ${title}`);
+  }
 else {
-  if (!page) await runAll();
-  const onlyKinds = only !== undefined && stages.every(({ table }) => table === 'kinds');
-  await (onlyKinds ? writeKindsSection() : writePage());
+  if (!page)
+    await runAll(inTurn(only ? ALL_ROWS.flatMap((row) => only.flatMap((name) => named(name, row))) : undefined));
+  await writePage();
 }
 
-async function runAll(): Promise<void> {
-  for (const stage of stages) {
-    if (existsSync(markerOf(stage))) continue;
-    console.log(`\n=== ${stage.id}: ${stage.title}`);
+/** First one training of each row, so that a page of all rows comes early; then the second of each. */
+function inTurn(chosen: readonly Stage[] | undefined): Stage[] {
+  if (chosen) return [...new Set(chosen)];
+  const most = Math.max(...rows.map(({ stages }) => stages.length));
+  return Array.from({ length: most }, (_, k) => rows.flatMap(({ stages }) => stages.slice(k, k + 1))).flat();
+}
+
+async function runAll(stages: readonly Stage[]): Promise<void> {
+  for (const [k, stage] of stages.entries()) {
+    if (existsSync(markerOf(stage.id))) continue;
+    console.log(`\n=== ${k + 1} of ${stages.length}: ${stage.id}`);
     const started = performance.now();
     for (const args of stage.commands) {
       if (['compress', 'export-pipeline'].includes(args[0]) && existsSync(args[args.indexOf('--out') + 1])) continue; // of a try that was stopped later
@@ -72,8 +85,8 @@ async function finish(stage: Stage, seconds: number): Promise<void> {
     machine: `${availableParallelism()} x ${cpus()[0]?.model ?? 'CPU'}, Node ${process.version}`,
     finished: new Date().toISOString().slice(0, 10),
   };
-  await mkdir(dirname(markerOf(stage)), { recursive: true });
-  await writeFileAtomic(markerOf(stage), `${JSON.stringify(marker, null, 2)}\n`);
+  await mkdir(dirname(markerOf(stage.id)), { recursive: true });
+  await writeFileAtomic(markerOf(stage.id), `${JSON.stringify(marker, null, 2)}\n`);
 }
 
 function quoted(arg: string): string {

@@ -1,85 +1,84 @@
-/** docs/results.md and its pictures, from what the stages left. */
-import { existsSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import sharp from 'sharp';
+/** docs/results.md and its pictures, from what the trainings left. */
 import { writeFileAtomic } from '../../src/base/atomic-file.js';
-import type { Evaluation } from '../../src/evaluation/evaluation-run.js';
-import { KINDS_TITLE, kindsSection } from './kinds.js';
-import { valueOf, withInterval, type Marker, type Result } from './result.js';
-import { evaluationOf, EXPERIMENTS, markerOf, type Stage } from './stages.js';
-import { DISTILLATION_TITLE, INTRODUCTION, LORA_TITLE, PAIRS_TITLE, RECOVERY_TITLE, verdicts } from './text.js';
+import { comparison, strip } from './pictures.js';
+import { percent, readResult, valueOf, withInterval, type Result } from './result.js';
+import type { Row, Table } from './row.js';
+import { ALL_ROWS, EXPERIMENTS } from './rows/all.js';
+import { MODEL_NAMES, SUBJECT_NAMES } from './rows/dreambooth.js';
+import { DISTILLATION_TITLE, INTRODUCTION, KINDS_TITLE, LORA_TITLE, PAIRS_TITLE, PERSONAL_TITLE, RECOVERY_TITLE, SEARCH_TITLE, SIZES_TITLE, LATENCY_TITLE, verdicts } from './text.js'; // prettier-ignore
 
-const PAGE = 'docs/results.md',
-  PICTURES = 'docs/results';
-
-/** Replaces the section about kinds of adapter alone, when its runs are done; the rest of the page stays. */
-export async function writeKindsSection(): Promise<void> {
-  const section = await kindsSection();
-  if (section === undefined) return console.log(`${PAGE}: left as it is, not all runs of kinds of adapter are done`);
-  const text = await readFile(PAGE, 'utf8');
-  const heading = `## ${KINDS_TITLE}`;
-  const start = text.indexOf(heading);
-  const place = start >= 0 ? start : text.search(/^## (?:Number of distillation pairs|Not run yet|The runs)/m);
-  const end = start >= 0 ? text.indexOf('\n## ', start) + 1 : place;
-  await writeFileAtomic(PAGE, `${text.slice(0, place)}${heading}\n\n${section}\n\n${text.slice(end)}`);
-  console.log(`${PAGE}: ${KINDS_TITLE}`);
-}
+const PAGE = 'docs/results.md';
+/** Pictures of a row on the page. */
+const SHOWN = 8;
+/** Prompts of a subject. */
+const PROMPTS = 7;
 
 export async function writePage(): Promise<void> {
   const results: Result[] = [];
-  for (const stage of EXPERIMENTS) {
-    const folder = evaluationOf(stage);
-    if (folder === undefined || !existsSync(markerOf(stage))) continue;
-    const json = async <T>(file: string): Promise<T> => JSON.parse(await readFile(file, 'utf8')) as T;
-    results.push({
-      stage,
-      marker: await json<Marker>(markerOf(stage)),
-      evaluation: await json<Evaluation>(join(folder, 'eval.json')),
-    });
-    await mkdir(PICTURES, { recursive: true });
-    if (stage.table !== 'latency' && stage.table !== 'kinds')
-      await sharp(join(folder, 'seed0.png'))
-        .png({ palette: true, effort: 10 })
-        .toFile(join(PICTURES, `${stage.id}.png`)); // a quarter of the bytes, for drawings no worse
+  for (const row of ALL_ROWS) {
+    if (row.table === 'weights') continue;
+    const result = await readResult(row);
+    if (result) results.push(result);
   }
-  await writeFileAtomic(PAGE, page(results, await kindsSection()));
-  console.log(`${PAGE}: ${results.length} of ${EXPERIMENTS.length} experiments`);
+  const made = new Set(results.map(({ row }) => row.id));
+  for (const { row } of results) if (isShown(row)) await strip(row, SHOWN);
+  for (const subject of SUBJECT_NAMES) {
+    const rows = linesOf(subject);
+    if (rows.every(({ id }) => made.has(id))) await comparison(`dreambooth_${subject}`, rows, PROMPTS);
+  }
+  await writeFileAtomic(PAGE, page(results));
+  const experiments = EXPERIMENTS.filter(({ id }) => made.has(id)).length;
+  console.log(`${PAGE}: ${experiments} of ${EXPERIMENTS.length} rows`);
 }
 
-const percent = (result: Result, name: string): string => {
-  const score = valueOf(result, name);
-  return score ? `${(100 * score.value).toFixed(1)} %` : '';
-};
-/** Of runs that train. */
-const minutes = ({ stage, marker }: Result): string =>
-  stage.commands.some(([command]) => command === 'train') ? `${(marker.seconds / 60).toFixed(1)} min` : '';
-const millions = (n: number): string => `${(n / 1e6).toFixed(2)} M`;
+const isShown = ({ table }: Row): boolean => table === 'sizes' || table === 'recovery' || table === 'distillation';
+/** True drawings, then what each model draws. */
+const linesOf = (subject: string): Row[] =>
+  [`ideal_${subject}`, ...MODEL_NAMES.map((model) => `dreambooth_${model}_${subject}`)].map((id) =>
+    EXPERIMENTS.find((row) => row.id === id)!,
+  );
 
 type Column = readonly [heading: string, cell: (result: Result) => string];
+const score = (heading: string, name: string): Column => [heading, (r) => withInterval(valueOf(r, name))];
+const share = (heading: string, name: string): Column => [heading, (r) => percent(valueOf(r, name))];
 const QUALITY: readonly Column[] = [
-  ['FD ↓', (r) => withInterval(r, 'FD')],
-  ['CMMD ↓', (r) => withInterval(r, 'CMMD')],
-  ['CLIP-T ↑', (r) => withInterval(r, 'CLIP-T')],
-  ['subject', (r) => percent(r, 'subject accuracy')],
-  ['colour', (r) => percent(r, 'colour accuracy')],
-  ['setting', (r) => percent(r, 'setting accuracy')],
+  score('FD ↓', 'FD'),
+  score('CMMD ↓', 'CMMD'),
+  score('CLIP-T ↑', 'CLIP-T'),
+  share('subject', 'subject accuracy'),
+  share('colour', 'colour accuracy'),
+  share('setting', 'setting accuracy'),
 ];
+const cost = ({ done }: Result) => done[0].evaluation.cost;
 const SIZE: readonly Column[] = [
-  ['U-Net parameters', (r) => (r.evaluation.cost ? millions(r.evaluation.cost.parameters.unet) : '')],
-  ['MACs per step', (r) => (r.evaluation.cost ? `${(r.evaluation.cost.macs / 1e6).toFixed(1)} M` : '')],
+  ['U-Net parameters', (r) => (cost(r) ? `${(cost(r)!.parameters.unet / 1e6).toFixed(2)} M` : '')],
+  ['MACs per step', (r) => (cost(r) ? `${(cost(r)!.macs / 1e6).toFixed(1)} M` : '')],
 ];
 const LATENCY: readonly Column[] = [
-  [
-    'guided step of one picture',
-    (r) => (r.evaluation.latency ? `${r.evaluation.latency.median_ms.toFixed(1)} ms` : ''),
-  ],
-  ['steps measured', (r) => String(r.evaluation.latency?.runs ?? '')],
+  ['guided step of one picture', ({ done }) => (done[0].evaluation.latency ? `${done[0].evaluation.latency.median_ms.toFixed(1)} ms` : '')], // prettier-ignore
+  ['steps measured', ({ done }) => String(done[0].evaluation.latency?.runs ?? '')],
 ];
 const LIKENESS: readonly Column[] = [
-  ['CLIP-I ↑', (r) => withInterval(r, 'CLIP-I')],
-  ['CLIP-T ↑', (r) => withInterval(r, 'CLIP-T')],
-  ['time', minutes],
+  score('DINO ↑', 'DINO'),
+  share('recognised', 'recognised'),
+  share('setting', 'setting accuracy'),
+  score('CLIP-I ↑', 'CLIP-I'),
+  score('CLIP-T ↑', 'CLIP-T'),
+  ['PRES ↓', (r) => withInterval(valueOf(r, 'DINO', ({ prior }) => prior))],
+  score('DIV ↑', 'DIV'),
+];
+const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1];
+const trainedCell = (
+  r: Result,
+  text: (of: (pick: 'parameters' | 'secondsPerStep' | 'memory') => number) => string,
+): string =>
+  r.done.every(({ training }) => training) ? text((pick) => median(r.done.map(({ training }) => training![pick]))) : '';
+const COST: readonly Column[] = [
+  ['1,000 iterations', (r) => trainedCell(r, (of) => `${((1000 * of('secondsPerStep')) / 60).toFixed(1)} min`)],
+  ['memory', (r) => trainedCell(r, (of) => (of('memory') > 0 ? `${of('memory').toFixed(2)} GiB` : ''))],
+];
+const ADAPTER: readonly Column[] = [
+  ['trained parameters', (r) => trainedCell(r, (of) => of('parameters').toLocaleString('en-US'))],
 ];
 
 function table(first: string, results: readonly Result[], columns: readonly Column[]): string {
@@ -88,53 +87,64 @@ function table(first: string, results: readonly Result[], columns: readonly Colu
   return [
     line(head),
     line(head.map(() => '---')),
-    ...results.map((r) => line([r.stage.title, ...columns.map(([, cell]) => cell(r))])),
+    ...results.map((r) => line([r.row.title, ...columns.map(([, cell]) => cell(r))])),
   ].join('\n');
 }
 
-function page(results: readonly Result[], kinds: string | undefined): string {
-  const of = (...tables: Stage['table'][]): Result[] => results.filter(({ stage }) => tables.includes(stage.table));
-  const kd = results
-    .filter(({ stage }) => stage.id === 'kd')
-    .map((r) => ({ ...r, stage: { ...r.stage, title: '12,000' } }));
-  const base = results
-    .filter(({ stage }) => stage.id === 'dreambooth_small-sd_dog')
-    .map((r) => ({ ...r, stage: { ...r.stage, title: 'r = 8' } }));
-  const sections: readonly (readonly [string, readonly Result[], string])[] = [
-    ['Teacher and students', of('sizes'), table('model', of('sizes'), [...SIZE, ...QUALITY])],
-    ['Time of a step', of('latency'), table('model', of('latency'), LATENCY)],
-    [RECOVERY_TITLE, of('recovery'), table('training', of('recovery'), QUALITY)],
-    [DISTILLATION_TITLE, of('distillation'), table('training', of('distillation'), QUALITY)],
-    [PAIRS_TITLE, of('pairs'), table('pairs', [...of('pairs'), ...kd], QUALITY)],
-    ['DreamBooth with LoRA', of('dreambooth'), table('model, subject', of('dreambooth'), LIKENESS)],
-    [LORA_TITLE, of('lora'), table('training', [...base, ...of('lora')], LIKENESS)],
+function page(results: readonly Result[]): string {
+  const of = (name: Table): Result[] => results.filter(({ row }) => row.table === name);
+  const renamed = (id: string, title: string): Result[] =>
+    results.filter(({ row }) => row.id === id).map((r) => ({ ...r, row: { ...r.row, title } }));
+  const base = renamed('dreambooth_base_dog', 'as the config has it');
+  const sections: readonly (readonly [string, readonly Result[], string, readonly Column[]])[] = [
+    [SIZES_TITLE, of('sizes'), 'model', [...SIZE, ...QUALITY]],
+    [LATENCY_TITLE, of('latency'), 'model', LATENCY],
+    [RECOVERY_TITLE, of('recovery'), 'training', QUALITY],
+    [DISTILLATION_TITLE, of('distillation'), 'training', QUALITY],
+    [PAIRS_TITLE, of('pairs').length > 0 ? [...of('pairs'), ...renamed('kd', '12,000')] : [], 'pairs', QUALITY],
+    [PERSONAL_TITLE, of('dreambooth'), 'model, subject', [...LIKENESS, ...COST]],
+    [LORA_TITLE, of('lora').length > 0 ? [...base, ...of('lora')] : [], 'training', [...ADAPTER, ...LIKENESS, ...COST]],
+    [KINDS_TITLE, of('kinds').length > 0 ? [...base, ...of('kinds')] : [], 'adapter', [...ADAPTER, ...LIKENESS, ...COST]], // prettier-ignore
+    [SEARCH_TITLE, of('search'), 'setting', LIKENESS.slice(0, 5)],
   ];
   const shown = sections
     .filter(([, rows]) => rows.length > 0)
-    .map(([title, rows, text]) =>
-      [
-        `## ${title}`,
-        text,
-        ...verdicts(title, results),
-        ...rows
-          .filter(({ stage }) => stage.table !== 'pairs' && stage.table !== 'latency')
-          .map(({ stage }) => `![${stage.title}](results/${stage.id}.png)`),
-      ].join('\n\n'),
+    .map(([title, rows, first, columns]) =>
+      [`## ${title}`, table(first, rows, columns), ...verdicts(title, results), ...picturesOf(rows)].join('\n\n'),
     );
-  if (kinds !== undefined) shown.push(`## ${KINDS_TITLE}\n\n${kinds}`);
-  const missing = EXPERIMENTS.filter(({ id }) => !results.some(({ stage }) => stage.id === id));
+  const missing = EXPERIMENTS.filter(({ id }) => !results.some(({ row }) => row.id === id));
   const absent =
     missing.length > 0
       ? [`## Not run yet\n\n${missing.map(({ id, title }) => `- \`${id}\`: ${title}`).join('\n')}`]
       : [];
-  return `${[INTRODUCTION, ...shown, ...absent, runs(results)].join('\n\n')}\n`;
+  return `${[INTRODUCTION, madeBy(results), ...shown, ...absent, runs(results)].join('\n\n')}\n`;
 }
 
-/** How each row was made. */
+function picturesOf(rows: readonly Result[]): string[] {
+  if (rows.some(({ row }) => row.table === 'dreambooth')) {
+    const lines = ['true drawings', ...MODEL_NAMES].join(', ');
+    return SUBJECT_NAMES.filter((subject) =>
+      linesOf(subject).every(({ id }) => rows.some(({ row }) => row.id === id)),
+    ).map((subject) => `![${subject}: ${lines}, one line each](results/dreambooth_${subject}.png)`);
+  }
+  return rows.filter(({ row }) => isShown(row)).map(({ row }) => `![${row.title}](results/${row.id}.png)`);
+}
+
+const different = (results: readonly Result[], what: 'commit' | 'machine'): string[] => [
+  ...new Set(results.flatMap(({ done }) => done.map(({ marker }) => marker[what]))),
+];
+/** Which code and machine the page's numbers come from, and how long they took. */
+function madeBy(results: readonly Result[]): string {
+  const hours = results.flatMap(({ done }) => done).reduce((sum, { marker }) => sum + marker.seconds / 3600, 0);
+  return `Commit ${different(results, 'commit').join(', ')}; ${different(results, 'machine').join('; ')}; ${hours.toFixed(1)} hours in all.`;
+}
+
+/** How each row was made: the commands of its first training. */
 function runs(results: readonly Result[]): string {
-  const rows = results.map(
-    ({ stage, marker }) =>
-      `### ${stage.title} (\`${stage.id}\`)\n\n${marker.finished}, commit ${marker.commit}, ${marker.seconds} s on ${marker.machine}\n\n<!-- not run: npm run repro runs it, and wrote this page -->\n\`\`\`sh\n${marker.commands.join('\n')}\n\`\`\``,
-  );
+  const rows = results.map(({ row, done }) => {
+    const seconds = done.map(({ marker }) => marker.seconds).join(', ');
+    const several = row.stages.length > 1 ? `; ${row.stages.length} trainings, of which this is the first` : '';
+    return `### ${row.title} (\`${row.id}\`)\n\n${done[0].marker.finished}, ${seconds} s${several}\n\n<!-- not run: npm run repro runs it, and wrote this page -->\n\`\`\`sh\n${done[0].marker.commands.join('\n')}\n\`\`\``;
+  });
   return ['## The runs', ...rows].join('\n\n');
 }

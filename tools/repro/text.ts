@@ -1,6 +1,6 @@
 /** The words of docs/results.md, and what the numbers say about the orderings of BK-SDM's paper. */
 import { boundsOf, type Result } from './result.js';
-import { MODEL_NAMES, SUBJECT_NAMES } from './stages.js';
+import { MODEL_NAMES, SUBJECT_NAMES } from './rows/dreambooth.js';
 
 export const INTRODUCTION = `# Results on toyland
 
@@ -15,27 +15,29 @@ subject, colour and setting no training picture shows.
   (Fréchet distance of two Gaussians; maximum mean discrepancy, arXiv 2401.09603). Lower is better.
 - CLIP-T: cosine of picture and prompt. CLIP-I: mean cosine of generated pictures and the five pictures of the subject.
   Both by toyland's own CLIP (\`assets/toyland-clip\`), so they compare models here, not with other papers.
+- DINO: as CLIP-I, by toyland's own vision transformer that learnt without texts (\`assets/toyland-dino\`). PRES: the same for
+  pictures that were asked for by the class alone; a model that keeps other dogs as they were has less. DIV: 1 - cosine of
+  DINO features between pictures of one prompt.
+- recognised: share of pictures whose nearest picture, by DINO, is one of the subject's five, and not one of 60 of twelve
+  other subjects of its kind, painted otherwise.
 - subject, colour, setting: share of pictures in which a classifier that was trained on drawings only
   (\`assets/toyland-classifier\`) finds what the prompt says.
 - True drawings are the mark. Those of a subject show it in the settings of the prompts; its look is unlike all that CLIP was
   trained on, so CLIP-T falls where it is painted: compare with theirs, not with before.
-- ±: half of the 95 % interval over three seeds of pictures (Student t), each row one training. MACs: of one step of one picture.
-- time: of the whole stage, on a machine that was doing other work at times.
-- Time of a step: median of 200. The machine's speed changes by a factor of up to 1.7 from one minute to the next, whatever
-  runs on it. What is shown is the last of seven rounds over the four models. In four of them, this one among
-  them, the machine was fast throughout: the teacher took 7.2 to 8.3 ms, Base 4.4 to 4.7, Small 4.2 to 4.7, Tiny 3.9 to 4.3: Base and
-  Small cannot be told apart. In the first three, between 12.7 and 13.0, 5.1 and 7.7, 7.6 and 7.9, 4.6 and 7.7 ms.
+- ±: half of the 95 % interval (Student t). Where a row is trained, over three trainings with other seeds, each measured over
+  all seeds of pictures; where nothing is trained, over the seeds of pictures.
+- 1,000 iterations: from the median of the trainings' own clocks. Memory: the process at its largest.`;
 
-How few iterations show what distillation is for was looked for in a handful of runs of one seed, which are not on this page:
-after 150 little of the difference was left, and by 300 the data alone did, even 128 pictures of it. From a random start 500
-iterations are too few for anything, and the distances of hidden states, many times the other losses, hold the student back.
-Base and Small, which differ in the mid block only, end with losses and scores that agree to three digits: the mid block of
-this teacher, on 2x2 latents, does next to nothing.`;
-
+export const SIZES_TITLE = 'Teacher and students';
+export const LATENCY_TITLE = 'Time of a step';
 export const RECOVERY_TITLE = 'What distillation is for: the Tiny student, 40 iterations after its blocks were removed';
 export const DISTILLATION_TITLE = 'The Tiny student for longer: 500 iterations each';
 export const PAIRS_TITLE = 'Number of distillation pairs (Tiny, 500 iterations)';
-export const LORA_TITLE = 'DreamBooth on the small student: rank, 8-bit weights, prior preservation';
+export const PERSONAL_TITLE = 'DreamBooth with LoRA';
+export const LORA_TITLE = 'DreamBooth on the Base student: rank, 8-bit weights, prior preservation';
+export const KINDS_TITLE = 'Kinds of adapter: the dog on the Base student';
+export const SEARCH_TITLE =
+  'How the settings were chosen: Base, two trainings and three seeds of pictures that no other table uses';
 
 interface Claim {
   readonly section: string;
@@ -48,7 +50,7 @@ interface Claim {
 
 const CLAIMS: readonly Claim[] = [
   {
-    section: 'Teacher and students',
+    section: SIZES_TITLE,
     text: 'Quality falls gently with removed blocks (teacher, Base, Small, Tiny in this order)',
     score: 'FD',
     better: 'lower',
@@ -107,44 +109,44 @@ const CLAIMS: readonly Claim[] = [
     ],
   },
   {
-    section: 'DreamBooth with LoRA',
+    section: PERSONAL_TITLE,
     text: 'Tuning brings the subject into the pictures',
-    score: 'CLIP-I',
+    score: 'DINO',
     better: 'higher',
     pairs: MODEL_NAMES.flatMap((m) => SUBJECT_NAMES.map((s) => [`dreambooth_${m}_${s}`, `untuned_${m}_${s}`] as const)),
   },
   {
-    section: 'DreamBooth with LoRA',
+    section: PERSONAL_TITLE,
     text: 'The teacher takes subjects on better than its students',
-    score: 'CLIP-I',
+    score: 'DINO',
     better: 'higher',
     pairs: MODEL_NAMES.slice(1).flatMap((m) =>
-      SUBJECT_NAMES.map((s) => [`dreambooth_sd_${s}`, `dreambooth_${m}_${s}`] as const),
+      SUBJECT_NAMES.map((s) => [`dreambooth_teacher_${s}`, `dreambooth_${m}_${s}`] as const),
     ),
   },
   {
     section: LORA_TITLE,
     text: 'A higher rank brings the subject closer',
-    score: 'CLIP-I',
+    score: 'DINO',
     better: 'higher',
     pairs: [
-      ['lora_r32', 'dreambooth_small-sd_dog'],
-      ['dreambooth_small-sd_dog', 'lora_r2'],
+      ['lora_r32', 'dreambooth_base_dog'],
+      ['dreambooth_base_dog', 'lora_r2'],
     ],
   },
   {
     section: LORA_TITLE,
     text: 'Base weights of 16 bits take the subject on better than those of 8',
-    score: 'CLIP-I',
+    score: 'DINO',
     better: 'higher',
-    pairs: [['dreambooth_small-sd_dog', 'lora_int8']],
+    pairs: [['dreambooth_base_dog', 'lora_int8']],
   },
   {
     section: LORA_TITLE,
     text: 'Prior preservation keeps pictures to their prompts',
     score: 'CLIP-T',
     better: 'higher',
-    pairs: [['dreambooth_small-sd_dog', 'no_prior']],
+    pairs: [['dreambooth_base_dog', 'no_prior']],
   },
 ];
 
@@ -153,7 +155,7 @@ export function verdicts(section: string, results: readonly Result[]): string[] 
   return CLAIMS.filter((claim) => claim.section === section).flatMap(({ text, score, pairs, better }) => {
     const judged = pairs.flatMap(([first, second]) => {
       const [a, b] = [first, second]
-        .map((id) => results.find(({ stage }) => stage.id === id))
+        .map((id) => results.find(({ row }) => row.id === id))
         .map((r) => (r ? boundsOf(r, score) : undefined));
       if (!a || !b) return [];
       const [high, low] = better === 'higher' ? [a, b] : [b, a];

@@ -1,0 +1,56 @@
+/** What the reproduction runs: rows of docs/results.md, each of one or several trainings. */
+
+/** One training and its evaluations, or an evaluation alone. */
+export interface Stage {
+  readonly id: string;
+  /** arguments of diffengine, one list per command */
+  readonly commands: readonly (readonly string[])[];
+}
+
+/** Where a row stands on the page. */
+export type Table =
+  'weights' | 'sizes' | 'latency' | 'recovery' | 'distillation' | 'pairs' | 'dreambooth' | 'lora' | 'kinds' | 'search';
+
+export interface Row {
+  readonly id: string;
+  /** what the row is called */
+  readonly title: string;
+  readonly table: Table;
+  /** equal but for their seeds; one for what is not trained */
+  readonly stages: readonly Stage[];
+}
+
+const ROOT = 'work_dirs/repro';
+export const dirOf = (id: string): string => `${ROOT}/${id}`;
+/** The work dir of a stage's training. */
+export const runOf = (id: string): string => `${dirOf(id)}/run`;
+/** Where the evaluation of a stage is. */
+export const evaluationOf = (id: string): string => `${dirOf(id)}/eval`;
+/** Where pictures of the class alone are evaluated. */
+export const priorOf = (id: string): string => `${dirOf(id)}/prior`;
+export const markerOf = (id: string): string => `${dirOf(id)}/done.json`;
+
+/** Trainings of a row: intervals are over them. */
+export const TRAINING_SEEDS = [0, 1, 2] as const;
+
+/** A row without training. */
+export const single = (id: string, title: string, table: Table, commands: Stage['commands']): Row => ({
+  id,
+  title,
+  table,
+  stages: [{ id, commands }],
+});
+
+/** A row of one training per seed. @param commands of one of them */
+export const trained = (
+  id: string,
+  title: string,
+  table: Table,
+  commands: (id: string, seed: number) => Stage['commands'],
+  seeds: readonly number[] = TRAINING_SEEDS,
+): Row => ({
+  id,
+  title,
+  table,
+  stages: seeds.map((seed) => ({ id: `${id}_${seed}`, commands: commands(`${id}_${seed}`, seed) })),
+});
