@@ -8,9 +8,20 @@ import type { Pipeline } from './pipeline.js';
 import { buildPipeline, pipelineOption } from './pipeline-option.js';
 import { classOf, INSTANCES, NEW_SETTINGS, renderInstance } from './toyland/instances.js';
 import { randomPaint } from './toyland/paint.js';
-import { alikeSceneAt, captionOf, fullCaption, sceneAt, sightingAt } from './toyland/scene.js';
+import {
+  ALL,
+  alikeSceneAt,
+  captionOf,
+  fullCaption,
+  hasScenes,
+  sceneAt,
+  sightingAt,
+  type Choice,
+} from './toyland/scene.js';
 import { renderPainted, renderToyland } from './toyland/render.js';
 import { SETTINGS, SUBJECTS } from './toyland/world.js';
+
+type Options = Output<typeof ToylandDataset.options>;
 
 @DATASETS.register()
 export class ToylandDataset extends Dataset {
@@ -51,6 +62,14 @@ export class ToylandDataset extends Dataset {
         default: null,
         description: 'these subjects alone; null: all twelve',
       },
+      settings: {
+        type: ['array', 'null'],
+        items: { type: 'string', enum: [...SETTINGS] },
+        minItems: 1,
+        uniqueItems: true,
+        default: null,
+        description: 'these settings alone; null: all ten',
+      },
       sightings: {
         type: 'integer',
         minimum: 0,
@@ -74,9 +93,10 @@ export class ToylandDataset extends Dataset {
   override readonly augmented: boolean;
   private readonly pipeline: Pipeline;
   private readonly rng: Rng;
+  private readonly choice: Choice;
 
   constructor(
-    @inject(OPTIONS) private readonly opts: Output<typeof ToylandDataset.options>,
+    @inject(OPTIONS) private readonly opts: Options,
     @inject(BUILD) build: Build,
   ) {
     super();
@@ -86,10 +106,8 @@ export class ToylandDataset extends Dataset {
       throw new UserError(
         `ToylandDataset: alike is ${opts.alike}, and the split held_out has a subject or two of each colour and setting; set split to train or all, or leave alike out`,
       );
-    if (opts.subjects !== null && (opts.alike > 1 || opts.instance !== null))
-      throw new UserError(
-        `ToylandDataset: subjects is given beside ${opts.alike > 1 ? 'alike' : 'instance'}, which says itself what is drawn; leave one out`,
-      );
+    this.choice = { subjects: opts.subjects ?? ALL.subjects, settings: opts.settings ?? ALL.settings };
+    this.checkChoice(opts);
     const picked = [
       opts.alike > 1 && 'alike',
       opts.sightings > 0 && 'sightings',
@@ -102,6 +120,22 @@ export class ToylandDataset extends Dataset {
     this.rng = new Rng(opts.seed);
   }
 
+  private checkChoice({ subjects, settings, alike, instance, sightings, split }: Options): void {
+    const given = subjects !== null ? 'subjects' : settings !== null ? 'settings' : undefined;
+    if (given !== undefined && (alike > 1 || instance !== null))
+      throw new UserError(
+        `ToylandDataset: ${given} is given beside ${alike > 1 ? 'alike' : 'instance'}, which says itself what is drawn; leave one out`,
+      );
+    if (sightings > this.choice.settings.length)
+      throw new UserError(
+        `ToylandDataset.sightings: ${sightings} pictures of a subject, each in another setting, and settings has ${this.choice.settings.length}; ask for so many at most`,
+      );
+    if (sightings === 0 && !hasScenes(split, this.choice))
+      throw new UserError(
+        `ToylandDataset: no ${this.choice.subjects.join(', ')} ${this.choice.settings.join(', ')} is in the split ${split}; name more subjects or settings, or set split to all`,
+      );
+  }
+
   override get length(): number {
     return this.opts.num_images;
   }
@@ -112,8 +146,8 @@ export class ToylandDataset extends Dataset {
   }
 
   override get(index: number, stream: RandomStream): Promise<Sample> {
-    const { seed, split, size, captions, instance, alike, sightings, subjects } = this.opts;
-    const known = `toyland ${seed}${subjects === null ? '' : ` ${subjects.join(' ')}`}`;
+    const { seed, split, size, captions, instance, alike, sightings, subjects, settings } = this.opts;
+    const known = ['toyland', seed, ...(subjects ?? []), ...(settings ?? [])].join(' ');
     if (instance !== null) {
       const setting = NEW_SETTINGS[index % NEW_SETTINGS.length],
         drawn = () => renderInstance(instance, setting, this.rng.stream(`toyland ${instance} new`, index), size);
@@ -124,7 +158,7 @@ export class ToylandDataset extends Dataset {
       );
     }
     if (sightings > 0) {
-      const { subject, setting } = sightingAt(this.rng, index, sightings, subjects ?? SUBJECTS),
+      const { subject, setting } = sightingAt(this.rng, index, sightings, this.choice),
         paint = randomPaint(this.rng.stream('toyland paint', Math.floor(index / sightings))),
         picture = () => renderPainted(subject, paint, setting, this.rng.stream('toyland picture', index), size);
       return this.pipeline.run(
@@ -135,7 +169,7 @@ export class ToylandDataset extends Dataset {
     }
     const scene =
       split === 'held_out' || alike === 1
-        ? sceneAt(this.rng, index, split, subjects ?? SUBJECTS)
+        ? sceneAt(this.rng, index, split, this.choice)
         : alikeSceneAt(this.rng, index, split, alike);
     const text =
       captions === 'full'

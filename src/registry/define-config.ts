@@ -11,7 +11,7 @@ type Loose<T> =
   T extends Nested<infer K>
     ? ComponentInput<K> | Ref | null
     : T extends readonly (infer Item)[]
-      ? (Item extends Nested<infer K> ? readonly ComponentInput<K>[] : T) | Ref | null
+      ? ([Item] extends [Nested<infer K>] ? readonly ComponentInput<K>[] : T) | Ref | null
       : T extends object
         ? (LooseOptions<T> & { _delete_?: boolean }) | Ref | null
         : T | Ref | null;

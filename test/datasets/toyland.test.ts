@@ -73,6 +73,7 @@ const dataset = (more: Partial<Options> = {}) =>
       alike: 1,
       sightings: 0,
       subjects: null,
+      settings: null,
       pipeline: [{ type: 'ToTensor' }],
       ...more,
     } as Options,
@@ -360,5 +361,20 @@ void t.test('sightings show one subject in settings of their own, painted alike 
       seen = await Promise.all(Array.from({ length: 40 }, async (_, i) => (await dogs.get(i, stream())).text));
     t.ok(seen.every((text) => /\b(dog|cat)\b/.test(text)) && seen.some((text) => /\bcat\b/.test(text)), seen[0]);
   }
+  const indoors = dataset({ settings: ['in a room', 'in a bucket'], sightings: 2 }),
+    texts2 = await Promise.all([0, 1, 2, 3].map(async (i) => (await indoors.get(i, stream())).text));
+  t.ok(
+    texts2.every((text) => / in a (room|bucket)$/.test(text)),
+    texts2.join(', '),
+  );
+  t.throws(() => dataset({ settings: ['in a room'], sightings: 2 }), {
+    message:
+      'ToylandDataset.sightings: 2 pictures of a subject, each in another setting, and settings has 1; ask for so many at most',
+  });
+  const held = SETTINGS.filter((setting) => COLOURS.some((colour) => isHeldOut({ subject: 'dog', colour, setting })));
+  const open = SETTINGS.find((setting) => !held.includes(setting))!;
+  t.throws(() => dataset({ subjects: ['dog'], settings: [open], split: 'held_out' }), {
+    message: new RegExp(`no dog ${open} is in the split held_out; name more`),
+  });
   t.throws(() => dataset({ subjects: ['dog'], alike: 2 }), { message: /subjects is given beside alike/ });
 });

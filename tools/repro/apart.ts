@@ -1,12 +1,21 @@
 /** Which features tell a subject from others of its kind: toyland's CLIP against its DINO, on triples of drawings. */
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { writeFileAtomic } from '../../src/base/atomic-file.js';
+import { resolvePackagePath } from '../../src/base/package-path.js';
 import { Rng } from '../../src/base/rng.js';
 import type { Image } from '../../src/datasets/image/picture.js';
 import { classOf, INSTANCES, renderInstance } from '../../src/datasets/toyland/instances.js';
 import { randomMarks, randomPaint } from '../../src/datasets/toyland/paint.js';
 import { renderPainted, type Paint } from '../../src/datasets/toyland/render.js';
 import { SETTINGS, SUBJECTS, type Setting } from '../../src/datasets/toyland/world.js';
+import { buildBackend } from '../../src/engine/build-backend.js';
 import { dot, unit } from '../../src/evaluation/metrics/vectors.js';
+import { ConsoleLogger } from '../../src/loggers/console-logger.js';
+import { ClipFeatures } from '../../src/sampling/clip-features.js';
+import { VitFeatures } from '../../src/sampling/vit-features.js';
 import type { HostTensor } from '../../src/tensor/host.js';
+import { dirOf } from './row.js';
 
 /** Subjects beside the four of the DreamBooth pictures. */
 const PAINTED = 24;
@@ -95,4 +104,56 @@ export async function apart(
     sameSetting: right.sameSetting / all.sameSetting,
     triples: all.other + all.marks,
   };
+}
+
+export const APART_TITLE = 'Telling two subjects of one kind apart';
+const FOUND = dirOf('apart.json');
+
+interface Found {
+  readonly fingerprint: string;
+  readonly apart: Apart;
+}
+
+/** The section of docs/results.md without its heading. Measures what was not measured with these weights. */
+export async function apartSection(): Promise<string> {
+  const log = new ConsoleLogger({}),
+    backend = buildBackend(undefined, log);
+  const [clip, dino] = [
+    await ClipFeatures.open(resolvePackagePath('package:assets/toyland-clip'), backend, log),
+    await VitFeatures.open(resolvePackagePath('package:assets/toyland-dino'), backend, log),
+  ];
+  try {
+    const known = existsSync(FOUND) ? (JSON.parse(await readFile(FOUND, 'utf8')) as Record<string, Found>) : {};
+    for (const [name, features] of Object.entries({ CLIP: clip, DINO: dino })) {
+      if (known[name]?.fingerprint === features.fingerprint) continue;
+      log.info(`${APART_TITLE}: ${name} ...`);
+      known[name] = { fingerprint: features.fingerprint, apart: await apart((pictures) => features.images(pictures)) };
+    }
+    await writeFileAtomic(FOUND, `${JSON.stringify(known, null, 2)}\n`);
+    return sectionOf(known);
+  } finally {
+    await clip.dispose();
+    await dino.dispose();
+    await backend.dispose();
+  }
+}
+
+function sectionOf(found: Readonly<Record<string, Found>>): string {
+  const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+  const triples = found['DINO'].apart.triples.toLocaleString('en-US');
+  return [
+    `Of ${triples} triples of drawings, share in which a subject is nearer, by cosine, to itself in another setting than to another of its kind. The subjects are the four of the DreamBooth pictures and ${PAINTED} painted by lot, which nothing was trained on; chance is 50 %.`,
+    [
+      '| features | another paint, in the setting of the second picture | other marks alone | another paint, in the setting of the first picture |',
+      '| --- | --- | --- | --- |',
+      ...Object.entries(found).map(
+        ([
+          name,
+          {
+            apart: { other, marks, sameSetting },
+          },
+        ]) => `| ${[name, ...[other, marks, sameSetting].map(percent)].join(' | ')} |`,
+      ),
+    ].join('\n'),
+  ].join('\n\n');
 }

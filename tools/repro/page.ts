@@ -1,5 +1,6 @@
 /** docs/results.md and its pictures, from what the trainings left. */
 import { writeFileAtomic } from '../../src/base/atomic-file.js';
+import { APART_TITLE, apartSection } from './apart.js';
 import { comparison, strip } from './pictures.js';
 import { percent, readResult, valueOf, withInterval, type Result } from './result.js';
 import type { Row, Table } from './row.js';
@@ -26,7 +27,7 @@ export async function writePage(): Promise<void> {
     const rows = linesOf(subject);
     if (rows.every(({ id }) => made.has(id))) await comparison(`dreambooth_${subject}`, rows, PROMPTS);
   }
-  await writeFileAtomic(PAGE, page(results));
+  await writeFileAtomic(PAGE, page(results, await apartSection()));
   const experiments = EXPERIMENTS.filter(({ id }) => made.has(id)).length;
   console.log(`${PAGE}: ${experiments} of ${EXPERIMENTS.length} rows`);
 }
@@ -91,7 +92,7 @@ function table(first: string, results: readonly Result[], columns: readonly Colu
   ].join('\n');
 }
 
-function page(results: readonly Result[]): string {
+function page(results: readonly Result[], apart: string): string {
   const of = (name: Table): Result[] => results.filter(({ row }) => row.table === name);
   const renamed = (id: string, title: string): Result[] =>
     results.filter(({ row }) => row.id === id).map((r) => ({ ...r, row: { ...r.row, title } }));
@@ -112,6 +113,7 @@ function page(results: readonly Result[]): string {
     .map(([title, rows, first, columns]) =>
       [`## ${title}`, table(first, rows, columns), ...verdicts(title, results), ...picturesOf(rows)].join('\n\n'),
     );
+  shown.push(`## ${APART_TITLE}\n\n${apart}`);
   const missing = EXPERIMENTS.filter(({ id }) => !results.some(({ row }) => row.id === id));
   const absent =
     missing.length > 0

@@ -18,8 +18,8 @@ subject, colour and setting no training picture shows.
 - DINO: as CLIP-I, by toyland's own vision transformer that learnt without texts (\`assets/toyland-dino\`). PRES: the same for
   pictures that were asked for by the class alone; a model that keeps other dogs as they were has less. DIV: 1 - cosine of
   DINO features between pictures of one prompt.
-- recognised: share of pictures whose nearest picture, by DINO, is one of the subject's five, and not one of 60 of twelve
-  other subjects of its kind, painted otherwise.
+- recognised: share of pictures whose nearest picture, by DINO, is one of the subject's five, and not one of the photos of
+  twelve other subjects of its kind, painted otherwise, three each, in the places of the subject's own photos.
 - subject, colour, setting: share of pictures in which a classifier that was trained on drawings only
   (\`assets/toyland-classifier\`) finds what the prompt says.
 - True drawings are the mark. Those of a subject show it in the settings of the prompts; its look is unlike all that CLIP was

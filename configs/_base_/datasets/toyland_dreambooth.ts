@@ -1,7 +1,9 @@
 // What every DreamBooth run on toyland shares: five pictures of 64 px, class pictures drawn by the model itself.
 import { defineConfig, ref } from 'diffengine';
+import evaluation from 'diffengine/configs/_base_/evaluation/toyland_subject';
 
 export default defineConfig({
+  _base_: evaluation,
   size: 64,
   train_dataloader: {
     batch_size: 4,
@@ -19,14 +21,7 @@ export default defineConfig({
   },
   train_cfg: { type: 'IterBasedTrainLoop', max_iters: 500 },
   default_hooks: { checkpoint: { type: 'CheckpointHook', interval: 100, max_keep_ckpts: 3, save_best: 'CLIP-IT' } },
-  val_cfg: {
-    clip: 'package:assets/toyland-clip',
-    num_inference_steps: 25,
-    guidance_scale: 4,
-    scheduler: 'DDIMScheduler',
-    height: ref('size'),
-    width: ref('size'),
-  },
+  val_cfg: { height: ref('size'), width: ref('size') },
   custom_hooks: {
     preview: {
       type: 'VisualizationHook',

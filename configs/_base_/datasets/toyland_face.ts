@@ -1,8 +1,10 @@
 import { defineConfig } from 'diffengine';
 import dreambooth from 'diffengine/configs/_base_/datasets/toyland_dreambooth';
+import { judgedAs } from 'diffengine/configs/_base_/evaluation/toyland_subject';
 
 export default defineConfig({
   _base_: dreambooth,
+  val_evaluator: judgedAs('person').val_evaluator,
   train_dataloader: {
     dataset: {
       dataset: 'package:assets/toyland-instances/sks_face',

@@ -38,16 +38,32 @@ export function isHeldOut({ subject, colour, setting }: Pick<Scene, 'subject' | 
   );
 }
 
+/** Whether the split has anything of the choice. */
+export const hasScenes = (split: Split, { subjects, settings }: Choice): boolean =>
+  split === 'all' ||
+  subjects.some((subject) =>
+    settings.some((setting) =>
+      COLOURS.some((colour) => isHeldOut({ subject, colour, setting }) === (split === 'held_out')),
+    ),
+  );
+
 const pick = <T>(list: readonly T[], stream: RandomStream): T => list[stream.int(0, list.length)];
 
-/** The scene of one picture; depends on (seed, index) and the subjects that there may be only. */
-export function sceneAt(rng: Rng, index: number, split: Split, subjects: readonly Subject[] = SUBJECTS): Scene {
+/** What there may be. */
+export interface Choice {
+  readonly subjects: readonly Subject[];
+  readonly settings: readonly Setting[];
+}
+export const ALL: Choice = { subjects: SUBJECTS, settings: SETTINGS };
+
+/** The scene of one picture; depends on (seed, index) and what there may be only. */
+export function sceneAt(rng: Rng, index: number, split: Split, { subjects, settings } = ALL): Scene {
   const stream = rng.stream('toyland scene', index);
   for (;;) {
     const scene: Scene = {
       subject: pick(subjects, stream),
       colour: pick(COLOURS, stream),
-      setting: pick(SETTINGS, stream),
+      setting: pick(settings, stream),
       pattern: stream.uniform() < 0.6 ? '' : pick(PATTERNS.slice(1), stream),
       accessory: stream.uniform() < 0.6 ? '' : pick(ACCESSORIES.slice(1), stream),
       size: stream.uniform() < 0.6 ? '' : pick([SIZES[0], SIZES[2]], stream),
@@ -73,12 +89,12 @@ export function sightingAt(
   rng: Rng,
   index: number,
   sightings: number,
-  subjects: readonly Subject[] = SUBJECTS,
+  { subjects, settings } = ALL,
 ): Pick<Scene, 'subject' | 'setting'> {
   const group = Math.floor(index / sightings),
     stream = rng.stream('toyland sighting', group);
   const subject = pick(subjects, stream);
-  return { subject, setting: SETTINGS[stream.permutation(SETTINGS.length)[index % sightings]] };
+  return { subject, setting: settings[stream.permutation(settings.length)[index % sightings]] };
 }
 
 const article = (words: string): string => `${/^[aeiou]/.test(words) ? 'an' : 'a'} ${words}`;

@@ -22,16 +22,17 @@ const REPORT_SEEDS = '0,1,2,3,4',
 /** Trainings that settings were chosen by have other seeds, too. */
 const SELECTION_TRAININGS = [10, 11] as const;
 
-const CONFIG = 'toyland_small_sd_dreambooth_lora_dog',
-  EVALUATION = CONFIG;
+const CONFIG = 'toyland_small_sd_dreambooth_lora_dog';
 const PIPELINE = 'pipeline: [{ type: ToTensor }, { type: Normalize, mean: [0.5], std: [0.5] }, { type: PackInputs }]';
 
 const personal = (subject: SubjectName, out: string, seeds: string, prompted = true): readonly string[] => [
   '--config',
-  EVALUATION,
+  CONFIG,
   '--instances',
   `package:assets/toyland-instances/sks_${subject}`,
   ...(prompted ? ['--prompts', `package:assets/toyland-instances/prompts/sks_${subject}.txt`] : []),
+  '--num-images',
+  '28',
   '--seeds',
   seeds,
   '--no-latency',
@@ -43,7 +44,7 @@ const personal = (subject: SubjectName, out: string, seeds: string, prompted = t
 /** Pictures of the class alone: less like the subject is better. */
 const prior = (subject: SubjectName, out: string): readonly string[] => [
   '--config',
-  EVALUATION,
+  CONFIG,
   '--instances',
   `package:assets/toyland-instances/sks_${subject}`,
   '--prompts',
