@@ -1,6 +1,6 @@
 // How a subject of toyland is judged: by the DINO and the CLIP of toyland against its photos, among photos of twelve others of
 // its kind in the same places, and whether the setting is the asked one.
-import { defineConfig, toyland } from 'diffengine';
+import { defineConfig, type toyland } from 'diffengine';
 
 /** @param kind what the subject is: "dog" */
 export const judgedAs = (kind: (typeof toyland.SUBJECTS)[number]) =>
