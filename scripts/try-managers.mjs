@@ -2,16 +2,15 @@
 // Yarn 4 do by default; then trains a TypeScript config with a component there. Needs the npm registry.
 //   npm run build && node scripts/try-managers.mjs [name ...]
 // Without the registry it says so and ends well.
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { packed, registryAnswers, run } from './packed.mjs';
 
-if (spawnSync('npm', ['ping', '--fetch-retries=0', '--fetch-timeout=10000'], { stdio: 'ignore' }).status !== 0) {
+if (!registryAnswers()) {
   console.log('package managers: not tried, the npm registry does not answer');
   process.exit(0);
 }
-const root = mkdtempSync(join(tmpdir(), 'try-managers-'));
+const { folder: root, tarball } = packed();
 const PNPM = ['npx', '-y', 'pnpm@12'],
   YARN1 = ['npx', '-y', 'yarn@1'],
   YARN4 = ['npx', '-y', '-p', '@yarnpkg/cli-dist@4', 'yarn'];
@@ -59,15 +58,7 @@ import './hello_hook.js';
 export default defineConfig({ _base_: [base], train_cfg: { max_iters: 2 }, custom_hooks: { preview: null, hello: { type: 'HelloHook' } } as never });
 `;
 
-function run(cwd, [command, ...args]) {
-  const { status, signal, stdout, stderr } = spawnSync(command, args, { cwd, encoding: 'utf8', timeout: 600_000 });
-  if (status !== 0) throw new Error(`${command} ${args.join(' ')}: ended with ${status ?? signal}\n${stdout}${stderr}`);
-  return stdout;
-}
-
 try {
-  run(resolve('.'), ['npm', 'pack', '--ignore-scripts', '--pack-destination', root]);
-  const tarball = join(root, readdirSync(root)[0]);
   const asked = process.argv.slice(2);
   for (const [name, { files = {}, install, run: cli }] of Object.entries(MANAGERS)) {
     if (asked.length > 0 && !asked.includes(name)) continue;
