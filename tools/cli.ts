@@ -19,18 +19,19 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 const program = new Command('diffengine')
   .description('Train and personalise small, distilled Stable Diffusion models. No Python.')
   .version(version)
+  .configureHelp({ subcommandTerm: termOf })
   .exitOverride() // commander would end the process itself
   .showHelpAfterError('(add --help for the options and examples)')
   .addHelpText(
     'after',
     `
 Examples:
-  diffengine train tiny_random_sd_dreambooth_lora_dog        train the built-in default
-  diffengine ui                                              a page that shows your runs, in the browser
-  diffengine list-cfg                                        what else is built in
-  diffengine copy-cfg small_sd_dreambooth_lora_dog .         start a config of your own
-  diffengine describe DreamBoothDataset                      options of a component
-  diffengine <command> --help                                options and examples of a command`,
+  diffengine train tiny_random_sd_dreambooth_lora_dog  train a small example
+  diffengine ui                                        a page of your runs
+  diffengine list-cfg                                  what else is built in
+  diffengine copy-cfg small_sd_dreambooth_lora_dog .   start your own config
+  diffengine describe DreamBoothDataset                options of a component
+  diffengine <command> --help                          options and examples`,
   );
 
 for (const file of readdirSync(folder)
@@ -83,4 +84,12 @@ function origin(files: readonly string[]): string {
   return own === undefined
     ? `This looks like a defect of diffengine ${version} (${packageRoot})`
     : `It comes from ${own}`;
+}
+
+/** Without "[options]", which all have: in 80 columns there is room for the descriptions then. */
+function termOf(command: Command): string {
+  return [
+    command.name(),
+    ...command.registeredArguments.map((a) => (a.required ? `<${a.name()}>` : `[${a.name()}]`)),
+  ].join(' ');
 }

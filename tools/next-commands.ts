@@ -41,13 +41,20 @@ const near = (path: string): string => relative('.', path) || '.';
 
 /** A prompt that the run did not draw itself, with the settings that it drew with. */
 function drawing(config: Tree, folder: string): string[] {
-  const preview = hooks(config).find(({ type }) => type === 'VisualizationHook') ?? {};
   const dataset = ((config['train_dataloader'] as Tree)['dataset'] ?? {}) as Tree,
-    prompt = dataset['instance_prompt'] ?? [preview['prompt'] ?? []].flat()[0] ?? 'a photo of a dog';
+    preview = hooks(config).find(({ type }) => type === 'VisualizationHook') ?? trainedSize(dataset);
+  const prompt = dataset['instance_prompt'] ?? [preview['prompt'] ?? []].flat()[0] ?? 'a photo of a dog';
   const flags = Object.entries(FLAGS).flatMap(([option, flag]) =>
     preview[option] === undefined ? [] : [flag, String(preview[option])],
   );
   return [command(['demo_lora', `${String(prompt)} on the beach`, folder, ...flags, '--out', 'beach.png'])];
+}
+
+/** Without a preview: as large as the pictures it learnt from, which may be far smaller than those of its base. */
+function trainedSize({ pipeline }: Tree): Tree {
+  const steps = Array.isArray(pipeline) ? (pipeline as Tree[]) : [],
+    side = steps.findLast(({ size }) => typeof size === 'number')?.['size'];
+  return side === undefined ? {} : { height: side, width: side };
 }
 
 const FLAGS = {

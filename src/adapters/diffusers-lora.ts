@@ -1,6 +1,6 @@
 /** diffusers' `pytorch_lora_weights.safetensors`: LoRA and DoRA of several networks in one file. */
 import { UserError } from '../base/errors.js';
-import { writeSafetensors } from '../formats/safetensors/safetensors.js';
+import { writeSafetensors, type WriteProgress } from '../formats/safetensors/safetensors.js';
 import type { WeightFile } from '../formats/weight-file.js';
 import type { Output } from '../registry/schema.js';
 import { validateComponent } from '../registry/validate.js';
@@ -138,6 +138,7 @@ export async function saveDiffusers(
   parts: PartValues,
   base: BaseRecord,
   libraries: TargetLibraries = 'current',
+  progress?: WriteProgress,
 ): Promise<void> {
   const tensors: Record<string, HostTensor> = {};
   for (const [part, values] of Object.entries(parts) as [Part, AdapterValues][])
@@ -159,5 +160,5 @@ export async function saveDiffusers(
       // With `.weight` the loaders of both networks take it; without, transformers leaves the text encoder's out.
       if (dora) tensors[`${name}.${MAGNITUDE}.weight`] = own[MAGNITUDE];
     }
-  await writeSafetensors(path, tensors, baseMetadata(base));
+  await writeSafetensors(path, tensors, baseMetadata(base), progress);
 }

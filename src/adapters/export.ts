@@ -1,6 +1,7 @@
 /** An adapter of any origin in the format that another tool wants. */
 import { join } from 'node:path';
 import { UserError } from '../base/errors.js';
+import type { Logger } from '../base/logger.js';
 import type { Shape } from '../tensor/host.js';
 import { adapterKinds, type ModuleAdapter } from './adapter-kind.js';
 import { architectureHash } from './base-record.js';
@@ -27,13 +28,15 @@ export async function exportAdapter(
   format: ExportFormat,
   out: string,
   libraries: TargetLibraries = 'current',
+  log?: Logger,
 ): Promise<void> {
-  if (format === 'diffusers') return saveDiffusers(out, values, base, libraries);
-  if (format === 'kohya') return saveKohya(out, values, base, libraries);
+  const progress = log && { log, of: 'the adapter' };
+  if (format === 'diffusers') return saveDiffusers(out, values, base, libraries, progress);
+  if (format === 'kohya') return saveKohya(out, values, base, libraries, progress);
   for (const [part, adapter] of Object.entries(values) as [Part, AdapterValues][]) {
     const description = described(adapter, adaptableModules(parameters[part]));
     const record = { ...base, architecture: architectureHash(parameters[part]) };
-    await savePeft(join(out, part), part, description, adapter, record, libraries);
+    await savePeft(join(out, part), part, description, adapter, record, libraries, log && { log, of: part });
   }
 }
 

@@ -3,7 +3,7 @@
  * a kind per module, told by the ends of its keys.
  */
 import { UserError } from '../base/errors.js';
-import { writeSafetensors } from '../formats/safetensors/safetensors.js';
+import { writeSafetensors, type WriteProgress } from '../formats/safetensors/safetensors.js';
 import type { WeightFile } from '../formats/weight-file.js';
 import type { HostTensor, Shape } from '../tensor/host.js';
 import { adapterKinds, type LycorisForm, type ModuleAdapter, type TrainedModule } from './adapter-kind.js';
@@ -108,6 +108,7 @@ export async function saveKohya(
   parts: PartValues,
   base: BaseRecord,
   libraries: TargetLibraries = 'current',
+  progress?: WriteProgress,
 ): Promise<void> {
   const tensors: Record<string, HostTensor> = {};
   const kinds = new Set<string>();
@@ -119,7 +120,7 @@ export async function saveKohya(
         for (const name of writtenNames(part, module, libraries)) tensors[`${name}.${end}`] = tensor;
     }
   const module = [...kinds].every((kind) => kind === 'LoRA') ? 'networks.lora' : 'lycoris.kohya';
-  await writeSafetensors(path, tensors, { ...baseMetadata(base), ss_network_module: module });
+  await writeSafetensors(path, tensors, { ...baseMetadata(base), ss_network_module: module }, progress);
 }
 
 /**

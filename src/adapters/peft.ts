@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { UserError } from '../base/errors.js';
 import { writeFileAtomic } from '../base/atomic-file.js';
 import { readJson } from '../formats/read-json.js';
-import { openSafetensors, writeSafetensors } from '../formats/safetensors/safetensors.js';
+import { openSafetensors, writeSafetensors, type WriteProgress } from '../formats/safetensors/safetensors.js';
 import type { WeightFile } from '../formats/weight-file.js';
 import type { HostTensor, Shape } from '../tensor/host.js';
 import type { AdapterKind, PeftOptions } from './adapter-kind.js';
@@ -35,13 +35,14 @@ export async function savePeft(
   values: AdapterValues,
   base: BaseRecord,
   libraries: TargetLibraries = 'current',
+  progress?: WriteProgress,
 ): Promise<void> {
   await mkdir(folder, { recursive: true });
   const tensors: Record<string, HostTensor> = {};
   for (const [module, own] of values)
     for (const name of own.adapter.parts.keys())
       tensors[`${PREFIX}${outerName(part, module, libraries)}.${name}`] = own.values[name];
-  await writeSafetensors(join(folder, 'adapter_model.safetensors'), tensors, baseMetadata(base));
+  await writeSafetensors(join(folder, 'adapter_model.safetensors'), tensors, baseMetadata(base), progress);
   const outer = (name: string): string => outerName(part, name, libraries);
   const config: Record<string, unknown> = {
     auto_mapping: MAPPING[part] ?? null,

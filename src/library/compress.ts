@@ -39,7 +39,7 @@ export async function compress(teacher: string, options: CompressOptions): Promi
   stopIfAborted(signal, 'compress');
   await requireNewFolder(out); // before long work
   const from = await openPipeline(await resolveModel(teacher, { log, signal }), log);
-  await compressPipeline(from, preset, out);
+  await compressPipeline(from, preset, out, log);
   const student = await openPipeline(out, log); // every tensor is there and fits its config
   return {
     out,

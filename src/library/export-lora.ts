@@ -2,7 +2,7 @@ import { exportAdapter, EXPORTS, type ExportFormat } from '../adapters/export.js
 import { requireFolder } from '../base/atomic-folder.js';
 import { outputPlace } from '../base/output-place.js';
 import { TARGET_LIBRARIES, type TargetLibraries } from '../adapters/text-encoder-names.js';
-import { optionsOf, TEXT, type CallOptions } from './call-options.js';
+import { logOf, optionsOf, TEXT, type CallOptions } from './call-options.js';
 import { openAdapter, type AdaptedModules } from './open-adapter.js';
 
 export type { ExportFormat } from '../adapters/export.js';
@@ -43,6 +43,6 @@ export async function exportLora(
   if (format === 'peft') await requireFolder(out);
   else await outputPlace(out);
   const { fitted, modules } = await openAdapter(pipeline, adapter, options, 'exportLora');
-  await exportAdapter(fitted, format, out, libraries);
+  await exportAdapter(fitted, format, out, libraries, logOf(options));
   return { out, format, modules };
 }

@@ -1,6 +1,8 @@
 import { loadComponents } from '../components.js';
 import { buildBackend } from '../engine/build-backend.js';
 import { stopIfAborted } from '../base/errors.js';
+import { watchPhases } from '../engine/phase-watch.js';
+import { Phases, timed } from '../engine/phases.js';
 import type { Drawing } from '../sampling/check-drawings.js';
 import { Renderer } from '../sampling/renderer.js';
 import { COMPONENT, logOf, optionsOf, type CallOptions } from './call-options.js';
@@ -29,11 +31,18 @@ export async function openToDraw(idOrPath: string, options: LoadPipelineOptions,
     { signal } = options;
   stopIfAborted(signal, 'loadPipeline');
   await loadComponents();
-  const backend = buildBackend(options.backend, log);
+  const phases = new Phases(),
+    backend = timed(buildBackend(options.backend, log), phases),
+    unwatch = watchPhases(phases, log);
+  const close = (): Promise<void> => {
+    unwatch();
+    return backend.dispose();
+  };
   try {
-    return new Pipeline(await Renderer.open(idOrPath, [], backend, log, { drawing, signal }), backend);
+    const open = () => Renderer.open(idOrPath, [], backend, log, { drawing, signal });
+    return new Pipeline(await phases.measure('open', open), close);
   } catch (error) {
-    await backend.dispose();
+    await close();
     throw error;
   }
 }

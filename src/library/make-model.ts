@@ -52,7 +52,8 @@ export async function makeModel(
     await writeRandomClip(out, CLIP_LAYOUTS[layout], VOCABULARY, seed);
     return { out, files: [] };
   }
-  const files: string[] = [];
+  const files: string[] = [],
+    log = logOf(options);
   const given = {
     ...(vae === undefined ? {} : { vae: await checkpointPath(vae) }),
     ...(clip === undefined ? {} : { clip: await clipFolder(await checkpointPath(clip)) }),
@@ -63,8 +64,9 @@ export async function makeModel(
     seed,
     report: (file) => {
       files.push(`${out}/${file}`);
-      logOf(options).info(`${out}/${file}`);
+      log.info(`${out}/${file}`);
     },
+    log,
     ...words,
     ...given,
   });

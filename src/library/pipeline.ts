@@ -1,6 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** An open pipeline that a program draws with. */
-import type { Backend } from '../backends/backend.js';
 import { Interrupted, UserError } from '../base/errors.js';
 import { checkpointPath } from '../engine/checkpoint-path.js';
 import { checkDrawOptions, DRAW_OPTIONS, type DrawOptions } from '../sampling/draw-options.js';
@@ -29,7 +28,7 @@ export class Pipeline {
   /** Use `loadPipeline`. */
   constructor(
     private renderer: Renderer,
-    private readonly backend: Backend,
+    private readonly close: () => Promise<void>,
   ) {}
 
   /** Side of the pictures that the model was made for, in pixels. */
@@ -88,7 +87,7 @@ export class Pipeline {
     this.isDisposed = true;
     await this.last.catch(() => undefined); // whoever asked for that gets its error
     await this.renderer.dispose();
-    await this.backend.dispose();
+    await this.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

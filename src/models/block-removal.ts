@@ -5,6 +5,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../base/errors.js';
+import type { Logger } from '../base/logger.js';
 import type { RawConfig } from '../networks/component-config.js';
 import { derivePipeline } from '../formats/pipeline/derived-pipeline.js';
 import { readJson } from '../formats/read-json.js';
@@ -144,22 +145,38 @@ export function studentWeights(teacher: WeightFile, removal: BlockRemoval): Weig
 }
 
 /** Writes the student's weights, in the teacher's dtypes. */
-export async function writeStudent(path: string, teacher: WeightFile, removal: BlockRemoval): Promise<void> {
+export async function writeStudent(
+  path: string,
+  teacher: WeightFile,
+  removal: BlockRemoval,
+  log?: Logger,
+): Promise<void> {
   const student = studentWeights(teacher, removal);
-  await writeSafetensorsStream(path, [...student.entries.values()], ({ name }) => student.read(name), { format: 'pt' });
+  await writeSafetensorsStream(
+    path,
+    [...student.entries.values()],
+    ({ name }) => student.read(name),
+    { format: 'pt' },
+    log && { log, of: 'unet' },
+  );
 }
 
 /**
  * Writes a pipeline folder with the student as its U-Net; the rest is copied from the teacher's.
  * @throws UserError when the teacher is not of SD 1.x or 2.x, or `out` exists and is not empty
  */
-export async function compressPipeline(teacher: PipelineFolder, removal: BlockRemoval, out: string): Promise<void> {
+export async function compressPipeline(
+  teacher: PipelineFolder,
+  removal: BlockRemoval,
+  out: string,
+  log?: Logger,
+): Promise<void> {
   const configFile = join(teacher.path, 'unet', 'config.json');
   const config = studentConfig(await readJson(configFile, 'every component has one'), removal, configFile);
   await derivePipeline(teacher.path, out, {
     unet: async (folder) => {
       await writeFile(join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
-      await writeStudent(join(folder, 'diffusion_pytorch_model.safetensors'), teacher.unet.weights, removal);
+      await writeStudent(join(folder, 'diffusion_pytorch_model.safetensors'), teacher.unet.weights, removal, log);
     },
   });
 }

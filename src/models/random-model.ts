@@ -1,10 +1,11 @@
 /** Complete pipeline folders with random weights, for tests, for measuring, and for a first look: same seed, same bytes. */
 import { configJson } from '../formats/config-json.js';
 import { cp, mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { writeFileAtomic } from '../base/atomic-file.js';
 import { writeFolderAtomic } from '../base/atomic-folder.js';
 import { UserError } from '../base/errors.js';
+import type { Logger } from '../base/logger.js';
 import { Rng } from '../base/rng.js';
 import { float32, sizeOf, type DType, type HostTensor, type Shape } from '../tensor/host.js';
 import { parseClipTextConfig } from '../networks/clip-text.js';
@@ -140,6 +141,8 @@ export interface RandomModelOptions {
   readonly clip?: string;
   /** Is told each file. */
   readonly report?: (file: string) => void;
+  /** Sees how far each file of weights is. */
+  readonly log?: Logger;
 }
 
 /**
@@ -156,7 +159,7 @@ export async function writeRandomModel(out: string, layout: Layout, options: Ran
 async function writeInto(
   folder: string,
   layout: Layout,
-  { dtype, seed, words, vae: givenVae, clip, report = () => {} }: RandomModelOptions,
+  { dtype, seed, words, vae: givenVae, clip, log, report = () => {} }: RandomModelOptions,
 ): Promise<void> {
   const unet = {
     _class_name: 'UNet2DConditionModel',
@@ -185,6 +188,7 @@ async function writeInto(
       specs,
       ({ name, shape }) => fromFloat32(randomParameter(`${path}:${name}`, name, shape, rng), dtype),
       { format: 'pt' },
+      log && { log, of: dirname(path) },
     );
   };
   await json('model_index.json', INDEX);

@@ -98,7 +98,7 @@ void t.test('what the runtime says of a device that is not there is recognised, 
     [
       'cuda',
       'OrtSessionOptionsAppendExecutionProvider_Cuda: Failed to load shared library',
-      /^backend\.device: cuda is not available here \(OrtSession.*shared library\); it needs .* "ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node" downloads/,
+      /^backend\.device: cuda is not available here \(OrtSession.*shared library\); it needs .* "ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules\/onnxruntime-node\/script\/install\.js" downloads/,
     ],
     [
       'cuda',

@@ -3,7 +3,19 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import t from 'tap';
-import { exportLora, loadPipeline, mergeLora, train, UserError, type DrawOptions } from '../../src/index.js';
+import {
+  compress,
+  convert,
+  exportLora,
+  exportOnnx,
+  loadPipeline,
+  makeModel,
+  mergeLora,
+  train,
+  UserError,
+  type DrawOptions,
+  type Logger,
+} from '../../src/index.js';
 import { Project, SMALL_CONFIG } from '../fixtures/tools/cli.js';
 
 t.setTimeout(300_000);
@@ -144,4 +156,40 @@ void t.test('a damaged file, and one that is not there, have codes of their own'
   await t.rejects(loadPipeline(broken), { code: 'FILE_INVALID' });
   rmSync(join(broken, 'unet/config.json'));
   await t.rejects(loadPipeline(broken), { code: 'FILE_NOT_FOUND' });
+});
+
+void t.test('whatever writes weights says how far it is, once it takes longer than two seconds', async (t) => {
+  let now = 0;
+  t.intercept(performance, 'now', { value: () => (now += 3000) });
+  const adapter = project.file('one'),
+    teacher = project.file('teacher');
+  const works = {
+    makeModel: (more) => makeModel('tiny-random-teacher', { ...more, out: teacher }),
+    compress: (more) => compress(teacher, { preset: 'tiny', ...more }),
+    convert: (more) => convert(MODEL, more),
+    mergeLora: (more) => mergeLora(MODEL, adapter, more),
+    exportOnnx: (more) => exportOnnx(MODEL, more),
+    kohya: (more) => exportLora(MODEL, adapter, { ...more, format: 'kohya' }),
+    diffusers: (more) => exportLora(MODEL, adapter, { ...more, format: 'diffusers' }),
+    peft: (more) => exportLora(MODEL, adapter, { ...more, format: 'peft' }),
+  } satisfies Record<string, (more: { out: string; log: Logger }) => Promise<unknown>>;
+  const told: Record<string, string[]> = {};
+  for (const [name, work] of Object.entries(works)) {
+    const counts = new Set<string>(),
+      info = (line: string): void => void counts.add(/^([a-z_ ]+): \d+\/\d+/.exec(line)?.[1] ?? '');
+    await work({ out: project.file(`out-${name}`), log: { ...console, info } });
+    counts.delete('');
+    told[name] = [...counts].sort();
+  }
+  const unet = ['tensors of unet'];
+  t.strictSame(told, {
+    makeModel: ['tensors of text_encoder', ...unet, 'tensors of vae'],
+    compress: unet,
+    convert: ['tensors of text_encoder', ...unet, 'tensors of vae'],
+    mergeLora: unet,
+    exportOnnx: ['weights'],
+    kohya: ['tensors of the adapter'],
+    diffusers: ['tensors of the adapter'],
+    peft: unet,
+  });
 });

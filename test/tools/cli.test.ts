@@ -57,7 +57,7 @@ void t.test('list-cfg prints names and files, or those that contain a word', asy
 void t.test('copy-cfg copies a built-in config, which means the same in another folder', async (t) => {
   const folder = t.testdir();
   const copied = diffengine(folder, 'copy-cfg', 'small_sd_dreambooth_lora_dog', 'my_dog.ts');
-  t.strictSame(copied, { code: 0, out: 'my_dog.ts\nnext: diffengine train my_dog.ts\n', err: '' });
+  t.strictSame(copied, { code: 0, out: 'my_dog.ts\nnext: npx diffengine train my_dog.ts\n', err: '' });
   t.equal(
     diffengine(folder, 'describe', 'my_dog.ts').out,
     diffengine(folder, 'describe', 'small_sd_dreambooth_lora_dog').out,

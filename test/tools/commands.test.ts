@@ -10,6 +10,8 @@ t.setTimeout(300_000);
 void t.test('--help: of every command exits 0 and shows an example', async (t) => {
   const project = Project.create(t, {});
   const { out } = await project.run(['--help']);
+  const tooLong = (help: string): string[] => help.split('\n').filter((line) => line.length > 80);
+  t.strictSame(tooLong(out), [], 'fits 80 columns');
   const [, listed] = /\nCommands:\n([^]+?)\n\n/.exec(out) as RegExpExecArray;
   const commands = [...listed.matchAll(/^ {2}([a-z][\w-]+) /gm)]
     .map(([, name]) => name)
@@ -21,6 +23,7 @@ void t.test('--help: of every command exits 0 and shows an example', async (t) =
     t.strictSame([code, err], [0, ''], name);
     t.match(out, new RegExp(`Examples?:\n  diffengine ${name}[ \n]`), `${name} shows an example`);
     t.match(out, /^ {2}--debug /m, `${name} knows --debug`);
+    t.strictSame(tooLong(out.replace(/^Examples?:[^]*/m, '')), [], `${name}: fits 80 columns`);
   }
 });
 
@@ -29,7 +32,7 @@ void t.test('copy-cfg: the copy trains in a project of the user', async (t) => {
   project.installPackage();
   t.strictSame(await project.run(['copy-cfg', 'tiny_random_sd_dreambooth_lora_dog', 'my_dog.ts']), {
     code: 0,
-    out: 'my_dog.ts\nnext: diffengine train my_dog.ts\n',
+    out: 'my_dog.ts\nnext: npx diffengine train my_dog.ts\n',
     err: '',
   });
   t.match(readFileSync(project.file('my_dog.ts'), 'utf8'), /^import \{ defineConfig \} from 'diffengine';$/m);

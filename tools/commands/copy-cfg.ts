@@ -40,5 +40,5 @@ async function copy(name: string, dest: string, { force }: { force?: boolean }):
     throw new UserError(`${target}: cannot be written (${error.code}); check the folder`, { cause: error });
   });
   await writeFileAtomic(target, await readFile(source));
-  console.log(`${target}\nnext: diffengine train ${target}`);
+  console.log(`${target}\nnext: npx diffengine train ${target}`);
 }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { ProgressLogger } from '../../src/base/logger.js';
 
 interface PlanCommandOptions {
   readonly cfgOptions?: readonly string[];
@@ -39,16 +40,23 @@ async function planCommand(nameOrPath: string, options: PlanCommandOptions): Pro
   const { planText } = await import('../../src/planning/plan-text.js');
   const { ConsoleLogger } = await import('../../src/loggers/console-logger.js');
   const { UserError } = await import('../../src/base/errors.js');
+  const { SILENT } = await import('../../src/base/logger.js');
+  const { Phases } = await import('../../src/engine/phases.js');
+  const { watchPhases } = await import('../../src/engine/phase-watch.js');
   const gib = options.memory === undefined ? undefined : Number(options.memory);
   if (gib !== undefined && !(gib > 0))
     throw new UserError(`--memory: ${options.memory}: not a size; give GiB, such as 8`);
-  const { misfit, ...made } = await plan(nameOrPath, {
+  const log = new ConsoleLogger({ debug: options.debug ?? false, ...(options.json && { out: process.stderr }) });
+  const phases = new Phases(),
+    unwatch = watchPhases(phases, { ...SILENT, progress: (...of) => log.progress(...of) } as ProgressLogger); // a bar, no line
+  const work = plan(nameOrPath, {
     options: options.cfgOptions,
     backend: options.backend,
     measuring: options.measuring,
-    log: new ConsoleLogger({ debug: options.debug ?? false }),
+    log,
     ...(gib !== undefined && { memory: gib * 2 ** 30 }),
   });
+  const { misfit, ...made } = await phases.measure('estimate', () => work).finally(unwatch);
   const { limit, available, ...memory } = made.memory;
   console.log(
     options.json

@@ -11,7 +11,8 @@ export function register(program: Command): void {
     .addHelpText(
       'after',
       `
-The token is HF_TOKEN, or what "hf auth login" left. Training state and paths of this machine stay here.
+The token is HF_TOKEN, or what "hf auth login" left.
+Training state and paths of this machine stay here.
 
 Example:
   diffengine push work_dirs/small_sd_dreambooth_lora_dog me/my-dog --license creativeml-openrail-m`,

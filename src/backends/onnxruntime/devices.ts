@@ -2,6 +2,7 @@
 import type { Lowering } from '../onnx/emit.js';
 import { WEBGPU } from '../onnx/webgpu.js';
 import { winograd } from '../onnx/winograd.js';
+import { cudaCommand } from './cuda-libraries.js';
 
 export type DeviceName = 'cpu' | 'webgpu' | 'cuda';
 
@@ -15,7 +16,7 @@ export interface Device {
   /** States lie in memory of the device between runs. */
   readonly resident: boolean;
   /** What the runtime says when the device is not there, and what to do then. */
-  readonly missing?: { readonly said: RegExp; readonly advice: string };
+  readonly missing?: { readonly said: RegExp; readonly advice: () => string };
 }
 
 const UNSUPPORTED = 'executionProviders\\[0\\] is unsupported';
@@ -30,7 +31,8 @@ export const DEVICES: Readonly<Record<DeviceName, Device>> = {
     resident: true,
     missing: {
       said: new RegExp(`${UNSUPPORTED}|Failed to get a WebGPU (adapter|device)`),
-      advice: `install the driver of the GPU (on Linux one for Vulkan, and libvulkan1; docs/backends.md shows one that needs no GPU), ${OR_CPU}`,
+      advice: () =>
+        `install the driver of the GPU (on Linux one for Vulkan, and libvulkan1; docs/backends.md shows one that needs no GPU), ${OR_CPU}`,
     },
   },
   cuda: {
@@ -40,7 +42,8 @@ export const DEVICES: Readonly<Record<DeviceName, Device>> = {
     resident: false,
     missing: {
       said: new RegExp(`${UNSUPPORTED}|ExecutionProvider_Cuda|CUDA (failure|error)|CUDA driver|libcu|cudnn`, 'i'),
-      advice: `it needs Linux on x64, an NVIDIA driver, CUDA 12 with cuDNN 9, and ONNX Runtime's part for them, which "ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node" downloads; install what is missing, ${OR_CPU}`,
+      advice: () =>
+        `it needs Linux on x64, an NVIDIA driver, CUDA 12 with cuDNN 9, and ONNX Runtime's part for them, which "${cudaCommand()}" downloads; install what is missing, ${OR_CPU}`,
     },
   },
 };
@@ -54,7 +57,7 @@ export function missingDevice(device: DeviceName, message: string): string | und
   if (missing && NO_HALF.test(message))
     return `backend.device: this ${device} device has no 16-bit shaders (shader-f16), which optim_wrapper.type: 'AmpOptimWrapper' needs; set optim_wrapper.type: 'OptimWrapper'`;
   if (!missing?.said.test(message)) return undefined;
-  return `backend.device: ${device} is not available here (${lastWords(message)}); ${missing.advice}`;
+  return `backend.device: ${device} is not available here (${lastWords(message)}); ${missing.advice()}`;
 }
 
 /** Without the place in the runtime's sources. */

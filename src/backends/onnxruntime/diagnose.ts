@@ -1,4 +1,5 @@
 import type { Finding } from '../backend.js';
+import { cudaCommand } from './cuda-libraries.js';
 
 /** Loads the runtime, which the backend itself does in its own thread only. */
 export async function diagnose(): Promise<readonly Finding[]> {
@@ -19,8 +20,7 @@ export async function diagnose(): Promise<readonly Finding[]> {
             {
               what: 'more devices',
               found: more,
-              advice:
-                'their libraries come with "ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node", which downloads them',
+              advice: `their libraries come with "${cudaCommand()}", which downloads them`,
             },
           ]
         : []),

@@ -4,7 +4,8 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Interrupted, UserError } from '../../base/errors.js';
-import { startProgress, type Logger } from '../../base/logger.js';
+import type { Logger } from '../../base/logger.js';
+import { track } from '../../base/progress.js';
 import { proxiedFetch } from './proxy.js';
 
 export interface PushFile {
@@ -50,7 +51,7 @@ export async function pushFiles({ repo, files, title, isPrivate, log, signal }: 
     hub = await import('@huggingface/hub'),
     hubUrl = (process.env['HF_ENDPOINT'] ?? hub.HUB_URL).replace(/\/+$/, ''),
     access = { repo: { type: 'model' as const, name: repo }, accessToken, hubUrl, fetch: await proxiedFetch() };
-  const bar = startProgress(log, files.length);
+  const bar = track(log, { what: 'files uploaded', total: files.length });
   try {
     await hub.createRepo({ ...access, private: isPrivate }).catch((error: unknown) => {
       if (!(error instanceof hub.HubApiError && error.statusCode === 409)) throw error; // it is there
@@ -66,17 +67,14 @@ export async function pushFiles({ repo, files, title, isPrivate, log, signal }: 
       if (next.done) return next.value?.commit.url ?? `${hubUrl}/${repo}`;
       if (next.value.event !== 'fileProgress') continue;
       done.set(next.value.path, next.value.progress);
-      bar?.update(
-        [...done.values()].reduce((a, b) => a + b, 0),
-        next.value.path,
-      );
+      bar.update([...done.values()].reduce((a, b) => a + b, 0));
     }
   } catch (error) {
     if (signal?.aborted)
       throw new Interrupted('push: stopped, as asked; once more goes on where it was', { cause: signal.reason });
     throw refused(error, repo, hubUrl, accessToken, error instanceof hub.HubApiError ? error.statusCode : undefined);
   } finally {
-    bar?.stop();
+    bar.stop();
   }
 }
 

@@ -99,9 +99,10 @@ export async function writeSafetensors(
   path: string,
   tensors: Readonly<Record<string, HostTensor>>,
   metadata: Readonly<Record<string, string>> = {},
+  progress?: WriteProgress,
 ): Promise<void> {
   const specs = Object.entries(tensors).map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
-  await writeSafetensorsStream(path, specs, ({ name }) => tensors[name], metadata);
+  await writeSafetensorsStream(path, specs, ({ name }) => tensors[name], metadata, progress);
 }
 
 /** Who waits for a file sees how far it is. */
