@@ -111,10 +111,16 @@ async function readableImportError(error: unknown, file: string): Promise<unknow
         cause: error,
         code: 'CONFIG_INVALID',
       });
-    return new UserError(
-      `${/^\S.*:\d+: /.test(first) ? first : `${file}${await syntaxErrorLine(file)}: ${first}`}; mend the syntax`,
-      { cause: error, code: 'CONFIG_INVALID' },
-    );
+    const line = await syntaxErrorLine(file);
+    if (line === '' && /outside a module|^Unexpected token 'export'/.test(first))
+      return new UserError(
+        `${file}: is read as CommonJS (${first}); add "type": "module" to the package.json of its folder, or name it .mjs or .ts`,
+        { cause: error, code: 'CONFIG_INVALID' },
+      );
+    return new UserError(`${/^\S.*:\d+: /.test(first) ? first : `${file}${line}: ${first}`}; mend the syntax`, {
+      cause: error,
+      code: 'CONFIG_INVALID',
+    });
   }
   // Only what the file itself does is the user's to mend; our own errors from deeper down keep their stack.
   return stackFiles(stack).includes(file)

@@ -150,6 +150,11 @@ void t.test('custom_imports: absolute, from the folder of the file that lists th
 void t.test('mistakes in files name the file, and the line of a syntax error', async (t) => {
   await fails(t, { 'main.ts': 'export default {\n  a: 1,\n  b: [1, 2,\n};\n' }, /main\.ts:4: .+; mend the syntax$/);
   await fails(t, { 'main.mjs': 'export default {\n  a: 1\n  b: 2\n};\n' }, /main\.mjs:3: .+; mend the syntax$/);
+  await fails(
+    t,
+    { 'main.js': 'export default { a: 1 };\n', 'package.json': '{ "type": "commonjs" }' }, // as npm init writes it
+    /main\.js: is read as CommonJS \(Unexpected token 'export'\); add "type": "module" to the package\.json of its folder, or name it \.mjs or \.ts$/,
+  );
   await fails(t, { 'main.yaml': 'a: 1\nb: [1, 2\nc: 3\n' }, /main\.yaml:[23]: .+; mend the YAML$/);
   await fails(t, { 'main.yaml': 'a: 1\na: 2\n' }, /main\.yaml:2: Map keys must be unique; mend the YAML$/);
   await fails(
