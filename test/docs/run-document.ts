@@ -58,7 +58,7 @@ class Printed {
 }
 
 /** Do the outputs after a block end in an error of ours? */
-const fails = (after: readonly Block[]): boolean => {
+export const fails = (after: readonly Block[]): boolean => {
   const next = after.findIndex(({ language, text }) => language === 'sh' || text.startsWith('$ '));
   return after
     .slice(0, next < 0 ? undefined : next)
