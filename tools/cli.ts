@@ -4,6 +4,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import { Command, CommanderError } from 'commander';
+import { endBySignals } from './interrupt.js';
+
+endBySignals();
 
 // A closed pipe (`| head`) ends the output, not the work.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -36,18 +36,26 @@ export class Interrupt {
   }
 
   private readonly onSignal = (name: NodeJS.Signals): void => {
-    if (this.received) this.die(name as StopSignal);
+    if (this.received) die(name as StopSignal);
     this.received = name as StopSignal;
     this.log.warn(`${name}: ${this.announcement}`);
     this.controller.abort(new Error(name));
   };
+}
 
-  /** By the signal itself: process.exit() stops the worker thread inside a native computation, which aborts with a stack trace. */
-  private die(name: StopSignal): void {
-    process.emit('exit', EXIT_CODES[name]); // temporary folders are removed by its listeners
-    process.removeAllListeners(name);
-    process.kill(process.pid, name);
-  }
+/** By the signal itself: process.exit() stops the worker thread inside a native computation, which aborts with a stack trace. */
+function die(name: StopSignal): void {
+  process.emit('exit', EXIT_CODES[name]); // temporary files and folders are removed by its listeners
+  process.removeAllListeners(name);
+  process.kill(process.pid, name);
+}
+
+/** Commands that do not hear signals end at the first, and leave nothing half-written behind. */
+export function endBySignals(): void {
+  for (const name of ['SIGINT', 'SIGTERM'] as const)
+    process.on(name, () => {
+      if (process.listenerCount(name) === 1) die(name);
+    });
 }
 
 /** Of a signal that another rank of the run heard. */

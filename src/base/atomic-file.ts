@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { UserError } from './errors.js';
+import { announceLeftover, forgetLeftover } from './leftovers.js';
 import { makeFolder, openStream, outputPlace } from './output-place.js';
 import { syncFile } from './sync-file.js';
 
@@ -29,6 +30,7 @@ export async function writeFileAtomic(path: string, data: Content): Promise<void
 
 async function replace(path: string, data: Content): Promise<void> {
   const aside = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
+  announceLeftover(aside);
   try {
     await makeFolder(dirname(resolve(path)));
     const file = await open(aside, 'wx');
@@ -42,6 +44,8 @@ async function replace(path: string, data: Content): Promise<void> {
   } catch (error) {
     await rm(aside, { force: true }).catch(() => undefined); // the first error is the one to tell
     throw error;
+  } finally {
+    forgetLeftover(aside);
   }
 }
 

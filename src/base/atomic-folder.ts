@@ -1,6 +1,7 @@
 import { mkdir, readdir, readlink, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { UserError } from './errors.js';
+import { announceLeftover, forgetLeftover } from './leftovers.js';
 import { makeFolder } from './output-place.js';
 
 /**
@@ -13,6 +14,7 @@ export async function writeFolderAtomic(out: string, write: (folder: string) => 
     existing = await requireNewFolder(out),
     to = await behindLinks(given),
     aside = `${to}.${process.pid}.tmp`;
+  announceLeftover(aside);
   try {
     await makeFolder(dirname(to));
     await rm(aside, { recursive: true, force: true });
@@ -27,6 +29,8 @@ export async function writeFolderAtomic(out: string, write: (folder: string) => 
     throw new UserError(`${given}: cannot be written (${code}); is there space, and may you write there?`, {
       cause: error,
     });
+  } finally {
+    forgetLeftover(aside);
   }
 }
 

@@ -59,7 +59,7 @@ export class ConsoleLogger implements ProgressLogger {
       format: (_options: Options, { progress, total }: Params, payload: { text: string }) =>
         fitted(payload.text, total > 0 ? progress : undefined, (this.out.columns ?? DEFAULT_COLUMNS) - 1),
       stream: this.out as NodeJS.WriteStream,
-      hideCursor: true,
+      hideCursor: false, // whatever ends the process, the terminal has its cursor
       linewrap: true, // else the terminal cuts long lines while a bar is up
       clearOnComplete: true,
       gracefulExit: false, // signals belong to the run

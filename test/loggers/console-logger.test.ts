@@ -31,7 +31,8 @@ void t.test('on a terminal, lines appear above the bar, whole however long; the 
   t.match(out.text, '==========----------  5/10  loss 1.5');
   t.notMatch(out.text, '\x1b[?7l', 'the terminal goes on breaking lines');
   bar?.stop();
-  t.match(out.text, /\x1b\[\?25h[^]*\x1b\[0J$/, 'the cursor is back, the line is clear');
+  t.match(out.text, /\x1b\[0J$/, 'the line is clear');
+  t.notMatch(out.text, '\x1b[?25l', 'the cursor is never hidden: Ctrl-C would leave the terminal without');
   log.info('afterwards');
   t.match(out.text, /afterwards\n$/);
   t.end();

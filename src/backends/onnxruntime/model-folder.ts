@@ -2,15 +2,10 @@
  * ONNX Runtime maps weights from files in the model's own folder and refuses absolute paths and symbolic links. So each
  * program gets a folder with hard links to the weight files: no copy on disk, one mapping shared by all sessions.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { constants, copyFile, link, mkdir, realpath, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-
-/** What a process that exits while a program compiles (Ctrl-C twice) would leave behind. */
-const present = new Set<string>();
-process.once('exit', () => {
-  for (const path of present) rmSync(path, { recursive: true, force: true });
-});
+import { announceLeftover, forgetLeftover } from '../../base/leftovers.js';
 
 export class ModelFolder {
   private constructor(
@@ -65,13 +60,13 @@ export class ModelFolder {
 const newFolder = async (parent: string): Promise<string> => {
   await mkdir(parent, { recursive: true });
   const path = mkdtempSync(join(parent, '.diffengine-')); // at once: an exit must not come between it and the next line
-  present.add(path);
+  announceLeftover(path);
   return path;
 };
 
 async function removeFolder(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true });
-  present.delete(path);
+  forgetLeftover(path);
 }
 
 async function place(
