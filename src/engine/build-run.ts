@@ -13,7 +13,7 @@ import type { Build } from '../registry/tokens.js';
 import type { Logger } from '../base/logger.js';
 import type { LossScaleSetting } from './loss-scale.js';
 import type { EmitEvent } from './run-events.js';
-import type { RunParts } from './runner.js';
+import type { RunParts } from './run-parts.js';
 import { VISBACKENDS } from './vis-backend.js';
 import { Visualizer } from './visualizer.js';
 import type { WorkDir } from './work-dir.js';

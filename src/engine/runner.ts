@@ -1,15 +1,9 @@
 /** One training run from its built parts: prepares, restores, trains, cleans up. */
 import { randomUUID } from 'node:crypto';
-import type { Backend } from '../backends/backend.js';
 import { Executor } from '../backends/executor.js';
-import type { DatasetServices } from '../datasets/dataset.js';
-import type { DataLoader } from '../datasets/loader.js';
 import { Interrupted, UserError } from '../base/errors.js';
 import { ALONE, firstOfHost, type Collectives } from '../collectives/collectives.js';
 import type { Hook } from './hook.js';
-import type { Model } from '../models/model.js';
-import type { Rng } from '../base/rng.js';
-import type { Logger } from '../base/logger.js';
 import {
   checkpointsIn,
   configHash,
@@ -22,7 +16,6 @@ import {
   type Checkpoint,
   type RunRecord,
 } from './checkpoint.js';
-import type { Drawing } from '../sampling/check-drawings.js';
 import { checkAllDrawings } from './check-all-drawings.js';
 import { classImageFingerprint, classImageGenerator } from './class-image-generator.js';
 import { changedOptions } from './config-changes.js';
@@ -30,48 +23,16 @@ import { requireSameData, requireSameModel } from './same-ranks.js';
 import { drawTogether } from './draw-together.js';
 import { receiveCheckpoint, sendCheckpoint } from './share-checkpoint.js';
 import { keepEncodings } from './keep-encodings.js';
-import type { LossScaleSetting } from './loss-scale.js';
-import { learningRate, type LrSchedule } from './lr_schedules/lr-schedule.js';
-import type { Optimizer } from './optimizers/optimizer.js';
+import { learningRate } from './lr_schedules/lr-schedule.js';
 import { Parameters, purposeOf } from './parameters.js';
 import { watchPhases } from './phase-watch.js';
 import { Phases, timed, timedRanks } from './phases.js';
-import type { EmitEvent } from './run-events.js';
 import { RunHooks } from './run-hooks.js';
 import type { Evaluation, RunState } from './run-state.js';
 import { trainLoop, type Trained } from './train-loop.js';
+import type { RunParts } from './run-parts.js';
 import { TrainStep } from './train-step.js';
 import { packageVersion } from '../base/version.js';
-import type { WorkDir } from './work-dir.js';
-
-export interface RunParts {
-  readonly model: Model;
-  readonly backend: Backend;
-  readonly optimizer: Optimizer;
-  readonly schedules: readonly LrSchedule[];
-  readonly loader: DataLoader;
-  readonly hooks: readonly Hook[];
-  /** what hooks will draw: checked before the model is read */
-  readonly drawings?: readonly Drawing[];
-  readonly workDir: WorkDir;
-  /** the processes of this run; absent: one */
-  readonly ranks?: Collectives;
-  readonly rng: Rng;
-  readonly log: Logger;
-  readonly config: Readonly<Record<string, unknown>>;
-  readonly maxIters: number;
-  readonly clipMaxNorm?: number | undefined;
-  readonly accumulativeCounts: number;
-  /** float16 products with a scaled loss */
-  readonly lossScale?: LossScaleSetting | undefined;
-  /** for `dataset.prepare`; the runner adds what comes from the model */
-  readonly datasetServices: Pick<DatasetServices, 'cacheDir' | 'resolveDataset'>;
-  /** a second model, for class pictures, by hub id or folder; undefined: it is the model of this run */
-  readonly otherModel: (idOrPath: string) => Model | undefined;
-  readonly signal: AbortSignal;
-  /** what the run tells its caller */
-  readonly emit?: EmitEvent | undefined;
-}
 
 /** true: the last checkpoint of the work dir; a path: that one; undefined: a new run */
 export type Resume = true | string | undefined;

@@ -18,7 +18,7 @@ import { classImageFingerprint } from '../engine/class-image-generator.js';
 import { Parameters, purposeOf } from '../engine/parameters.js';
 import type { PlanBackend, PlannedProgram } from './plan-backend.js';
 import { RunHooks } from '../engine/run-hooks.js';
-import type { RunParts } from '../engine/runner.js';
+import type { RunParts } from '../engine/run-parts.js';
 import { TrainStep } from '../engine/train-step.js';
 
 /** Parts of a job, in the order of a run. */
