@@ -6,6 +6,9 @@ import { Interrupted } from '../src/base/errors.js';
 const EXIT_CODES = { SIGINT: 130, SIGUSR1: 138, SIGTERM: 143 } as const;
 export type StopSignal = keyof typeof EXIT_CODES;
 
+/** How many hear each signal now. */
+const heard: Record<StopSignal, number> = { SIGINT: 0, SIGUSR1: 0, SIGTERM: 0 };
+
 export class Interrupt {
   private readonly controller = new AbortController();
   private received: StopSignal | undefined;
@@ -17,7 +20,10 @@ export class Interrupt {
       string | undefined = 'finishing this step, then saving a checkpoint; once more ends the run now, without saving',
     private readonly signals: readonly StopSignal[] = Object.keys(EXIT_CODES) as StopSignal[],
   ) {
-    for (const name of signals) process.on(name, this.onSignal);
+    for (const name of signals) {
+      process.on(name, this.onSignal);
+      heard[name]++;
+    }
   }
 
   /** Aborted by the first signal. */
@@ -32,7 +38,10 @@ export class Interrupt {
 
   /** Leaves signals to their default effect again. */
   dispose(): void {
-    for (const name of this.signals) process.off(name, this.onSignal);
+    for (const name of this.signals) {
+      process.off(name, this.onSignal);
+      heard[name]--;
+    }
   }
 
   private readonly onSignal = (name: NodeJS.Signals): void => {
@@ -54,7 +63,7 @@ function die(name: StopSignal): void {
 export function endBySignals(): void {
   for (const name of ['SIGINT', 'SIGTERM'] as const)
     process.on(name, () => {
-      if (process.listenerCount(name) === 1) die(name);
+      if (heard[name] === 0) die(name);
     });
 }
 
