@@ -21,6 +21,17 @@ import {
 import { renderPainted, renderToyland } from './toyland/render.js';
 import { SETTINGS, SUBJECTS } from './toyland/world.js';
 
+/** An option that narrows a list. */
+const someOf = <const Word extends string>(words: readonly Word[], description: string) =>
+  ({
+    type: ['array', 'null'],
+    items: { type: 'string', enum: words },
+    minItems: 1,
+    uniqueItems: true,
+    default: null,
+    description,
+  }) as const;
+
 type Options = Output<typeof ToylandDataset.options>;
 
 @DATASETS.register()
@@ -54,22 +65,8 @@ export class ToylandDataset extends Dataset {
         description:
           'so many pictures in a row differ in their subject alone (1: none): in a batch of them, read without shuffling, colour and setting do not tell which caption is whose',
       },
-      subjects: {
-        type: ['array', 'null'],
-        items: { type: 'string', enum: [...SUBJECTS] },
-        minItems: 1,
-        uniqueItems: true,
-        default: null,
-        description: 'these subjects alone; null: all twelve',
-      },
-      settings: {
-        type: ['array', 'null'],
-        items: { type: 'string', enum: [...SETTINGS] },
-        minItems: 1,
-        uniqueItems: true,
-        default: null,
-        description: 'these settings alone; null: all ten',
-      },
+      subjects: someOf(SUBJECTS, 'these subjects alone; null: all twelve'),
+      settings: someOf(SETTINGS, 'these settings alone; null: all ten'),
       sightings: {
         type: 'integer',
         minimum: 0,
@@ -108,19 +105,18 @@ export class ToylandDataset extends Dataset {
       );
     this.choice = { subjects: opts.subjects ?? ALL.subjects, settings: opts.settings ?? ALL.settings };
     this.checkChoice(opts);
-    const picked = [
-      opts.alike > 1 && 'alike',
-      opts.sightings > 0 && 'sightings',
-      opts.instance !== null && 'instance',
-    ].filter((name) => name !== false);
+    this.rng = new Rng(opts.seed);
+  }
+
+  /** @throws UserError where options contradict each other, or leave nothing to draw */
+  private checkChoice({ subjects, settings, alike, instance, sightings, split }: Options): void {
+    const picked = [alike > 1 && 'alike', sightings > 0 && 'sightings', instance !== null && 'instance'].filter(
+      (name) => name !== false,
+    );
     if (picked.length > 1)
       throw new UserError(
         `ToylandDataset: ${picked.join(' and ')} are given, and each says what is drawn; leave all but one out`,
       );
-    this.rng = new Rng(opts.seed);
-  }
-
-  private checkChoice({ subjects, settings, alike, instance, sightings, split }: Options): void {
     const given = subjects !== null ? 'subjects' : settings !== null ? 'settings' : undefined;
     if (given !== undefined && (alike > 1 || instance !== null))
       throw new UserError(

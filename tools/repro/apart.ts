@@ -9,6 +9,7 @@ import { classOf, INSTANCES, renderInstance } from '../../src/datasets/toyland/i
 import { randomMarks, randomPaint } from '../../src/datasets/toyland/paint.js';
 import { renderPainted, type Paint } from '../../src/datasets/toyland/render.js';
 import { SETTINGS, SUBJECTS, type Setting } from '../../src/datasets/toyland/world.js';
+import { loadComponents } from '../../src/components.js';
 import { buildBackend } from '../../src/engine/build-backend.js';
 import { dot, unit } from '../../src/evaluation/metrics/vectors.js';
 import { ConsoleLogger } from '../../src/loggers/console-logger.js';
@@ -116,6 +117,7 @@ interface Found {
 
 /** The section of docs/results.md without its heading. Measures what was not measured with these weights. */
 export async function apartSection(): Promise<string> {
+  await loadComponents();
   const log = new ConsoleLogger({}),
     backend = buildBackend(undefined, log);
   const [clip, dino] = [

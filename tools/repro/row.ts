@@ -54,3 +54,7 @@ export const trained = (
   table,
   stages: seeds.map((seed) => ({ id: `${id}_${seed}`, commands: commands(`${id}_${seed}`, seed) })),
 });
+
+/** Of a dataset of drawings, as part of a command. */
+export const PIPELINE =
+  'pipeline: [{ type: ToTensor }, { type: Normalize, mean: [0.5], std: [0.5] }, { type: PackInputs }]';

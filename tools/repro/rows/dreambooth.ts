@@ -1,5 +1,5 @@
 /** DreamBooth in toyland: models, subjects, ranks, kinds of adapter, and the search for its settings. */
-import { evaluationOf, priorOf, runOf, single, trained, type Row, type Stage, type Table } from '../row.js';
+import { PIPELINE, evaluationOf, priorOf, runOf, single, trained, type Row, type Stage, type Table } from '../row.js';
 import { pipelineOf } from './students.js';
 
 /** A subject's five pictures, and prompts with it in settings that they do not show. */
@@ -23,7 +23,6 @@ const REPORT_SEEDS = '0,1,2,3,4',
 const SELECTION_TRAININGS = [10, 11] as const;
 
 const CONFIG = 'toyland_small_sd_dreambooth_lora_dog';
-const PIPELINE = 'pipeline: [{ type: ToTensor }, { type: Normalize, mean: [0.5], std: [0.5] }, { type: PackInputs }]';
 
 const personal = (subject: SubjectName, out: string, seeds: string, prompted = true): readonly string[] => [
   '--config',

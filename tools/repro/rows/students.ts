@@ -1,5 +1,5 @@
 /** The teacher, its students, and what distillation is for. */
-import { dirOf, evaluationOf, runOf, single, trained, type Row, type Stage, type Table } from '../row.js';
+import { PIPELINE, dirOf, evaluationOf, runOf, single, trained, type Row, type Stage, type Table } from '../row.js';
 
 const CONFIG = 'toyland_small_sd_distill',
   TEACHER = 'package:assets/toyland-sd';
@@ -22,8 +22,7 @@ const student = (id: string, title: string, table: Table, ...options: readonly s
   ]);
 
 /** Drawings of combinations that training never showed, other ones than those they are compared with: what a perfect model would get. */
-const DRAWINGS =
-  '{ type: ToylandDataset, num_images: 600, seed: 2000, split: held_out, captions: full, pipeline: [{ type: ToTensor }, { type: Normalize, mean: [0.5], std: [0.5] }, { type: PackInputs }] }';
+const DRAWINGS = `{ type: ToylandDataset, num_images: 600, seed: 2000, split: held_out, captions: full, ${PIPELINE} }`;
 const SIZES: readonly Row[] = [
   single('drawings', 'true drawings', 'sizes', [
     ['eval', '--pictures', DRAWINGS, '--config', CONFIG, '--out', evaluationOf('drawings')],
