@@ -43,6 +43,11 @@ export interface Emitter {
    * the same shape: a training step needs a quarter less memory (docs/performance.md).
    */
   shape(values: readonly number[]): string;
+  /**
+   * Tells the runtime that a float32 value has this many axes, the last one of a size that nothing else has. It then takes two
+   * values with that size for equal in shape, as writing in place needs, and no third one.
+   */
+  unlikeOthers(value: string, shape: Shape): void;
   /** A float32 literal. */
   floats(values: readonly number[], shape?: Shape): string;
 }

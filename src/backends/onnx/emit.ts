@@ -113,6 +113,7 @@ export function emitProgram(
       initializers: portable ? emission.readInitializers() : emission.initializers,
       inputs,
       outputs: graphOutputs,
+      values: emission.values,
       ...(portable && { opset: portable.opset }),
     }),
     inputs: emission.inputs,
@@ -148,6 +149,8 @@ class Emission implements Emitter {
    * Runtime (1.30) would compare each value with all dead ones in vain, seconds for a training step.
    */
   readonly shapes: LooseValueInfo[] = [];
+  /** whose shapes operators do not tell */
+  readonly values: LooseValueInfo[] = [];
   /** `<primitive>_<id>` -> its signature; text, so that a running program does not hold the graph */
   readonly labels = new Map<string, string>();
   private readonly names = new Map<Tensor, string>();
@@ -279,6 +282,11 @@ class Emission implements Emitter {
       name = this.ints(values, 'shape');
     if (this.initializers.length > known) this.shapes.push({ name, dtype: 'int64' });
     return name;
+  }
+
+  unlikeOthers(value: string, shape: Shape): void {
+    const open = [...shape.slice(1).map(() => undefined), `only ${value}`];
+    this.values.push({ name: value, dtype: 'float32', shape, open });
   }
 
   floats(values: readonly number[], shape: readonly number[] = [values.length]): string {

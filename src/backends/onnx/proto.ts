@@ -1,7 +1,8 @@
-/** The part of onnx.proto (ONNX 1.15, IR version 9) that programs need, encoded with protobufjs. */
+/** The part of onnx.proto (ONNX 1.15, IR version 9, and later ones) that programs need, encoded with protobufjs. */
 import protobuf from 'protobufjs/light.js';
-import { MICROSOFT, type OnnxAttr } from '../../tensor/primitive.js';
 import type { DType, Shape } from '../../tensor/host.js';
+import { MICROSOFT, type OnnxAttr } from '../../tensor/primitive.js';
+import { WRITER } from './join-in-place.js';
 
 const field = (id: number, type: string, repeated = false) => ({ id, type, ...(repeated ? { rule: 'repeated' } : {}) });
 
@@ -54,6 +55,7 @@ const root = protobuf.Root.fromJSON({
         initializer: field(5, 'Tensor', true),
         input: field(11, 'ValueInfo', true),
         output: field(12, 'ValueInfo', true),
+        valueInfo: field(13, 'ValueInfo', true),
       },
     },
     Model: {
@@ -147,23 +149,29 @@ export interface GraphParts {
   readonly initializers?: readonly TensorProto[];
   readonly inputs: readonly LooseValueInfo[];
   readonly outputs: readonly LooseValueInfo[];
-  /** For other programs: this opset of ai.onnx and no other domain. Default: 20, the first with Gelu, and com.microsoft 1. */
+  /** of values in between, where more is known than operators tell */
+  readonly values?: readonly LooseValueInfo[];
+  /** For other programs: this opset of ai.onnx and no other domain. Default: what the nodes need, and com.microsoft 1. */
   readonly opset?: number;
 }
 
 /** AttributeProto that holds a graph (AttributeType GRAPH 5): the body of a Scan. */
 export const graphAttribute = (name: string, graph: GraphParts): object => ({ name, type: 5, g: graphProto(graph) });
 
+/** The first opset with Gelu, and the version of the format that it came with. */
+const GELU = { ir: 9, opset: 20 } as const;
+
 /** Bytes of a ModelProto. */
 export function encodeModel(graph: GraphParts): Uint8Array {
+  const own = graph.nodes.some(({ opType }) => opType === WRITER.op) ? { ir: 10, opset: WRITER.opset } : GELU;
   return modelType
     .encode({
-      irVersion: graph.opset === undefined ? 9 : 8,
+      irVersion: graph.opset === undefined ? own.ir : 8,
       producerName: 'diffengine',
       opsetImport:
         graph.opset === undefined
           ? [
-              { domain: '', version: 20 },
+              { domain: '', version: own.opset },
               { domain: MICROSOFT, version: 1 },
             ]
           : [{ domain: '', version: graph.opset }],
@@ -172,8 +180,15 @@ export function encodeModel(graph: GraphParts): Uint8Array {
     .finish();
 }
 
-function graphProto({ name, nodes, initializers = [], inputs, outputs }: GraphParts): object {
-  return { name, node: nodes, initializer: initializers, input: inputs.map(valueInfo), output: outputs.map(valueInfo) };
+function graphProto({ name, nodes, initializers = [], inputs, outputs, values = [] }: GraphParts): object {
+  return {
+    name,
+    node: nodes,
+    initializer: initializers,
+    input: inputs.map(valueInfo),
+    output: outputs.map(valueInfo),
+    valueInfo: values.map(valueInfo),
+  };
 }
 
 function valueInfo({ name, dtype, shape, open, sequence }: LooseValueInfo): object {

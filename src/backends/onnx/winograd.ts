@@ -9,6 +9,7 @@ import { sizeOf, type Shape } from '../../tensor/host.js';
 import { MICROSOFT, primitive, type EmitIo, type Emitter } from '../../tensor/primitive.js';
 import type { Attrs } from '../../tensor/tensor.js';
 import type { Lowering } from './emit.js';
+import { joinInPlace } from './join-in-place.js';
 
 /** Transforms of tiles of m x m results, flat over both axes. */
 interface Tiles {
@@ -123,17 +124,15 @@ function emitTiled(
     weigh = emit.floats(turned ? reversedRows(G) : G, [k, 9]);
   const flat = as(w, wShape[0], wShape[1], 9);
   const { channels, rows: allRows, samples: allSamples } = partsOf(xShape, O, { m, k }, limits);
-  /** [o, k, C] of some channels of the result, when they are asked for: few are held at once then */
-  const made = new Map<Range, string>();
-  const weights = (part: Range): string => {
-    const known = made.get(part);
-    if (known !== undefined) return known;
+  /**
+   * [o, k, C] of some channels of the result. They come before the pictures: the runtime begins with the operand of the highest
+   * number, and would else transform the weights of all convolutions before the first of them is computed.
+   */
+  const weights = channels.map((part) => {
     const piece = cut(flat, turned ? 1 : 0, part, O),
       by = turned ? one('Expand', [weigh, emit.shape([part.to - part.from, k, 9])]) : weigh;
-    const name = one('FusedMatMul', [by, piece], { transB: { i: 1 }, transBatchB: { i: Number(turned) } }, MICROSOFT);
-    made.set(part, name);
-    return name;
-  };
+    return one('FusedMatMul', [by, piece], { transB: { i: 1 }, transBatchB: { i: Number(turned) } }, MICROSOFT);
+  });
 
   /** Rows of tiles of n samples. */
   const strip = (samples: Range, rows: Range): string => {
@@ -150,10 +149,10 @@ function emitTiled(
     });
     const count = height * columns;
     const V = n === 1 ? as(tiled, C, k, count) : as(turn(as(tiled, C, n, k, count), 0, 2, 1, 3), C, k, n * count);
-    const parts = channels.map((channel) => {
+    const parts = channels.map((channel, i) => {
       const o = channel.to - channel.from;
       const batches = { transBatchA: { i: 1 }, transBatchB: { i: 1 } };
-      const products = as(one('FusedMatMul', [weights(channel), V], batches, MICROSOFT), k, o * n * count);
+      const products = as(one('FusedMatMul', [weights[i], V], batches, MICROSOFT), k, o * n * count);
       const results = one('MatMul', [back, products]);
       const sorted = n === 1 ? results : turn(as(results, m * m, o, n, count), 2, 0, 1, 3);
       return one('DepthToSpace', [as(sorted, n, m * m * o, height, columns)], {
@@ -165,15 +164,15 @@ function emitTiled(
     return bias === undefined ? sum : one('Add', [sum, as(bias, O, 1, 1)]); // while the part is in the cache
   };
 
-  const y = join(
-    allSamples.map((samples) =>
-      join(
-        allRows.map((rows) => strip(samples, rows)),
-        2,
-      ),
+  const pictures = allSamples.map((samples) => ({
+    from: samples.from,
+    value: joinInPlace(
+      emit,
+      allRows.map((rows) => ({ from: m * rows.from, value: strip(samples, rows) })),
+      [(samples.to - samples.from) * O, H, W],
     ),
-    0,
-  );
+  }));
+  const y = joinInPlace(emit, pictures, [1, N, O * H * W]);
   emit.node('Reshape', [y, emit.shape(yShape)], outputs); // a name, no copy
 }
 
@@ -203,8 +202,8 @@ export function tiledBytes(io: Pick<Io, 'attrs' | 'inTypes' | 'outTypes'>, limit
     { channels, rows, samples } = partsOf(x, y[1], form, limits),
     part = channels[0].to;
   const tiles = (samples[0].to * rows[0].to * x[3]) / form.m;
-  const isCut = rows.length * samples.length > 1; // then parts of the result lie beside the whole
-  return 4 * (form.k * (tiles * (x[1] + part) + part * x[1]) + (isCut ? sizeOf(y) : 0));
+  const parts = rows.length * samples.length; // if several, one of them lies beside the whole until it is written there
+  return 4 * (form.k * (tiles * (x[1] + part) + part * x[1]) + (parts > 1 ? sizeOf(y) / parts : 0));
 }
 
 interface Range {
