@@ -2,8 +2,8 @@
 import type { Shape } from '../../tensor/host.js';
 import type { Emitter } from '../../tensor/primitive.js';
 
-/** Of ai.onnx, from this opset on. ONNX Runtime's CPU kernel writes into its first operand, where nobody else reads it. */
-export const WRITER = { op: 'TensorScatter', opset: 24 } as const;
+/** Of ai.onnx, from this opset and version of the format on. ONNX Runtime's CPU kernel writes into its first operand, where nobody else reads it. */
+export const WRITER = { op: 'TensorScatter', opset: 24, ir: 12 } as const;
 
 export interface Part {
   /** where it begins along the middle axis of the whole */

@@ -163,7 +163,7 @@ const GELU = { ir: 9, opset: 20 } as const;
 
 /** Bytes of a ModelProto. */
 export function encodeModel(graph: GraphParts): Uint8Array {
-  const own = graph.nodes.some(({ opType }) => opType === WRITER.op) ? { ir: 10, opset: WRITER.opset } : GELU;
+  const own = graph.nodes.some(({ opType }) => opType === WRITER.op) ? WRITER : GELU;
   return modelType
     .encode({
       irVersion: graph.opset === undefined ? own.ir : 8,

@@ -112,8 +112,6 @@ function emitTiled(
   const as = (value: string, ...shape: number[]): string => one('Reshape', [value, emit.shape(shape)]);
   const cut = (value: string, axis: number, { from, to }: Range, size: number): string =>
     to - from === size ? value : one('Slice', [value, emit.ints([from]), emit.ints([to]), emit.ints([axis])]);
-  const join = (parts: readonly string[], axis: number): string =>
-    parts.length === 1 ? parts[0] : one('Concat', parts, { axis: { i: axis } });
   const turn = (value: string, ...perm: number[]): string => one('Transpose', [value], { perm: { ints: perm } });
 
   const [N, C, H, W] = xShape,
@@ -160,7 +158,7 @@ function emitTiled(
         mode: { s: 'DCR' },
       });
     });
-    const sum = join(parts, 1);
+    const sum = parts.length === 1 ? parts[0] : one('Concat', parts, { axis: { i: 1 } });
     return bias === undefined ? sum : one('Add', [sum, as(bias, O, 1, 1)]); // while the part is in the cache
   };
 
