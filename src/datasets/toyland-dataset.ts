@@ -75,6 +75,14 @@ export class ToylandDataset extends Dataset {
         description:
           'so many pictures in a row show one subject, each in another setting, painted in colours and with marks that no caption has words for (0: ordinary drawings); read without shuffling, as frames of one film',
       },
+      painted: {
+        type: 'number',
+        minimum: 0,
+        maximum: 1,
+        default: 0,
+        description:
+          'share of the pictures whose subject is painted in any colours, with marks: "a photo of a dog on grass", as no caption has words for the paint; for networks that shall know more than eight colours',
+      },
       instance: {
         type: ['string', 'null'],
         enum: [...INSTANCES, null],
@@ -109,10 +117,13 @@ export class ToylandDataset extends Dataset {
   }
 
   /** @throws UserError where options contradict each other, or leave nothing to draw */
-  private checkChoice({ subjects, settings, alike, instance, sightings, split }: Options): void {
-    const picked = [alike > 1 && 'alike', sightings > 0 && 'sightings', instance !== null && 'instance'].filter(
-      (name) => name !== false,
-    );
+  private checkChoice({ subjects, settings, alike, instance, sightings, painted, split }: Options): void {
+    const picked = [
+      alike > 1 && 'alike',
+      sightings > 0 && 'sightings',
+      painted > 0 && 'painted',
+      instance !== null && 'instance',
+    ].filter((name) => name !== false);
     if (picked.length > 1)
       throw new UserError(
         `ToylandDataset: ${picked.join(' and ')} are given, and each says what is drawn; leave all but one out`,
@@ -142,7 +153,7 @@ export class ToylandDataset extends Dataset {
   }
 
   override get(index: number, stream: RandomStream): Promise<Sample> {
-    const { seed, split, size, captions, instance, alike, sightings, subjects, settings } = this.opts;
+    const { seed, split, size, captions, instance, alike, sightings, painted, subjects, settings } = this.opts;
     const known = ['toyland', seed, ...(subjects ?? []), ...(settings ?? [])].join(' ');
     if (instance !== null) {
       const setting = NEW_SETTINGS[index % NEW_SETTINGS.length],
@@ -167,6 +178,16 @@ export class ToylandDataset extends Dataset {
       split === 'held_out' || alike === 1
         ? sceneAt(this.rng, index, split, this.choice)
         : alikeSceneAt(this.rng, index, split, alike);
+    if (painted > 0 && this.rng.stream('toyland painted', index).uniform() < painted) {
+      const { subject, setting } = scene,
+        paint = randomPaint(this.rng.stream('toyland paint', index)),
+        picture = () => renderPainted(subject, paint, setting, this.rng.stream('toyland picture', index), size);
+      return this.pipeline.run(
+        { name: `${known} painted ${size} ${index}`, load: picture },
+        `a photo of a ${subject} ${setting}`,
+        stream,
+      );
+    }
     const text =
       captions === 'full'
         ? fullCaption({ ...scene, size: '' })

@@ -28,6 +28,9 @@ import { resolveModel } from '../formats/hub/hub.js';
 import { partFolders } from '../formats/pipeline/part-folders.js';
 import { openWeights } from '../formats/open-weights.js';
 
+/** What turns pictures into latents. */
+const ENCODER = /^(encoder|quant_conv)\./;
+
 @MODELS.register()
 export class AutoencoderKL extends Model {
   static readonly options = {
@@ -38,6 +41,12 @@ export class AutoencoderKL extends Model {
     properties: {
       model: { type: 'string', description: 'pipeline whose vae/ is trained: a folder, or an id of the hub' },
       init: initOption,
+      train_encoder: {
+        type: 'boolean',
+        default: true,
+        description:
+          'false: the decoder alone learns, so that latents, and the U-Nets that know them, stay as they are; needs init: copy',
+      },
       edge_weight: {
         type: 'number',
         minimum: 0,
@@ -55,7 +64,7 @@ export class AutoencoderKL extends Model {
         enum: ['measure', 'keep'],
         default: 'measure',
         description:
-          "measure: the saved config.json gets 1 / the deviation of the last batch's latents, as SD's 0.18215 was found; keep: as it was",
+          "measure: the saved config.json gets 1 / the deviation of the last batch's latents, as SD's 0.18215 was found; keep: as it was, as always with train_encoder: false",
       },
     },
   } as const satisfies OptionsSchema;
@@ -67,11 +76,16 @@ export class AutoencoderKL extends Model {
   private baseFingerprint = '';
   private lastImages: HostTensor | undefined;
 
+  /** @throws UserError where an encoder that nobody trained would stay as it is */
   constructor(
     @inject(OPTIONS) private readonly opts: Output<typeof AutoencoderKL.options>,
     @inject(LOGGER) private readonly log: Logger,
   ) {
     super();
+    if (!opts.train_encoder && opts.init === 'random')
+      throw new UserError(
+        'model.train_encoder: false, and model.init: "random" begins with a decoder that knows nothing of this encoder; set model.init to "copy"',
+      );
   }
 
   async load(): Promise<void> {
@@ -85,7 +99,13 @@ export class AutoencoderKL extends Model {
     );
     const shapes = recorded((s) => recordVae(s, this.config));
     this.source.check(shapes, /^\b$/, this.log);
-    this.part = new TrainedPart('vae', this.source, shapes, { kind: 'whole' }, this.raw);
+    this.part = new TrainedPart(
+      'vae',
+      this.source,
+      shapes,
+      { kind: 'whole', ...(this.opts.train_encoder ? {} : { except: ENCODER }) },
+      this.raw,
+    );
     this.baseFingerprint = await fingerprint(this.source.weights);
   }
 
@@ -94,7 +114,10 @@ export class AutoencoderKL extends Model {
   }
 
   get counts(): { readonly frozen: number; readonly trainable: number } {
-    return { frozen: 0, trainable: [...this.part.parameters.values()].reduce((n, shape) => n + sizeOf(shape), 0) };
+    return {
+      frozen: this.part.frozenCount,
+      trainable: [...this.part.parameters.values()].reduce((n, shape) => n + sizeOf(shape), 0),
+    };
   }
 
   parameters(): ReadonlyMap<string, Shape> {
@@ -150,7 +173,7 @@ export class AutoencoderKL extends Model {
   /** Writes `vae/` in diffusers' format. */
   async save(folder: string, values: Readonly<Record<string, HostTensor>>): Promise<void> {
     const scaling =
-      this.opts.scaling_factor === 'measure' && this.lastImages
+      this.opts.scaling_factor === 'measure' && this.opts.train_encoder && this.lastImages
         ? { scaling_factor: await this.measuredScaling(this.lastImages) }
         : {};
     const base = { model: this.opts.model, fingerprint: this.fingerprint, config: JSON.stringify(this.opts) };

@@ -18,7 +18,8 @@ import { writeSafetensors } from '../formats/safetensors/safetensors.js';
 export type PartName = 'unet' | 'text_encoder' | 'vae';
 export type Training =
   | { readonly kind: 'frozen' }
-  | { readonly kind: 'whole' }
+  /** @property except modules that keep their weights */
+  | { readonly kind: 'whole'; readonly except?: RegExp }
   | { readonly kind: 'adapter'; readonly adapter: AdapterKind };
 
 export class TrainedPart {
@@ -40,8 +41,9 @@ export class TrainedPart {
       this.parameters = this.adapter.parameters;
       this.trained = this.adapter.source(frozenSource);
     } else if (training.kind === 'whole') {
-      this.parameters = new Map([...shapes].map(([key, shape]) => [`${name}.${key}`, shape]));
-      const leaves = new Map([...shapes].map(([key, shape]) => [key, parameter(`${name}.${key}`, shape)]));
+      const learnt = [...shapes].filter(([key]) => !training.except?.test(key));
+      this.parameters = new Map(learnt.map(([key, shape]) => [`${name}.${key}`, shape]));
+      const leaves = new Map(learnt.map(([key, shape]) => [key, parameter(`${name}.${key}`, shape)]));
       this.trained = { get: (key, shape) => leaves.get(key) ?? frozenSource.get(key, shape) };
     } else {
       this.parameters = new Map();
@@ -55,14 +57,12 @@ export class TrainedPart {
 
   /** Number of values that training does not change. */
   get frozenCount(): number {
-    return this.training.kind === 'whole' ? 0 : [...this.shapes.values()].reduce((n, s) => n + sizeOf(s), 0);
+    const count = (shapes: ReadonlyMap<string, Shape>): number =>
+      [...shapes.values()].reduce((n, s) => n + sizeOf(s), 0);
+    return count(this.shapes) - (this.training.kind === 'whole' ? count(this.parameters) : 0);
   }
 
-  private frozenWeight = async (module: string): Promise<HostTensor> => {
-    const name = `${module}.weight`;
-    const stored = await this.frozenSource.weights.readFloat32(this.frozenSource.storedName(name));
-    return { ...stored, shape: this.shapes.get(name) as Shape };
-  };
+  private readonly frozenWeight = (module: string): Promise<HostTensor> => this.stored(`${module}.weight`);
 
   source(weights: WeightSet): ParamSource {
     return weights === 'base' ? this.frozenSource : this.trained;
@@ -76,14 +76,16 @@ export class TrainedPart {
   async initialValues(rng: Rng): Promise<Record<string, HostTensor>> {
     if (this.adapter) return this.adapter.start(rng, this.frozenWeight);
     const values: Record<string, HostTensor> = {};
-    if (this.training.kind === 'whole')
-      for (const [key, shape] of this.shapes) {
-        values[`${this.name}.${key}`] = {
-          ...(await this.frozenSource.weights.readFloat32(this.frozenSource.storedName(key))),
-          shape,
-        };
-      }
+    for (const key of this.shapes.keys()) {
+      const name = `${this.name}.${key}`;
+      if (this.parameters.has(name)) values[name] = await this.stored(key);
+    }
     return values;
+  }
+
+  private async stored(key: string): Promise<HostTensor> {
+    const value = await this.frozenSource.weights.readFloat32(this.frozenSource.storedName(key));
+    return { ...value, shape: this.shapes.get(key) as Shape };
   }
 
   /**
@@ -106,7 +108,8 @@ export class TrainedPart {
     if (this.training.kind !== 'whole') return;
     await mkdir(target, { recursive: true });
     const stem = this.name === 'text_encoder' ? 'model' : 'diffusion_pytorch_model';
-    const tensors = Object.fromEntries([...this.shapes.keys()].map((key) => [key, values[`${this.name}.${key}`]]));
+    const tensors: Record<string, HostTensor> = {};
+    for (const key of this.shapes.keys()) tensors[key] = values[`${this.name}.${key}`] ?? (await this.stored(key));
     await writeSafetensors(join(target, `${stem}.safetensors`), tensors, {
       format: 'pt',
       base_model: base.model,

@@ -26,6 +26,7 @@ import { ToylandDataset } from '../../src/datasets/toyland-dataset.js';
 import { RandomHorizontalFlip } from '../../src/datasets/transforms/random-horizontal-flip.js';
 import { ToTensor } from '../../src/datasets/transforms/to-tensor.js';
 import { Rng } from '../../src/base/rng.js';
+import { floats } from '../../src/tensor/host.js';
 import type { Build } from '../../src/registry/tokens.js';
 
 const DRAWS = 5000;
@@ -72,6 +73,7 @@ const dataset = (more: Partial<Options> = {}) =>
       instance: null,
       alike: 1,
       sightings: 0,
+      painted: 0,
       subjects: null,
       settings: null,
       pipeline: [{ type: 'ToTensor' }],
@@ -377,4 +379,26 @@ void t.test('sightings show one subject in settings of their own, painted alike 
     message: new RegExp(`no dog ${open} is in the split held_out; name more`),
   });
   t.throws(() => dataset({ subjects: ['dog'], alike: 2 }), { message: /subjects is given beside alike/ });
+});
+
+void t.test('painted: so many of the pictures are in colours of their own, and their captions name none', async (t) => {
+  const plain = dataset({ num_images: 200, captions: 'full' }),
+    some = dataset({ num_images: 200, captions: 'full', painted: 0.25 });
+  let painted = 0;
+  for (let i = 0; i < 200; i++) {
+    const [before, after] = [await plain.get(i, stream()), await some.get(i, stream())];
+    if (after.text === before.text) t.ok(same(after.img, before.img), 'the others are what they were');
+    else {
+      painted++;
+      const { subject, setting } = sceneAt(new Rng(0), i, 'train');
+      t.equal(after.text, `a photo of a ${subject} ${setting}`);
+      t.ok(difference(floats(after.img), floats(before.img)) > 0.003, 'another paint');
+    }
+  }
+  t.ok(painted > 30 && painted < 75, `${painted} of 200`);
+  const all = dataset({ painted: 1, captions: 'full' });
+  for (let i = 0; i < 10; i++) t.notMatch((await all.get(i, stream())).text, new RegExp(COLOURS.join('|')));
+  t.throws(() => dataset({ painted: 0.5, sightings: 2 }), {
+    message: 'ToylandDataset: sightings and painted are given, and each says what is drawn; leave all but one out',
+  });
 });

@@ -95,7 +95,9 @@ void t.test(
       bytes = await reachable();
     t.strictSame(learnt(await one('b')), learnt(first));
     t.strictSame(learnt(await one('c')), learnt(first));
-    const more = (await reachable()) - bytes;
+    // finalizers run when the engine likes: what is still held after many rounds is held for good
+    let more = Infinity;
+    for (let round = 0; round < 20 && more >= 2e6; round++) more = (await reachable()) - bytes;
     t.ok(more < 2e6, `${more} bytes more`);
     t.strictSame({ workers: workers(), listeners: listeners() }, before);
     t.strictSame(getEventListeners(controller.signal, 'abort'), []);

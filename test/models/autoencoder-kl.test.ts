@@ -4,6 +4,7 @@ import t from 'tap';
 import { loadComponents } from '../../src/components.js';
 import type { AutoencoderKL } from '../../src/models/autoencoder-kl.js';
 import { openPipeline } from '../../src/formats/pipeline/pipeline-folder.js';
+import { openSafetensors } from '../../src/formats/safetensors/safetensors.js';
 import { readJson } from '../../src/formats/read-json.js';
 import { LAYOUTS, writeRandomModel } from '../../src/models/random-model.js';
 import { Scope } from '../../src/networks/layers/scope.js';
@@ -105,6 +106,51 @@ void t.test('it learns two pictures, and the saved pipeline part has latents of 
   const deviation = Math.sqrt(values.reduce((a, v) => a + (v - centre) ** 2, 0) / values.length);
   t.ok(Math.abs(deviation - 1) < 1e-4, `deviation ${deviation}`);
 });
+
+void t.test(
+  'train_encoder: false: the decoder learns, the encoder and the scaling factor keep their bits',
+  async (t) => {
+    const { model, step, parameters } = await ready({ train_encoder: false, edge_weight: 0 }, 3e-3);
+    const { vae: before, vaeConfig } = await openPipeline(folder);
+    const names = [...before.weights.entries.keys()],
+      fixed = names.filter((name) => /^(encoder|quant_conv)\./.test(name));
+    t.strictSame(
+      [...model.parameters().keys()].sort(),
+      names
+        .filter((name) => !fixed.includes(name))
+        .map((name) => `vae.${name}`)
+        .sort(),
+    );
+    t.ok(model.counts.frozen > 0 && model.counts.frozen + model.counts.trainable === recordedValues(before.weights));
+    const loss: number[] = [];
+    for (let i = 0; i < 40; i++)
+      loss.push((await step.run(await model.feeds(pictures, context(i)), { iteration: i, lr: 3e-3 }))['loss']);
+    t.ok(loss[39] < 0.8 * loss[0], `from ${loss[0]} to ${loss[39]}`);
+    const out = t.testdir();
+    await model.save(out, await parameters.read(backend.states, 'params'));
+    const after = await openSafetensors(join(out, 'vae', 'diffusion_pytorch_model.safetensors'));
+    const same = (name: string): Promise<boolean> =>
+      Promise.all([after.readFloat32(name), before.weights.readFloat32(name)]).then(
+        ([now, then]) => Buffer.compare(Buffer.from(floats(now).buffer), Buffer.from(floats(then).buffer)) === 0,
+      );
+    const kept = await Promise.all(names.map(async (name) => ((await same(name)) ? [name] : [])));
+    t.strictSame(kept.flat().sort(), fixed.sort());
+    t.equal(
+      (await readJson(join(out, 'vae', 'config.json'), ''))['scaling_factor'] as number,
+      vaeConfig.scalingFactor,
+      'measured only where the latents may change',
+    );
+    t.throws(() => build(MODELS, { type: 'AutoencoderKL', model: folder, init: 'random', train_encoder: false }), {
+      name: 'UserError',
+      message: /^model\.train_encoder: false, and model\.init: "random" begins with .* set model\.init to "copy"$/,
+    });
+  },
+);
+const recordedValues = ({
+  entries,
+}: {
+  readonly entries: ReadonlyMap<string, { readonly shape: readonly number[] }>;
+}): number => [...entries.values()].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
 
 void t.test('what it cannot do is said: odd sizes, drawing from prompts, a folder without vae/', async (t) => {
   const { model } = await ready({});
