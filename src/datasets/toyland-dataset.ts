@@ -183,7 +183,7 @@ export class ToylandDataset extends Dataset {
         paint = randomPaint(this.rng.stream('toyland paint', index)),
         picture = () => renderPainted(subject, paint, setting, this.rng.stream('toyland picture', index), size);
       return this.pipeline.run(
-        { name: `${known} painted ${size} ${index}`, load: picture },
+        { name: `${known} ${split} painted ${size} ${index}`, load: picture },
         `a photo of a ${subject} ${setting}`,
         stream,
       );
