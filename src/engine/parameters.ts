@@ -3,7 +3,7 @@
  * update); large ones keep a state of their own, so that nothing big is copied to be packed.
  */
 import type { StateStore } from '../backends/backend.js';
-import { sizeOf, floats, float32, type HostTensor, type Shape } from '../tensor/host.js';
+import { sizeOf, totalSizeOf, floats, float32, type HostTensor, type Shape } from '../tensor/host.js';
 import { concat, narrow, reshape } from '../tensor/ops.js';
 import { substitute } from '../tensor/passes/rewrite.js';
 import { fill, leafName, state, type Tensor } from '../tensor/tensor.js';
@@ -52,7 +52,7 @@ export class Parameters {
 
   /** Number of trainable values. */
   get count(): number {
-    return [...this.shapes.values()].reduce((n, shape) => n + sizeOf(shape), 0);
+    return totalSizeOf(this.shapes);
   }
 
   /** The backend state that holds a bucket for one purpose: `params`, `ema`, `exp_avg`, ... */

@@ -5,7 +5,7 @@ import { recorded, recordText, recordUnet, recordVae } from '../networks/record.
 import { unet } from '../networks/unet.js';
 import { Rng } from '../base/rng.js';
 import { cost } from '../tensor/cost.js';
-import { float32, sizeOf, type Shape } from '../tensor/host.js';
+import { float32, sizeOf, totalSizeOf, type Shape } from '../tensor/host.js';
 import { input } from '../tensor/tensor.js';
 import type { Renderer } from '../sampling/renderer.js';
 
@@ -21,8 +21,7 @@ export interface PictureSize {
 }
 
 export function modelCost({ pipeline: { folder, factor } }: Renderer, { height, width }: PictureSize): ModelCost {
-  const count = (record: (source: ParamSource) => void): number =>
-    [...recorded(record).values()].reduce((n, shape) => n + sizeOf(shape), 0);
+  const count = (record: (source: ParamSource) => void): number => totalSizeOf(recorded(record));
   const { unetConfig, textConfig, vaeConfig } = folder;
   const { out } = unet(
     new Scope(new RecordingSource()),

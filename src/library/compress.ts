@@ -4,7 +4,7 @@ import { resolveModel } from '../formats/hub/hub.js';
 import { openPipeline, type PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
 import { BLOCK_REMOVALS, compressPipeline, type BlockRemoval } from '../models/block-removal.js';
 import { recorded, recordUnet } from '../networks/record.js';
-import { sizeOf } from '../tensor/host.js';
+import { totalSizeOf } from '../tensor/host.js';
 import { logOf, optionsOf, TEXT, type CallOptions } from './call-options.js';
 
 export type { BlockRemoval } from '../models/block-removal.js';
@@ -49,4 +49,4 @@ export async function compress(teacher: string, options: CompressOptions): Promi
 }
 
 const parametersOf = ({ unetConfig }: PipelineFolder): number =>
-  [...recorded((s) => recordUnet(s, unetConfig)).values()].reduce((n, shape) => n + sizeOf(shape), 0);
+  totalSizeOf(recorded((s) => recordUnet(s, unetConfig)));

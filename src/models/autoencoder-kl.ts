@@ -11,7 +11,7 @@ import { MODELS, Model, type StepContext, type TrainSample } from './model.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS } from '../registry/tokens.js';
 import { type Logger } from '../base/logger.js';
-import { floats, float32, sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
+import { floats, float32, sizeOf, totalSizeOf, type HostTensor, type Shape } from '../tensor/host.js';
 import { abs, add, exp, log, mean, mul, narrow, neg, square, sub } from '../tensor/ops.js';
 import { input, type Tensor, type TensorType } from '../tensor/tensor.js';
 import { stack } from '../sampling/diffusion-pipeline.js';
@@ -60,11 +60,11 @@ export class AutoencoderKL extends Model {
         description: "factor of the Kullback-Leibler divergence of a picture's latents from a unit normal, per picture",
       },
       scaling_factor: {
-        type: 'string',
-        enum: ['measure', 'keep'],
-        default: 'measure',
+        type: ['string', 'null'],
+        enum: ['measure', 'keep', null],
+        default: null,
         description:
-          "measure: the saved config.json gets 1 / the deviation of the last batch's latents, as SD's 0.18215 was found; keep: as it was, as always with train_encoder: false",
+          "measure: the saved config.json gets 1 / the deviation of the last batch's latents, as SD's 0.18215 was found; keep: as it was; null: measure where the encoder learns",
       },
     },
   } as const satisfies OptionsSchema;
@@ -116,7 +116,7 @@ export class AutoencoderKL extends Model {
   get counts(): { readonly frozen: number; readonly trainable: number } {
     return {
       frozen: this.part.frozenCount,
-      trainable: [...this.part.parameters.values()].reduce((n, shape) => n + sizeOf(shape), 0),
+      trainable: totalSizeOf(this.part.parameters),
     };
   }
 
@@ -173,7 +173,7 @@ export class AutoencoderKL extends Model {
   /** Writes `vae/` in diffusers' format. */
   async save(folder: string, values: Readonly<Record<string, HostTensor>>): Promise<void> {
     const scaling =
-      this.opts.scaling_factor === 'measure' && this.opts.train_encoder && this.lastImages
+      (this.opts.scaling_factor ?? (this.opts.train_encoder ? 'measure' : 'keep')) === 'measure' && this.lastImages
         ? { scaling_factor: await this.measuredScaling(this.lastImages) }
         : {};
     const base = { model: this.opts.model, fingerprint: this.fingerprint, config: JSON.stringify(this.opts) };

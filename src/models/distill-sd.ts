@@ -12,7 +12,7 @@ import { type SampleRequest } from '../sampling/sample-request.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, LOGGER, OPTIONS, type Build } from '../registry/tokens.js';
 import { type Logger } from '../base/logger.js';
-import { sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
+import { totalSizeOf, type HostTensor, type Shape } from '../tensor/host.js';
 import { add } from '../tensor/ops.js';
 import { input, type Tensor, type TensorType } from '../tensor/tensor.js';
 import { DenoisingTask, denoisingOptions, stepInputs } from './denoising-task.js';
@@ -186,8 +186,7 @@ export class DistillSD extends Model {
   }
 
   get counts(): { readonly frozen: number; readonly trainable: number } {
-    const count = (shapes: ReadonlyMap<string, Shape>): number =>
-      [...shapes.values()].reduce((n, shape) => n + sizeOf(shape), 0);
+    const count = (shapes: ReadonlyMap<string, Shape>): number => totalSizeOf(shapes);
     const { unetConfig, textConfig } = this.teacher;
     return {
       frozen: count(recorded((s) => recordUnet(s, unetConfig))) + count(recorded((s) => recordText(s, textConfig))),

@@ -11,7 +11,7 @@ import { MODELS, Model, type StepContext, type TrainSample } from './model.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS } from '../registry/tokens.js';
 import { type Logger } from '../base/logger.js';
-import { floats, float32, sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
+import { floats, float32, totalSizeOf, type HostTensor, type Shape } from '../tensor/host.js';
 import { input, parameter, type Tensor, type TensorType } from '../tensor/tensor.js';
 import { degrade } from './classifier-augment.js';
 import { oneHot, PhraseFinder } from '../networks/classifier-labels.js';
@@ -109,7 +109,7 @@ export class ImageClassifier extends Model {
   }
 
   get counts(): { readonly frozen: number; readonly trainable: number } {
-    return { frozen: 0, trainable: [...this.shapes.values()].reduce((n, shape) => n + sizeOf(shape), 0) };
+    return { frozen: 0, trainable: totalSizeOf(this.shapes) };
   }
 
   parameters(): ReadonlyMap<string, Shape> {

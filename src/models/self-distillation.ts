@@ -25,7 +25,7 @@ import { recorded } from '../networks/record.js';
 import { parseVitConfig, vit, type VitConfig } from '../networks/vit.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS } from '../registry/tokens.js';
-import { float32, sizeOf, zeros, type HostTensor, type Shape } from '../tensor/host.js';
+import { float32, sizeOf, totalSizeOf, zeros, type HostTensor, type Shape } from '../tensor/host.js';
 import { add, log, mul, narrow, reshape, vector } from '../tensor/ops.js';
 import { input, parameter, type Tensor, type TensorType } from '../tensor/tensor.js';
 import { dinoHead, type DinoHeadConfig } from './dino-head.js';
@@ -175,7 +175,7 @@ export class SelfDistillation extends Model {
   }
 
   get counts(): { readonly frozen: number; readonly trainable: number } {
-    return { frozen: 0, trainable: [...this.shapes.values()].reduce((n, shape) => n + sizeOf(shape), 0) };
+    return { frozen: 0, trainable: totalSizeOf(this.shapes) };
   }
 
   parameters(): ReadonlyMap<string, Shape> {

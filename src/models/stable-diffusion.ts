@@ -12,7 +12,7 @@ import { type SampleRequest } from '../sampling/sample-request.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, LOGGER, OPTIONS, type Build } from '../registry/tokens.js';
 import { type Logger } from '../base/logger.js';
-import { sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
+import { totalSizeOf, type HostTensor, type Shape } from '../tensor/host.js';
 import type { Tensor, TensorType } from '../tensor/tensor.js';
 import { clipText } from '../networks/clip-text.js';
 import type { RawConfig } from '../networks/component-config.js';
@@ -169,7 +169,7 @@ export class StableDiffusion extends Model {
   }
 
   get counts(): { readonly frozen: number; readonly trainable: number } {
-    const trainable = [...this.parameters().values()].reduce((n, shape) => n + sizeOf(shape), 0);
+    const trainable = totalSizeOf(this.parameters());
     return { frozen: this.unetPart.frozenCount + this.textPart.frozenCount, trainable };
   }
 

@@ -3,7 +3,7 @@ import { configJson } from '../formats/config-json.js';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Rng } from '../base/rng.js';
-import { sizeOf, type HostTensor, type Shape } from '../tensor/host.js';
+import { totalSizeOf, type HostTensor, type Shape } from '../tensor/host.js';
 import { parameter } from '../tensor/tensor.js';
 import type { RawConfig } from '../networks/component-config.js';
 import type { FrozenSource } from '../formats/frozen-source.js';
@@ -57,9 +57,7 @@ export class TrainedPart {
 
   /** Number of values that training does not change. */
   get frozenCount(): number {
-    const count = (shapes: ReadonlyMap<string, Shape>): number =>
-      [...shapes.values()].reduce((n, s) => n + sizeOf(s), 0);
-    return count(this.shapes) - (this.training.kind === 'whole' ? count(this.parameters) : 0);
+    return totalSizeOf(this.shapes) - (this.training.kind === 'whole' ? totalSizeOf(this.parameters) : 0);
   }
 
   private readonly frozenWeight = (module: string): Promise<HostTensor> => this.stored(`${module}.weight`);

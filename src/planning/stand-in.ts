@@ -10,7 +10,7 @@ import { recorded, recordText, recordUnet, recordVae } from '../networks/record.
 import { parseUNetConfig } from '../networks/unet-config.js';
 import { parseVaeConfig } from '../networks/vae-config.js';
 import { layOut } from '../formats/safetensors/safetensors-header.js';
-import { bytesPerElement, sizeOf, type DType, type Shape } from '../tensor/host.js';
+import { bytesPerElement, sizeOf, totalSizeOf, type DType, type Shape } from '../tensor/host.js';
 
 /** What a component's weights are recorded from, and called. */
 const COMPONENTS = {
@@ -49,7 +49,7 @@ export async function standIn(
     const { file, shapes } = COMPONENTS[name],
       where = join(folder, name, 'config.json');
     const recordedShapes = shapes(await readJson(where, 'every component has one'), where);
-    const values = [...recordedShapes.values()].reduce((n, shape) => n + sizeOf(shape), 0);
+    const values = totalSizeOf(recordedShapes);
     await writeHollow(join(folder, name, `${file}.safetensors`), recordedShapes, dtype(name, values));
   }
 }

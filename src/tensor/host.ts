@@ -42,6 +42,10 @@ export const zeros = (dtype: DType, shape: Shape): HostTensor => ({
 /** Number of elements of a shape; 1 for a scalar `[]`. */
 export const sizeOf = (shape: Shape): number => shape.reduce((n, d) => n * d, 1);
 
+/** Number of elements of all of them, such as a network's parameters. */
+export const totalSizeOf = (shapes: ReadonlyMap<string, Shape>): number =>
+  [...shapes.values()].reduce((n, shape) => n + sizeOf(shape), 0);
+
 export function float32(data: Float32Array | readonly number[], shape: Shape): HostTensor {
   return host('float32', data instanceof Float32Array ? data : Float32Array.from(data), shape);
 }
