@@ -17,6 +17,7 @@ import {
   sceneAt,
   sightingAt,
   type Choice,
+  type Scene,
 } from './toyland/scene.js';
 import { renderPainted, renderToyland } from './toyland/render.js';
 import { SETTINGS, SUBJECTS } from './toyland/world.js';
@@ -165,29 +166,16 @@ export class ToylandDataset extends Dataset {
       );
     }
     if (sightings > 0) {
-      const { subject, setting } = sightingAt(this.rng, index, sightings, this.choice),
-        paint = randomPaint(this.rng.stream('toyland paint', Math.floor(index / sightings))),
-        picture = () => renderPainted(subject, paint, setting, this.rng.stream('toyland picture', index), size);
-      return this.pipeline.run(
-        { name: `${known} sightings ${sightings} ${size} ${index}`, load: picture },
-        `a photo of a ${subject} ${setting}`,
-        stream,
-      );
+      const sighting = sightingAt(this.rng, index, sightings, this.choice),
+        name = `${known} sightings ${sightings} ${size} ${index}`;
+      return this.painted(name, sighting, Math.floor(index / sightings), index, stream);
     }
     const scene =
       split === 'held_out' || alike === 1
         ? sceneAt(this.rng, index, split, this.choice)
         : alikeSceneAt(this.rng, index, split, alike);
-    if (painted > 0 && this.rng.stream('toyland painted', index).uniform() < painted) {
-      const { subject, setting } = scene,
-        paint = randomPaint(this.rng.stream('toyland paint', index)),
-        picture = () => renderPainted(subject, paint, setting, this.rng.stream('toyland picture', index), size);
-      return this.pipeline.run(
-        { name: `${known} ${split} painted ${size} ${index}`, load: picture },
-        `a photo of a ${subject} ${setting}`,
-        stream,
-      );
-    }
+    if (painted > 0 && this.rng.stream('toyland painted', index).uniform() < painted)
+      return this.painted(`${known} ${split} painted ${size} ${index}`, scene, index, index, stream);
     const text =
       captions === 'full'
         ? fullCaption({ ...scene, size: '' })
@@ -198,6 +186,19 @@ export class ToylandDataset extends Dataset {
       text,
       stream,
     );
+  }
+
+  /** A subject in colours and with marks that its caption has no words for. @param paint which of all paints */
+  private painted(
+    name: string,
+    { subject, setting }: Pick<Scene, 'subject' | 'setting'>,
+    paint: number,
+    index: number,
+    stream: RandomStream,
+  ): Promise<Sample> {
+    const look = randomPaint(this.rng.stream('toyland paint', paint)),
+      load = () => renderPainted(subject, look, setting, this.rng.stream('toyland picture', index), this.opts.size);
+    return this.pipeline.run({ name, load }, `a photo of a ${subject} ${setting}`, stream);
   }
 }
 
