@@ -32,6 +32,8 @@ export class LoggerHook extends Hook {
   private synced = true;
   private bar: Progress | undefined;
   private stepStart = 0;
+  /** seconds of encoding before this iteration */
+  private encoded = 0;
   private readonly speed = new Speed();
   /** the time left, without what hooks do now and then */
   private pace = new Pace(0);
@@ -58,12 +60,13 @@ export class LoggerHook extends Hook {
     this.pace = new Pace(run.maxIters - run.iter, () => performance.now() - 1000 * run.asides.spent);
   }
 
-  override async beforeTrainIter(): Promise<void> {
+  override async beforeTrainIter({ phases }: RunState): Promise<void> {
+    this.encoded = phases['encode'] ?? 0;
     this.stepStart = performance.now();
   }
 
   override async afterTrainIter(run: RunState): Promise<void> {
-    this.speed.step(performance.now() - this.stepStart);
+    this.speed.step(performance.now() - this.stepStart, 1000 * ((run.phases['encode'] ?? 0) - this.encoded));
     this.pace.reach(++this.steps);
     // No times in it, so that a resumed run writes the same file as an uninterrupted one.
     await this.file?.appendFile(`${JSON.stringify({ iter: run.iter, ...run.logs })}\n`);
@@ -124,18 +127,27 @@ export class LoggerHook extends Hook {
   }
 }
 
-/** Speed of the recent steps alone. The first step compiles the program: it says nothing of the others. */
+/**
+ * Speed of the recent steps alone. The first step compiles the program: it says nothing of the others.
+ * Pictures are encoded when they are met for the first time, unless their crops differ: that is said apart, while it counts.
+ */
 class Speed {
-  private recent: number[] = [];
+  private recent: { readonly step: number; readonly encoding: number }[] = [];
   private done = 0;
 
-  step(ms: number): void {
-    this.recent = this.done++ === 1 ? [ms] : [...this.recent.slice(-9), ms];
+  /** @param ms of the whole iteration @param encoding how many of them encoded pictures and texts */
+  step(ms: number, encoding: number): void {
+    const now = { step: ms - encoding, encoding };
+    this.recent = this.done++ === 1 ? [now] : [...this.recent.slice(-9), now];
   }
 
   text(): string {
-    const mean = this.recent.reduce((a, b) => a + b, 0) / this.recent.length;
-    return mean > 1000 ? `${(mean / 1000).toFixed(2)} s/it` : `${(1000 / mean).toFixed(2)} it/s`;
+    const mean = (part: 'step' | 'encoding'): number =>
+      this.recent.reduce((sum, now) => sum + now[part], 0) / this.recent.length;
+    const ms = mean('step'),
+      encoding = mean('encoding');
+    const speed = ms > 1000 ? `${(ms / 1000).toFixed(2)} s/it` : `${(1000 / ms).toFixed(2)} it/s`;
+    return encoding > Math.max(100, ms / 20) ? `${speed} + ${(encoding / 1000).toFixed(2)} s encoding` : speed;
   }
 }
 

@@ -4,10 +4,12 @@ import t from 'tap';
 import { readImage } from '../../src/datasets/image/picture-file.js';
 import type { RunState } from '../../src/engine/run-state.js';
 import { Hook } from '../../src/engine/hook.js';
+import { LoggerHook } from '../../src/hooks/logger-hook.js';
 import { VisualizationHook } from '../../src/hooks/visualization-hook.js';
 import { ConsoleLogger } from '../../src/loggers/console-logger.js';
 import { RunLog } from '../../src/loggers/run-log.js';
 import { floats } from '../../src/tensor/host.js';
+import { WorkDir } from '../../src/engine/work-dir.js';
 import { linearRun, Lines } from '../fixtures/engine/linear-run.js';
 
 const visualization = (options: object, log = new Lines()): VisualizationHook =>
@@ -111,6 +113,45 @@ void t.test(
     t.strictSame(Object.keys(JSON.parse(json[0]) as object), ['iter', 'loss', 'mean_prediction', 'grad_norm', 'lr']);
     const losses = json.map((line) => (JSON.parse(line) as { loss: number }).loss);
     t.match(lines[1], `loss ${((losses[10] + losses[11]) / 2).toPrecision(4)}  `);
+  },
+);
+
+void t.test(
+  'LoggerHook: the seconds of a step are without those of encoding, which are said apart while they count',
+  async (t) => {
+    const log = new Lines(),
+      hook = new LoggerHook({ interval: 1, jsonl: 'log.jsonl' }, log);
+    // a clock by hand: an iteration takes two seconds beside what it encodes
+    const encoding = [20, 3, 0.1];
+    let now = 0,
+      encoded = 0;
+    t.intercept(performance, 'now', { value: () => now });
+    const run = {
+      workDir: await WorkDir.open(t.testdir()),
+      maxIters: 3,
+      asides: { spent: 0, left: 0 },
+      every: () => true,
+      isLast: false,
+      logs: { loss: 1, lr: 1 },
+      get phases() {
+        return { encode: encoded };
+      },
+      iter: 0,
+    };
+    await hook.beforeTrain(run as unknown as RunState);
+    for (; run.iter < 3; run.iter++) {
+      await hook.beforeTrainIter(run as unknown as RunState);
+      encoded += encoding[run.iter];
+      now += 1000 * (2 + encoding[run.iter]);
+      await hook.afterTrainIter(run as unknown as RunState);
+    }
+    await hook.afterRun();
+    const speeds = log.lines.map((line) => /lr \S+ {2}(.*?) {2}eta/.exec(line)?.[1]);
+    t.strictSame(speeds, [
+      '2.00 s/it + 20.00 s encoding',
+      '2.00 s/it + 3.00 s encoding',
+      '2.00 s/it + 1.55 s encoding',
+    ]);
   },
 );
 
