@@ -21,6 +21,7 @@ export const WEBGPU: Lowering = {
   matmul,
   sign,
   sin: (emit, io) => circular(emit, io, 0.5),
+  swish,
 };
 
 type Rule = (emit: Emitter, io: EmitIo<Attrs>) => void;
@@ -114,6 +115,21 @@ function matmul(...[emit, { inputs, outputs, attrs, inTypes }]: Parameters<Rule>
     inputs.map((x, i) => (flags[i] ? emit.node('Transpose', [x], 1, { perm: { ints: perm } })[0] : x)),
     outputs,
   );
+}
+
+/** x * sigmoid(beta x) */
+function swish(
+  ...[
+    emit,
+    {
+      inputs: [x],
+      outputs,
+      attrs: { beta },
+    },
+  ]: Parameters<Rule>
+): void {
+  const scaled = beta === 1 ? x : emit.node('Mul', [x, emit.floats([Number(beta)], [])], 1)[0];
+  emit.node('Mul', [x, emit.node('Sigmoid', [scaled], 1)[0]], outputs);
 }
 
 /** [x > 0] - [x < 0] */

@@ -213,10 +213,30 @@ function erfValue(x: number): number {
 
 /** x * x */
 export const square = (x: Tensor): Tensor => mul(x, x);
-/** x * sigmoid(x) */
-export const silu = (x: Tensor): Tensor => mul(x, sigmoid(x));
+/** The sigmoid of `beta * x`, or of x itself. */
+const gate = (x: Tensor, beta: number): Tensor => sigmoid(beta === 1 ? x : mul(x, beta));
+const applySwish = definePrimitive<{ readonly beta: number }, 1>({
+  name: 'swish',
+  infer: ([x]) => x,
+  // The gradient computes the sigmoid again. Kept, it would take as much memory as x, from here to there.
+  vjp: ([ct], [x], { attrs: { beta } }) => {
+    const s = gate(x, beta),
+      slope = mul(mul(ct as Tensor, x), mul(s, sub(1, s)));
+    return [add(mul(ct as Tensor, s), beta === 1 ? slope : mul(slope, beta))];
+  },
+  onnx: (emit, { inputs, outputs, attrs: { beta } }) =>
+    void emit.node('QuickGelu', inputs, outputs, { alpha: { f: beta } }, MICROSOFT),
+  tfjs: { order: 'any', run: (tf, [x], { beta }) => tf.mul(x, tf.sigmoid(tf.mul(x, beta))) },
+  reference: ([x], { beta }): RefArray => ({ shape: x.shape, data: x.data.map((v) => v / (1 + Math.exp(-beta * v))) }),
+  samples: [
+    { shapes: [[2, 3]], attrs: { beta: 1 }, range: [-4, 4] },
+    { shapes: [[]], attrs: { beta: 1.702 }, range: [-4, 4] },
+  ],
+});
+/** x * sigmoid(x); Ramachandran et al., arXiv 1710.05941, with beta 1 */
+export const silu = (x: Tensor): Tensor => applySwish([x], { beta: 1 })[0];
 /** x * sigmoid(1.702 x), as OpenAI's CLIP */
-export const quickGelu = (x: Tensor): Tensor => mul(x, sigmoid(mul(x, 1.702)));
+export const quickGelu = (x: Tensor): Tensor => applySwish([x], { beta: 1.702 })[0];
 
 /** A float32 vector literal. */
 export const vector = (values: readonly number[]): Tensor =>
