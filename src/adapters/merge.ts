@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { Logger } from '../base/logger.js';
 import { derivePipeline } from '../formats/pipeline/derived-pipeline.js';
+import { sayPrediction } from '../formats/pipeline/trained-prediction.js';
 import type { PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
 import { writeSafetensorsStream, type WriteProgress } from '../formats/safetensors/safetensors.js';
 import type { WeightFile } from '../formats/weight-file.js';
@@ -37,6 +38,7 @@ export async function writeMerged(
 
 /**
  * Writes a pipeline folder whose networks have the adapter in their weights; the rest is copied from `base`.
+ * @param prediction what the adapter was trained to predict, where that is not what the scheduler of `base` says
  * @throws UserError when `out` exists and is not empty
  */
 export async function mergePipeline(
@@ -45,10 +47,12 @@ export async function mergePipeline(
   out: string,
   strength = 1,
   log?: Logger,
+  prediction?: string,
 ): Promise<void> {
   const { unet, text_encoder: text } = adapter;
   const stored = (source: PipelineFolder['unet']) => (name: string) => source.storedName(name);
   await derivePipeline(base.path, out, {
+    ...(prediction !== undefined && { scheduler: (folder: string) => sayPrediction(folder, prediction) }),
     ...(unet && {
       unet: (folder: string) =>
         writeMerged(

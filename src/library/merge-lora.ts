@@ -31,14 +31,14 @@ export async function mergeLora(
   const { out, scale = 1 } = options;
   const isOneFile = out.endsWith('.safetensors');
   await (isOneFile ? outputPlace(out) : requireNewFolder(out)); // before long work
-  const { base, fitted, modules } = await openAdapter(pipeline, adapter, options, 'mergeLora');
+  const { base, fitted, modules, prediction } = await openAdapter(pipeline, adapter, options, 'mergeLora');
   if (!isOneFile) {
-    await mergePipeline(base, fitted.values, out, scale, logOf(options));
+    await mergePipeline(base, fitted.values, out, scale, logOf(options), prediction);
     return { out, modules };
   }
   const aside = `${out}.${process.pid}.tmp`; // beside it: there is room for the file, so there is for the folder
   try {
-    await mergePipeline(base, fitted.values, aside, scale, logOf(options));
+    await mergePipeline(base, fitted.values, aside, scale, logOf(options), prediction);
     await writeCheckpoint(aside, out, { log: logOf(options) });
   } finally {
     await rm(aside, { recursive: true, force: true });

@@ -3,6 +3,7 @@ import { loadAdapterFor, refuseWholeNetworks, type FittedAdapter } from '../adap
 import { stopIfAborted } from '../base/errors.js';
 import { checkpointPath } from '../engine/checkpoint-path.js';
 import { resolveModel } from '../formats/hub/hub.js';
+import { trainedPrediction } from '../formats/pipeline/trained-prediction.js';
 import { openPipeline, type PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
 import { logOf, type CallOptions } from './call-options.js';
 
@@ -18,7 +19,13 @@ export async function openAdapter(
   adapter: string,
   options: CallOptions,
   where: string,
-): Promise<{ base: PipelineFolder; fitted: FittedAdapter; modules: AdaptedModules }> {
+): Promise<{
+  base: PipelineFolder;
+  fitted: FittedAdapter;
+  modules: AdaptedModules;
+  /** what it was trained to predict, where that is not what the base's scheduler says */
+  prediction: string | undefined;
+}> {
   const log = logOf(options);
   stopIfAborted(options.signal, where);
   const path = await checkpointPath(adapter);
@@ -27,5 +34,6 @@ export async function openAdapter(
   const fitted = await loadAdapterFor(base, pipeline, path);
   stopIfAborted(options.signal, where);
   const { unet, text_encoder: text } = fitted.values;
-  return { base, fitted, modules: { unet: unet?.size ?? 0, text_encoder: text?.size ?? 0 } };
+  const prediction = await trainedPrediction(path);
+  return { base, fitted, modules: { unet: unet?.size ?? 0, text_encoder: text?.size ?? 0 }, prediction };
 }

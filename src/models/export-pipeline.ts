@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { UserError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import { derivePipeline, type WriteComponent } from '../formats/pipeline/derived-pipeline.js';
+import { sayPrediction, trainedPrediction } from '../formats/pipeline/trained-prediction.js';
 import type { FloatType } from '../formats/float-formats.js';
 import { openSafetensors } from '../formats/safetensors/safetensors.js';
 import { writeAs } from '../formats/safetensors/write-as.js';
@@ -42,6 +43,10 @@ export async function exportPipeline(
       );
     },
   ]);
-  await derivePipeline(base, out, Object.fromEntries(replace));
+  const prediction = await trainedPrediction(checkpoint);
+  await derivePipeline(base, out, {
+    ...Object.fromEntries(replace),
+    ...(prediction !== undefined && { scheduler: (folder: string) => sayPrediction(folder, prediction) }),
+  });
   return found.map(([part]) => part);
 }

@@ -55,9 +55,11 @@ export class Renderer {
   private static async of(base: Base, trained: readonly Trained[]): Promise<Renderer> {
     const { folder, model, backend, log } = base;
     const networks = await trainedNetworks(folder, model, trained),
-      [unet, text] = [sourceOf(networks.unet), sourceOf(networks.text)];
+      [unet, text] = [sourceOf(networks.unet), sourceOf(networks.text)],
+      { prediction: prediction_type } = networks,
+      schedulerConfig = { ...folder.schedulerConfig, ...(prediction_type !== undefined && { prediction_type }) };
     const pipeline = new DiffusionPipeline(
-      { ...folder, unetConfig: networks.unetConfig },
+      { ...folder, unetConfig: networks.unetConfig, schedulerConfig },
       { unet: () => unet, text: () => text },
       true,
       log,

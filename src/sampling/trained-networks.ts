@@ -7,6 +7,7 @@ import { UserError } from '../base/errors.js';
 import { FrozenSource } from '../formats/frozen-source.js';
 import { openWeights } from '../formats/open-weights.js';
 import { pipelineFingerprint, type PipelineFolder } from '../formats/pipeline/pipeline-folder.js';
+import { trainedPrediction } from '../formats/pipeline/trained-prediction.js';
 import { readJson } from '../formats/read-json.js';
 import type { ParamSource } from '../networks/layers/scope.js';
 import { recorded, recordText, recordUnet } from '../networks/record.js';
@@ -29,6 +30,8 @@ export interface TrainedNetworks {
   readonly unet: TrainedNetwork;
   readonly text: TrainedNetwork;
   readonly unetConfig: UNetConfig;
+  /** what the U-Net was trained to predict, where that is not what the pipeline's scheduler says */
+  readonly prediction: string | undefined;
 }
 
 /** Parameters of a network to draw with. */
@@ -55,6 +58,7 @@ export async function trainedNetworks(
     unet: { frozen: folder.unet, adapters: [] },
     text: { frozen: folder.text, adapters: [] },
     unetConfig: folder.unetConfig,
+    prediction: undefined,
   };
   if (trained.length === 0) return networks;
   const fingerprint = await pipelineFingerprint(folder);
@@ -72,7 +76,7 @@ export async function trainedNetworks(
       unet: await wholePart(join(path, 'unet'), 'diffusion_pytorch_model', shapes.unet),
       text_encoder: await wholePart(join(path, 'text_encoder'), 'model', shapes.text_encoder),
     };
-    networks = { ...networks, unetConfig };
+    networks = { ...networks, unetConfig, prediction: (await trainedPrediction(path)) ?? networks.prediction };
     for (const [part, key] of PARTS) {
       const frozen = whole[part];
       if (!frozen) continue;

@@ -239,8 +239,13 @@ void t.test(
       text_encoder: recorded((s) => recordText(s, base.textConfig)),
     };
     const adapter = await loadAdapter(golden('peft_adapter_r8_a16'), parameters);
-    await mergePipeline(base, adapter, out, 0.5);
+    await mergePipeline(base, adapter, out, 0.5, undefined, 'v_prediction');
     const merged = await openPipeline(out);
+    t.same(
+      merged.schedulerConfig,
+      { ...base.schedulerConfig, prediction_type: 'v_prediction' },
+      'what it was trained for',
+    );
     for (const [before, after, pairs] of [
       [base.unet, merged.unet, adapter.unet],
       [base.text, merged.text, adapter.text_encoder],

@@ -520,6 +520,33 @@ void t.test(
   },
 );
 
+void t.test(
+  'a student that predicts otherwise than its teacher: its checkpoint and its pipeline draw so, too',
+  async (t) => {
+    const prediction_type = 'v_prediction',
+      path = join(root, 'predicts-v'),
+      checkpoint = join(path, 'step0'),
+      whole = join(root, 'exported-v');
+    await train(path, { stopAfter: 0, config: { ...CONFIG, model: { ...CONFIG.model, prediction_type } } });
+    await exportPipeline(checkpoint, teacher, whole);
+    t.equal((await openPipeline(whole)).schedulerConfig['prediction_type'], prediction_type);
+    t.not((await openPipeline(teacher)).schedulerConfig['prediction_type'], prediction_type);
+    const student = await ready({ student: checkpoint, prediction_type });
+    const request = { prompts: ['a dog'], seeds: [3], steps: 2, guidance_scale: 3, height: 64, width: 64 },
+      drawn = await first(student.sample(request));
+    const cases = [
+      ['the exported pipeline', whole, []],
+      ['the checkpoint on its teacher', teacher, [{ path: checkpoint, scale: 1 }]],
+    ] as const;
+    for (const [what, model, trained] of cases) {
+      const renderer = await Renderer.open(model, trained, backend, new Lines());
+      t.ok(same(await first(renderer.render(request)), drawn), what);
+      await renderer.dispose();
+    }
+    await student.executor.dispose();
+  },
+);
+
 void t.test('resume: another student is another base', async (t) => {
   const path = join(root, 'other');
   await train(path, { stopAfter: 0 });

@@ -14,6 +14,7 @@ import { packageVersion } from '../../base/version.js';
 import type { FrozenSource } from '../../formats/frozen-source.js';
 import { partFolders } from '../../formats/pipeline/part-folders.js';
 import { pipelineFingerprint, type PipelineFolder } from '../../formats/pipeline/pipeline-folder.js';
+import { sayPrediction } from '../../formats/pipeline/trained-prediction.js';
 import { readJson } from '../../formats/read-json.js';
 import { recorded } from '../../networks/record.js';
 import type { HostTensor } from '../../tensor/host.js';
@@ -79,6 +80,7 @@ export async function writeOnnx(
         });
       }
       await copyRest(folder.path, aside);
+      if (networks.prediction !== undefined) await sayPrediction(join(aside, 'scheduler'), networks.prediction);
       const about = {
         version: packageVersion,
         base_model: request.model,
