@@ -2,6 +2,7 @@
 import { sizeOf } from '../host.js';
 import type { Shape } from '../host.js';
 import { broadcastShapes, broadcastStrides, walk } from '../broadcast.js';
+import { operations } from '../cost.js';
 import { check, definePrimitive, MICROSOFT, type Primitive, type RefArray } from '../primitive.js';
 import { constant, fill, type Tensor } from '../tensor.js';
 import { reshape } from './shape.js';
@@ -228,6 +229,7 @@ const applySwish = definePrimitive<{ readonly beta: number }, 1>({
     void emit.node('QuickGelu', inputs, outputs, { alpha: { f: beta } }, MICROSOFT),
   tfjs: { order: 'any', run: (tf, [x], { beta }) => tf.mul(x, tf.sigmoid(tf.mul(x, beta))) },
   reference: ([x], { beta }): RefArray => ({ shape: x.shape, data: x.data.map((v) => v / (1 + Math.exp(-beta * v))) }),
+  cost: ([x], { beta }) => operations((beta === 1 ? 2 : 3) * sizeOf(x.shape)),
   samples: [
     { shapes: [[2, 3]], attrs: { beta: 1 }, range: [-4, 4] },
     { shapes: [[]], attrs: { beta: 1.702 }, range: [-4, 4] },
