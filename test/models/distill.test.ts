@@ -1,79 +1,29 @@
-/** Distillation: the component's loss against the reference numbers, its runs, and the pipelines they leave. */
-import { createHash } from 'node:crypto';
-import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
+/** Distillation: the component's loss against the reference numbers, what it is fed, what it refuses. */
 import { join } from 'node:path';
 import t from 'tap';
-import { OnnxRuntimeBackend } from '../../src/backends/onnxruntime/onnxruntime-backend.js';
-import { Executor } from '../../src/backends/executor.js';
 import { loadComponents } from '../../src/components.js';
-import { buildRun, type RunConfig } from '../../src/engine/build-run.js';
-import { Parameters } from '../../src/engine/parameters.js';
 import { Renderer } from '../../src/sampling/renderer.js';
-import type { RunState } from '../../src/engine/run-state.js';
-import { Runner, type Resume } from '../../src/engine/runner.js';
-import { WorkDir } from '../../src/engine/work-dir.js';
-import { Hook } from '../../src/engine/hook.js';
 import { studentKey } from '../../src/models/block-removal.js';
 import { presetTaps } from '../../src/models/distill-presets.js';
-import type { DistillSD } from '../../src/models/distill-sd.js';
-import { exportPipeline } from '../../src/models/export-pipeline.js';
-import { openPipeline } from '../../src/formats/pipeline/pipeline-folder.js';
 import { readJson } from '../../src/formats/read-json.js';
 import { LAYOUTS, writeRandomModel } from '../../src/models/random-model.js';
 import { NoiseSchedule } from '../../src/sampling/schedulers/noise-schedule.js';
 import { parseUNetConfig } from '../../src/networks/unet-config.js';
 import { openSafetensors } from '../../src/formats/safetensors/safetensors.js';
 import { Rng } from '../../src/base/rng.js';
-import { createBuild } from '../../src/registry/container.js';
-import { MODELS } from '../../src/models/model.js';
-import { LOGGER } from '../../src/registry/tokens.js';
 import { grad } from '../../src/tensor/autodiff.js';
 import { float32, floats, type HostTensor } from '../../src/tensor/host.js';
 import { substitute } from '../../src/tensor/passes/rewrite.js';
 import { leafName, topo, weight, type Tensor } from '../../src/tensor/tensor.js';
 import { Lines } from '../fixtures/engine/linear-run.js';
-import { evaluate, onnxRuntime, TINY, wave } from '../fixtures/networks/networks.js';
-import { Project } from '../fixtures/tools/cli.js';
+import { distillation, first, same } from '../fixtures/models/distill.js';
+import { evaluate, TINY, wave } from '../fixtures/networks/networks.js';
 import { golden, relativeError, skipGolden } from '../golden.js';
 
 t.setTimeout(300_000);
 await loadComponents();
 
-const backend = onnxRuntime(t);
-const root = t.testdir(),
-  teacher = join(root, 'teacher'),
-  pictures = join(root, 'pictures');
-await writeRandomModel(teacher, LAYOUTS['tiny-random-teacher'], { dtype: 'float32', seed: 1 });
-const used = ['01-meadow.png', '02-beach.png', '03-snow.png'];
-for (const name of used) await cp(join('assets/dog-drawings', name), join(pictures, name));
-await writeFile(
-  join(pictures, 'metadata.csv'),
-  'file_name,text\n01-meadow.png,a dog in a meadow\n02-beach.png,a dog on the beach\n03-snow.png,a dog in the snow\n',
-);
-
-const build = createBuild([[LOGGER, new Lines()]]);
-const create = (options: object): DistillSD =>
-  build(MODELS, { type: 'DistillSD', model: teacher, ...options }) as DistillSD;
-async function loaded(options: object): Promise<DistillSD> {
-  const model = create(options);
-  await model.load();
-  return model;
-}
-/** With its start values in the backend, so that it can draw and be fed. */
-async function ready(options: object): Promise<DistillSD> {
-  const model = await loaded(options),
-    parameters = new Parameters(model.parameters());
-  model.executor = new Executor(backend, (outputs) => parameters.bind(outputs, 'params'));
-  await parameters.write(backend.states, 'params', await model.initialValues(new Rng(0)));
-  return model;
-}
-/** tap's own comparison takes minutes for this many numbers. */
-const same = (a: HostTensor, b: HostTensor): boolean =>
-  a.dtype === b.dtype &&
-  String(a.shape) === String(b.shape) &&
-  Buffer.from(a.data.buffer, a.data.byteOffset, a.data.byteLength).equals(
-    Buffer.from(b.data.buffer, b.data.byteOffset, b.data.byteLength),
-  );
+const { backend, root, teacher, loaded, ready } = await distillation(t);
 const valuesOf = (results: Record<string, HostTensor>, name: string): Float32Array => floats(results[name]);
 
 /** Parameters of the model as literals. */
@@ -306,8 +256,6 @@ void t.test("init random: the same layout, torch's default bounds, the same numb
   );
 });
 
-const first = async (pictures: AsyncGenerator<HostTensor>): Promise<HostTensor> =>
-  (await pictures.next()).value as HostTensor;
 const SAMPLES = [0, 1].map((i) => ({ img: wave([3, 64, 64], i), text: `a dog ${i}` }));
 
 void t.test('epsilon and v prediction: the same noisy latents, targets that belong together', async (t) => {
@@ -373,189 +321,6 @@ void t.test('the student draws; the base is the teacher', async (t) => {
   await model.executor.dispose();
 });
 
-const CONFIG = {
-  model: { type: 'DistillSD', model: teacher, block_removal: 'tiny' },
-  train_dataloader: {
-    batch_size: 2,
-    dataset: {
-      type: 'ImageFolderDataset',
-      dataset: pictures,
-      pipeline: [
-        { type: 'Resize', size: 64 },
-        { type: 'CenterCrop', size: 64 },
-        { type: 'ToTensor' },
-        { type: 'Normalize', mean: [0.5], std: [0.5] },
-        { type: 'PackInputs' },
-      ],
-    },
-  },
-  optim_wrapper: { optimizer: { type: 'AdamW', lr: 1e-4 }, accumulative_counts: 2, clip_grad: { max_norm: 1 } },
-  train_cfg: { max_iters: 5 },
-  default_hooks: { checkpoint: { type: 'CheckpointHook', interval: -1 }, logger: { type: 'LoggerHook', interval: 1 } },
-  custom_hooks: { ema: { type: 'EMAHook', momentum: 0.1 }, save: { type: 'PeftSaveHook' } },
-} satisfies RunConfig;
-
-class StopAfter extends Hook {
-  constructor(private readonly iteration: number) {
-    super();
-  }
-  override async afterTrainIter(run: RunState): Promise<void> {
-    if (run.iter === this.iteration) run.stop('test');
-  }
-}
-
-async function train(
-  path: string,
-  options: { resume?: Resume; stopAfter?: number; config?: RunConfig } = {},
-): Promise<void> {
-  const workDir = await WorkDir.open(path),
-    log = new Lines(),
-    config = options.config ?? CONFIG;
-  const own = new OnnxRuntimeBackend({
-    device: 'cpu',
-    intra_op_num_threads: 1,
-    graph_optimization_level: 'extended',
-    scratch_dir: null,
-  });
-  const datasetServices = { cacheDir: join(path, 'cache'), resolveDataset: async (id: string) => id };
-  const parts = buildRun(config, {
-    build: createBuild([[LOGGER, log]]),
-    backend: own,
-    workDir,
-    rng: new Rng(2),
-    log,
-    signal: new AbortController().signal,
-    datasetServices,
-  });
-  try {
-    await new Runner({ ...parts, hooks: [...parts.hooks, new StopAfter(options.stopAfter ?? -1)] }).train(
-      options.resume,
-    );
-  } finally {
-    await own.dispose();
-    await workDir.close();
-  }
-}
-
-interface LogLine {
-  readonly loss: number;
-  readonly loss_task: number;
-  readonly loss_output: number;
-  readonly loss_feature: number;
-  readonly grad_norm?: number;
-}
-const logOf = async (path: string): Promise<LogLine[]> =>
-  (await readFile(join(path, 'log.jsonl'), 'utf8'))
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as LogLine);
-
-void t.test(
-  'a run with accumulation and EMA: every term is logged, resumed within a group it equals the uninterrupted one, the student is a pipeline',
-  async (t) => {
-    const straight = join(root, 'straight'),
-      resumed = join(root, 'resumed');
-    await train(straight);
-    const log = await logOf(straight);
-    t.strictSame(
-      log.map((l) => l.grad_norm !== undefined),
-      [false, true, false, true, true],
-    );
-    for (const l of log)
-      t.ok(Math.abs(l.loss - l.loss_task - l.loss_output - l.loss_feature) < 1e-5 * l.loss, JSON.stringify(l));
-
-    await train(resumed, { stopAfter: 2 });
-    t.strictSame(
-      (await readdir(resumed)).filter((n) => n.startsWith('step')),
-      ['step2'],
-    );
-    await train(resumed, { resume: true });
-    const hash = async (path: string): Promise<string> =>
-      createHash('sha256')
-        .update(await readFile(path))
-        .digest('hex');
-    for (const file of [
-      'step4/training_state.safetensors',
-      'step4/unet/diffusion_pytorch_model.safetensors',
-      'log.jsonl',
-    ])
-      t.equal(await hash(join(resumed, file)), await hash(join(straight, file)), file);
-
-    const checkpoint = join(straight, 'step4');
-    t.strictSame((await readdir(checkpoint)).sort(), ['README.md', 'run.json', 'training_state.safetensors', 'unet']);
-    const file = await openSafetensors(join(checkpoint, 'unet/diffusion_pytorch_model.safetensors')),
-      state = await openSafetensors(join(checkpoint, 'training_state.safetensors'));
-    const student = await ready({ student: checkpoint }),
-      again = await student.initialValues(new Rng(0));
-    const average = await state.read('ema/packed'),
-      flat = float32(new Float32Array(average.data.length), average.shape);
-    floats(flat).set([...student.parameters().keys()].flatMap((name) => Array.from(floats(again[name])))); // zeros follow
-    t.ok(same(flat, average), 'the checkpoint holds the average of the weights');
-    t.notOk(same(flat, await state.read('params/packed')));
-    t.equal(file.entries.size, student.parameters().size);
-
-    const whole = join(root, 'exported'),
-      half = join(root, 'exported-half');
-    t.strictSame(await exportPipeline(checkpoint, teacher, whole), ['unet']);
-    t.equal((await openPipeline(whole)).unetConfig.hasMidBlock, false);
-    await exportPipeline(checkpoint, teacher, half, { dtype: 'float16' });
-    t.strictSame(
-      [...new Set([...(await openPipeline(half)).unet.weights.entries.values()].map((e) => e.dtype))],
-      ['float16'],
-    );
-    const request = { prompts: ['a dog'], seeds: [3], steps: 2, guidance_scale: 3, height: 64, width: 64 };
-    const drawn = await first(student.sample(request));
-    for (const [model, trained] of [
-      [whole, []],
-      [teacher, [{ path: checkpoint, scale: 1 }]],
-    ] as const) {
-      const renderer = await Renderer.open(model, trained, backend, new Lines());
-      t.ok(
-        same(await first(renderer.render(request)), drawn),
-        `${trained.length > 0 ? 'the checkpoint' : 'the exported pipeline'} draws what the student draws`,
-      );
-      await renderer.dispose();
-    }
-    await student.executor.dispose();
-  },
-);
-
-void t.test(
-  'a student that predicts otherwise than its teacher: its checkpoint and its pipeline draw so, too',
-  async (t) => {
-    const prediction_type = 'v_prediction',
-      path = join(root, 'predicts-v'),
-      checkpoint = join(path, 'step0'),
-      whole = join(root, 'exported-v');
-    await train(path, { stopAfter: 0, config: { ...CONFIG, model: { ...CONFIG.model, prediction_type } } });
-    await exportPipeline(checkpoint, teacher, whole);
-    t.equal((await openPipeline(whole)).schedulerConfig['prediction_type'], prediction_type);
-    t.not((await openPipeline(teacher)).schedulerConfig['prediction_type'], prediction_type);
-    const student = await ready({ student: checkpoint, prediction_type });
-    const request = { prompts: ['a dog'], seeds: [3], steps: 2, guidance_scale: 3, height: 64, width: 64 },
-      drawn = await first(student.sample(request));
-    const cases = [
-      ['the exported pipeline', whole, []],
-      ['the checkpoint on its teacher', teacher, [{ path: checkpoint, scale: 1 }]],
-    ] as const;
-    for (const [what, model, trained] of cases) {
-      const renderer = await Renderer.open(model, trained, backend, new Lines());
-      t.ok(same(await first(renderer.render(request)), drawn), what);
-      await renderer.dispose();
-    }
-    await student.executor.dispose();
-  },
-);
-
-void t.test('resume: another student is another base', async (t) => {
-  const path = join(root, 'other');
-  await train(path, { stopAfter: 0 });
-  await t.rejects(
-    train(path, { resume: true, config: { ...CONFIG, model: { ...CONFIG.model, block_removal: 'small' } } }),
-    { name: 'UserError', message: /step0: trained on another base model/ },
-  );
-});
-
 for (const [title, options, message] of [
   [
     'no student',
@@ -600,45 +365,16 @@ for (const [title, options, message] of [
   });
 }
 
-void t.test(
-  'a student for other texts is refused, and a checkpoint without a whole network is not exported',
-  async (t) => {
-    const other = join(root, 'other-texts'),
-      { unet, vae, text } = LAYOUTS['tiny-random'];
-    await writeRandomModel(
-      other,
-      { unet: { ...unet, cross_attention_dim: 16 }, vae, text: { ...text, hidden_size: 16 } },
-      { dtype: 'float16', seed: 0 },
-    );
-    await t.rejects(loaded({ student: other }), {
-      name: 'UserError',
-      message: /other-texts\/unet\/config\.json: cross_attention_dim is 16, the teacher's is 32/,
-    });
-    await t.rejects(exportPipeline(pictures, teacher, join(root, 'nothing')), {
-      name: 'UserError',
-      message:
-        /pictures: no unet\/diffusion_pytorch_model\.safetensors in it; adapters are added to their base with "diffengine merge-lora"/,
-    });
-  },
-);
-
-void t.test('the built-in toy config: make-model, train, export-pipeline and demo as a user runs them', async (t) => {
-  const project = Project.create(t, {});
-  await cp(pictures, project.file('pictures'), { recursive: true });
-  const run = async (...args: string[]): Promise<string> => {
-    const { code, out, err } = await project.run(args);
-    t.strictSame([code, err], [0, ''], args[0]);
-    return out;
-  };
-  await run('make-model', 'tiny-random-teacher', '--out', 'tiny-random-teacher');
-  t.match(
-    await run('train', 'tiny_random_sd_distill', '--cfg-options', 'train_cfg.max_iters=2', 'custom_hooks.preview=null'),
-    /model +DistillSD: .* frozen and 549,060 trainable parameters/,
+void t.test('a student for other texts is refused', async (t) => {
+  const other = join(root, 'other-texts'),
+    { unet, vae, text } = LAYOUTS['tiny-random'];
+  await writeRandomModel(
+    other,
+    { unet: { ...unet, cross_attention_dim: 16 }, vae, text: { ...text, hidden_size: 16 } },
+    { dtype: 'float16', seed: 0 },
   );
-  t.match(
-    await run('export-pipeline', 'work_dirs/tiny_random_sd_distill', '--out', 'student', '--dtype', 'float16'),
-    /student: unet of .*step1, the rest of .*tiny-random-teacher/,
-  );
-  await run('demo', 'a dog', 'student', '--height', '64', '--width', '64', '--steps', '2', '--out', 'dog.png');
-  t.ok(project.files().includes('dog.png'));
+  await t.rejects(loaded({ student: other }), {
+    name: 'UserError',
+    message: /other-texts\/unet\/config\.json: cross_attention_dim is 16, the teacher's is 32/,
+  });
 });
