@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { UserError } from '../base/errors.js';
 import { readJson } from '../formats/read-json.js';
+import { recordedRun } from '../formats/run-record.js';
 import type { RawConfig } from '../networks/component-config.js';
 import { bestCheckpoint, lastCheckpoint } from './checkpoint.js';
 
@@ -32,7 +33,7 @@ export async function recordedBase(path: string): Promise<string> {
     const base = (await read(file))['base_model_name_or_path'];
     if (typeof base === 'string' && base !== '') return base;
   }
-  const config = (await read('run.json'))['config'] as { model?: { model?: unknown } } | undefined;
-  if (typeof config?.model?.model === 'string') return config.model.model;
+  const { model } = (await recordedRun(path)).model;
+  if (typeof model === 'string') return model;
   throw new UserError(`${path}: does not say which model it was trained on; give it with --sdmodel`);
 }

@@ -12,11 +12,11 @@ import { syncFile } from '../base/sync-file.js';
 import { openSafetensors, writeSafetensorsStream } from '../formats/safetensors/safetensors.js';
 import type { Shape } from '../tensor/host.js';
 import { changedOptions } from './config-changes.js';
+import { RECORD_FILE } from '../formats/run-record.js';
 import type { Evaluation } from './run-state.js';
 import { OLD, readable, TMP, type WorkDir } from './work-dir.js';
 
 const STATE_FILE = 'training_state.safetensors';
-const RECORD_FILE = 'run.json';
 const POINTER = 'last_checkpoint',
   BEST = 'best_checkpoint';
 

@@ -6,7 +6,7 @@ import { packageRoot } from '../base/package-path.js';
 import { UserError } from '../base/errors.js';
 import type { PushFile } from '../formats/hub/push.js';
 import { modelCard } from '../formats/model-card.js';
-import { readJson } from '../formats/read-json.js';
+import { recordedRun } from '../formats/run-record.js';
 import { recordedBase } from './checkpoint-path.js';
 
 export const CARD_FILE = 'README.md';
@@ -52,10 +52,7 @@ export async function sharedFiles(checkpoint: string, name: string, license?: st
   if (trained.length === 0)
     throw new UserError(`${checkpoint}: no unet/ or text_encoder/ in it; give a checkpoint of a run, such as step999`);
   const base = await recordedBase(checkpoint),
-    record = existsSync(join(checkpoint, 'run.json'))
-      ? await readJson(join(checkpoint, 'run.json'), 'it is a checkpoint')
-      : {},
-    config = (record['config'] ?? {}) as Config;
+    { iteration = -1, config } = await recordedRun(checkpoint);
   const drawn = await picturesOf(checkpoint, config),
     pictures = drawn.map(({ prompt }, k) => ({ file: `images/${k}.png`, prompt }));
   const card = cardOf(checkpoint, {
@@ -63,7 +60,7 @@ export async function sharedFiles(checkpoint: string, name: string, license?: st
     name,
     base,
     config,
-    iterations: Number(record['iteration'] ?? -1) + 1,
+    iterations: iteration + 1,
     pictures,
   });
   return [

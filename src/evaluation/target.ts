@@ -5,7 +5,7 @@ import { UserError } from '../base/errors.js';
 import { applyCfgOptions, type CfgOptions } from '../registry/cfg-options.js';
 import { loadConfig } from '../registry/load-config.js';
 import { isTree, type Tree } from '../registry/merge.js';
-import { readJson } from '../formats/read-json.js';
+import { recordedRun } from '../formats/run-record.js';
 import { resolvePackagePath } from '../base/package-path.js';
 import { checkpointPath, chosenCheckpoint, recordedBase } from '../engine/checkpoint-path.js';
 import type { Trained } from '../sampling/trained-networks.js';
@@ -79,7 +79,7 @@ async function fromPath(given: string, path: string, options: TargetOptions): Pr
     model = sdmodel ?? (await recordedBase(folder)),
     run = basename(dirname(folder));
   const name = /^step\d+$/.test(basename(folder)) ? `${run}-${basename(folder)}` : basename(folder, '.safetensors');
-  const config = applyCfgOptions(await recordedConfig(folder), cfgOptions, new Map());
+  const config = applyCfgOptions((await recordedRun(folder)).config, cfgOptions, new Map());
   return {
     name: base ? `${name}-base` : name,
     model,
@@ -106,11 +106,4 @@ async function fromConfig(given: string, { base, sdmodel, cfgOptions }: TargetOp
       `${given}: nothing is trained in ${workDir} yet; train it, give a checkpoint's folder, or add --base for the model that it starts from`,
     );
   return { name: `${name}-${basename(checkpoint)}`, trained: { path: checkpoint, scale: 1 }, ...rest };
-}
-
-/** Of the run that made a checkpoint; adapters from elsewhere have none. */
-async function recordedConfig(folder: string): Promise<Tree> {
-  const file = join(folder, 'run.json');
-  const { config } = existsSync(file) ? await readJson(file, 'a checkpoint has one') : {};
-  return isTree(config) ? config : {};
 }

@@ -94,6 +94,26 @@ void t.test('adapters add up, each with a scale, and come off again', async (t) 
   await t.rejects(other.loadAdapter(exported), { code: 'MODEL_MISMATCH' }, 'merged, the base is another one');
 });
 
+void t.test('a run that predicts otherwise than its base: what is made of it says so, and draws so', async (t) => {
+  const predicts = project.file('predicts-v'),
+    [merged, onnx] = [project.file('merged-v'), project.file('onnx-v')];
+  await train(project.file('my.yaml'), { workDir: predicts, options: { 'model.prediction_type': 'v_prediction' } });
+  await mergeLora(MODEL, predicts, { out: merged });
+  await exportOnnx(MODEL, { out: onnx, adapter: predicts });
+  for (const folder of [merged, onnx]) {
+    const scheduler = JSON.parse(readFileSync(join(folder, 'scheduler', 'scheduler_config.json'), 'utf8')) as object;
+    t.match(scheduler, { _class_name: 'PNDMScheduler', prediction_type: 'v_prediction' });
+  }
+  const [adapted, other] = await Promise.all([loadPipeline(MODEL), loadPipeline(merged)]);
+  t.teardown(() => adapted.dispose());
+  t.teardown(() => other.dispose());
+  const epsilon = (await adapted.draw(DRAW)).data;
+  await adapted.loadAdapter(predicts);
+  const { data } = await adapted.draw(DRAW);
+  t.ok(distance((await other.draw(DRAW)).data, data) <= 2, 'merged');
+  t.ok(distance(epsilon, data) > 20, 'the base alone predicts the noise');
+});
+
 const distance = (a: Uint8Array, b: Uint8Array): number =>
   a.reduce((most, v, i) => Math.max(most, Math.abs(v - b[i])), 0);
 

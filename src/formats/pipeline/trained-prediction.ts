@@ -1,18 +1,13 @@
 /** What a run trained its U-Net to predict, where it is not what its base's scheduler says (`model.prediction_type`). */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../../base/atomic-file.js';
 import { configJson } from '../config-json.js';
 import { readJson } from '../read-json.js';
+import { recordedRun } from '../run-record.js';
 
 /** @param path checkpoint of a run; adapters from elsewhere do not tell */
 export async function trainedPrediction(path: string): Promise<string | undefined> {
-  const file = join(path, 'run.json');
-  if (!existsSync(file)) return undefined;
-  const { config } = (await readJson(file, 'a checkpoint has one')) as {
-    config?: { model?: { prediction_type?: unknown } };
-  };
-  const kind = config?.model?.prediction_type;
+  const kind = (await recordedRun(path)).model['prediction_type'];
   return typeof kind === 'string' ? kind : undefined;
 }
 
