@@ -26,6 +26,8 @@ export interface Layout {
   readonly unet: RawConfig;
   readonly vae: RawConfig;
   readonly text: RawConfig;
+  /** Stable Diffusion 1.x's PNDMScheduler by default. */
+  readonly scheduler?: RawConfig;
 }
 
 const CROSS_DOWN = 'CrossAttnDownBlock2D',
@@ -73,6 +75,14 @@ const toy = (layersPerBlock: number): Layout => ({
   text: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2, num_attention_heads: 4, vocab_size: 1024 },
 });
 
+/** The steps of noise of Stable Diffusion 1.x. */
+const NOISE = {
+  beta_start: 0.00085,
+  beta_end: 0.012,
+  beta_schedule: 'scaled_linear',
+  num_train_timesteps: 1000,
+  set_alpha_to_one: false,
+};
 /** Layouts by name. Block removal: Kim et al., arXiv 2305.15798, figure 3 and table 1; segmind's small-sd is the paper's Base. */
 export const LAYOUTS: Readonly<Record<string, Layout>> = {
   sd15: full({ ...FOUR_STAGES, ...MID, layers_per_block: 2 }),
@@ -87,12 +97,12 @@ export const LAYOUTS: Readonly<Record<string, Layout>> = {
     unet: {
       ...FOUR_STAGES,
       ...MID,
-      block_out_channels: [48, 64, 64, 64],
+      block_out_channels: [48, 40, 40, 40],
       layers_per_block: 2,
       cross_attention_dim: 96,
       attention_head_dim: 4,
       sample_size: 16,
-      norm_num_groups: 16,
+      norm_num_groups: 8,
     },
     vae: { block_out_channels: [24, 48, 64], layers_per_block: 1, norm_num_groups: 8, sample_size: 64 },
     text: {
@@ -103,24 +113,29 @@ export const LAYOUTS: Readonly<Record<string, Layout>> = {
       vocab_size: 2048,
       max_position_embeddings: 32,
     },
+    // Lin et al., arXiv 2305.08891: the last timestep is noise alone, and sampling starts there
+    scheduler: {
+      _class_name: 'DDIMScheduler',
+      ...NOISE,
+      clip_sample: false,
+      prediction_type: 'v_prediction',
+      rescale_betas_zero_snr: true,
+      timestep_spacing: 'trailing',
+    },
   },
 };
 
-const SCHEDULER = {
+const PNDM: RawConfig = {
   _class_name: 'PNDMScheduler',
-  beta_start: 0.00085,
-  beta_end: 0.012,
-  beta_schedule: 'scaled_linear',
-  num_train_timesteps: 1000,
-  set_alpha_to_one: false,
+  ...NOISE,
   skip_prk_steps: true,
   steps_offset: 1,
   clip_sample: false,
   prediction_type: 'epsilon',
 };
-const INDEX = {
+const indexOf = (scheduler: RawConfig): object => ({
   _class_name: 'StableDiffusionPipeline',
-  scheduler: ['diffusers', 'PNDMScheduler'],
+  scheduler: ['diffusers', scheduler['_class_name']],
   text_encoder: ['transformers', 'CLIPTextModel'],
   tokenizer: ['transformers', 'CLIPTokenizer'],
   unet: ['diffusers', 'UNet2DConditionModel'],
@@ -128,7 +143,7 @@ const INDEX = {
   safety_checker: [null, null],
   feature_extractor: [null, null],
   requires_safety_checker: false,
-};
+});
 
 export interface RandomModelOptions {
   readonly dtype: DType;
@@ -191,8 +206,9 @@ async function writeInto(
       log && { log, of: dirname(path) },
     );
   };
-  await json('model_index.json', INDEX);
-  await json('scheduler/scheduler_config.json', SCHEDULER);
+  const scheduler = layout.scheduler ?? PNDM;
+  await json('model_index.json', indexOf(scheduler));
+  await json('scheduler/scheduler_config.json', scheduler);
   await json('unet/config.json', unet);
   await weights(
     'unet/diffusion_pytorch_model.safetensors',

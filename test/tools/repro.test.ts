@@ -1,9 +1,13 @@
 /** The reproduction: its stages are commands that exist, and its page says what the numbers say. */
 import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
+import sharp from 'sharp';
 import t from 'tap';
 import { builtInConfigs } from '../../src/registry/load-config.js';
-import { percent, valueOf, withInterval, type Result } from '../../tools/repro/result.js';
+import { keepPictures } from '../../tools/repro/pictures.js';
+import { outcomeOf, percent, readResult, valueOf, withInterval, type Result } from '../../tools/repro/result.js';
+import { single } from '../../tools/repro/row.js';
 import { ALL_ROWS, EXPERIMENTS } from '../../tools/repro/rows/all.js';
 import { DISTILLATION_TITLE, PERSONAL_TITLE, verdicts } from '../../tools/repro/text.js';
 
@@ -22,6 +26,39 @@ void t.test('every stage has an id of its own and commands with built-in configs
     }
   }
 });
+
+void t.test(
+  'of a stage that ended the repository keeps scores and the first pictures; of weights the work dir does',
+  async (t) => {
+    const here = process.cwd();
+    process.chdir(t.testdir());
+    t.teardown(() => process.chdir(here));
+    const row = single('x', 'some drawings', 'sizes', []),
+      [stage] = row.stages,
+      marker = { commands: ['diffengine eval'], seconds: 3, commit: 'abc', machine: '2 x CPU', finished: '2026-11-29' },
+      scores = [{ name: 'FD', better: 'lower', value: 5, half_width_95: null, per_seed: [5] }];
+    t.equal(await readResult(row), undefined, 'it was not run');
+    const evaluated = { scores, seeds: [0], cost: null, latency: null };
+    await mkdir('work_dirs/repro/x/eval', { recursive: true });
+    await writeFile(
+      'work_dirs/repro/x/eval/eval.json',
+      JSON.stringify({ ...evaluated, prompts: ['a dog'], config: {} }),
+    );
+    const sheet = { create: { width: 10 * 68 - 4, height: 64, channels: 3, background: '#0f0' } } as const;
+    await sharp(sheet).png().toFile('work_dirs/repro/x/eval/seed0.png');
+    const outcome = await outcomeOf(stage, marker);
+    t.strictSame(outcome, { marker, evaluation: evaluated });
+    await mkdir('docs/results/runs', { recursive: true });
+    await keepPictures(stage);
+    await writeFile(stage.record, JSON.stringify(outcome));
+    t.equal(stage.record, 'docs/results/runs/x.json');
+    t.strictSame((await readResult(row))?.done, [outcome]);
+    t.equal((await sharp('docs/results/runs/x.png').metadata()).width, 8 * 68 - 4, 'eight of ten pictures');
+    const [weights] = single('y', 'a network', 'weights', []).stages;
+    t.equal(weights.record, 'work_dirs/repro/y/done.json');
+    t.strictSame(await outcomeOf(weights, marker), { marker });
+  },
+);
 
 /** Of one training, or of several. */
 const result = (

@@ -16,7 +16,7 @@ import { ConsoleLogger } from '../../src/loggers/console-logger.js';
 import { ClipFeatures } from '../../src/sampling/clip-features.js';
 import { VitFeatures } from '../../src/sampling/vit-features.js';
 import type { HostTensor } from '../../src/tensor/host.js';
-import { dirOf } from './row.js';
+import { RECORDS } from './row.js';
 
 /** Subjects beside the four of the DreamBooth pictures. */
 const PAINTED = 24;
@@ -108,7 +108,7 @@ export async function apart(
 }
 
 export const APART_TITLE = 'Telling two subjects of one kind apart';
-const FOUND = dirOf('apart.json');
+const FOUND = `${RECORDS}/apart.json`;
 
 interface Found {
   readonly fingerprint: string;

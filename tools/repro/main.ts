@@ -8,13 +8,14 @@ import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { writeFileAtomic } from '../../src/base/atomic-file.js';
 import { writePage } from './page.js';
-import type { Marker } from './result.js';
-import { markerOf, type Stage } from './row.js';
+import { keepPictures } from './pictures.js';
+import { outcomeOf, type Marker } from './result.js';
+import type { Stage } from './row.js';
 import { ALL_ROWS, EXPERIMENTS } from './rows/all.js';
 
 const program = new Command('npm run repro --')
   .description(
-    'make every number of docs/results.md again: trains, evaluates, writes the page. Run it again after a stop: it goes on where it was',
+    'make the numbers of docs/results.md: trains, evaluates, writes the page. Run it again after a stop: it goes on where it was. What docs/results/runs holds is not run again; delete that folder and work_dirs/repro to begin anew',
   )
   .option(
     '--from-scratch',
@@ -43,7 +44,7 @@ const unknown = only?.find((name) => !ALL_ROWS.some((row) => named(name, row).le
 if (unknown !== undefined) fail(`--only ${unknown}: no such row, table or training; --list shows the rows`);
 else if (list)
   for (const { id, title, stages } of ALL_ROWS) {
-    const done = stages.filter((stage) => existsSync(markerOf(stage.id))).length;
+    const done = stages.filter((stage) => existsSync(stage.record)).length;
     console.log(`${done} of ${stages.length}  ${id.padEnd(32)} ${title}`);
   }
 else {
@@ -61,7 +62,7 @@ function inTurn(chosen: readonly Stage[] | undefined): Stage[] {
 
 async function runAll(stages: readonly Stage[]): Promise<void> {
   for (const [k, stage] of stages.entries()) {
-    if (existsSync(markerOf(stage.id))) continue;
+    if (existsSync(stage.record)) continue;
     console.log(`\n=== ${k + 1} of ${stages.length}: ${stage.id}`);
     const started = performance.now();
     for (const args of stage.commands) {
@@ -85,20 +86,25 @@ async function finish(stage: Stage, seconds: number): Promise<void> {
     machine: `${availableParallelism()} x ${cpus()[0]?.model ?? 'CPU'}, Node ${process.version}`,
     finished: new Date().toISOString().slice(0, 10),
   };
-  await mkdir(dirname(markerOf(stage.id)), { recursive: true });
-  await writeFileAtomic(markerOf(stage.id), `${JSON.stringify(marker, null, 2)}\n`);
+  const outcome = await outcomeOf(stage, marker);
+  await mkdir(dirname(stage.record), { recursive: true });
+  await keepPictures(stage);
+  await writeFileAtomic(stage.record, `${JSON.stringify(outcome, null, 2)}\n`);
 }
 
 function quoted(arg: string): string {
   return /^[\w./:=,@+-]+$/.test(arg) ? arg : `'${arg}'`;
 }
 
+/** What a result depends on. */
+const RUNS = ['src', 'configs', 'assets', 'tools/commands', 'tools/repro/rows', 'package-lock.json'];
+
+/** The last commit that changed what runs; with a plus where something was changed since. */
 function commit(): string {
+  const git = (...args: readonly string[]): string =>
+    execFileSync('git', [...args, '--', ...RUNS], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   try {
-    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    }).trim();
+    return git('log', '-1', '--format=%h') + (git('status', '--porcelain') === '' ? '' : '+');
   } catch {
     return 'unknown'; // an installed package is no repository
   }

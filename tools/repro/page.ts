@@ -9,8 +9,6 @@ import { MODEL_NAMES, SUBJECT_NAMES } from './rows/dreambooth.js';
 import { DISTILLATION_TITLE, INTRODUCTION, KINDS_TITLE, LORA_TITLE, PAIRS_TITLE, PERSONAL_TITLE, RECOVERY_TITLE, SEARCH_TITLE, SIZES_TITLE, LATENCY_TITLE, verdicts } from './text.js'; // prettier-ignore
 
 const PAGE = 'docs/results.md';
-/** Pictures of a row on the page. */
-const SHOWN = 8;
 /** Prompts of a subject. */
 const PROMPTS = 7;
 
@@ -22,7 +20,7 @@ export async function writePage(): Promise<void> {
     if (result) results.push(result);
   }
   const made = new Set(results.map(({ row }) => row.id));
-  for (const { row } of results) if (isShown(row)) await strip(row, SHOWN);
+  for (const { row } of results) if (isShown(row)) await strip(row);
   for (const subject of SUBJECT_NAMES) {
     const rows = linesOf(subject);
     if (rows.every(({ id }) => made.has(id))) await comparison(`dreambooth_${subject}`, rows, PROMPTS);

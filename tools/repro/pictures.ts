@@ -1,8 +1,9 @@
 /** The pictures of docs/results.md, from the sheets that evaluations left. */
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp, { type OverlayOptions } from 'sharp';
-import { evaluationOf, type Row } from './row.js';
+import { evaluationOf, type Row, type Stage } from './row.js';
 
 export const PICTURES = 'docs/results';
 /** Of contactSheet, and the side of toyland's pictures. */
@@ -10,30 +11,40 @@ const GAP = 4,
   SIDE = 64;
 /** Each pixel of a drawing becomes so many across. */
 const ENLARGED = 2;
+/** Pictures of a stage that are kept. */
+const KEPT = 8;
 
 const place = async (name: string): Promise<string> => {
   await mkdir(PICTURES, { recursive: true });
   return join(PICTURES, `${name}.png`);
 };
-const sheetOf = (row: Row): string => join(evaluationOf(row.stages[0].id), 'seed0.png');
+/** What is kept of a stage's first sheet. */
+const keptOf = ({ record }: Stage): string => record.replace(/json$/, 'png');
 
-/** The first `shown` pictures of a row's first training, in one line. */
-export async function strip(row: Row, shown: number): Promise<void> {
-  await compose([await tiles(row, shown)], await place(row.id));
+/** Keeps the first pictures of a stage that just ended, in one line. */
+export async function keepPictures(stage: Stage): Promise<void> {
+  const sheet = join(evaluationOf(stage.id), 'seed0.png');
+  if (existsSync(sheet)) await compose([await tiles(sheet, KEPT)], keptOf(stage), 1);
+}
+
+/** The first pictures of a row's first training. */
+export async function strip(row: Row): Promise<void> {
+  await compose([await tiles(keptOf(row.stages[0]), KEPT)], await place(row.id), ENLARGED);
 }
 
 /** One line of pictures per row, one column per prompt. */
 export async function comparison(name: string, rows: readonly Row[], prompts: number): Promise<void> {
-  await compose(await Promise.all(rows.map((row) => tiles(row, prompts))), await place(name));
+  const lines = await Promise.all(rows.map((row) => tiles(keptOf(row.stages[0]), prompts)));
+  await compose(lines, await place(name), ENLARGED);
 }
 
-/** @returns the first pictures of a sheet, PNG */
-async function tiles(row: Row, count: number): Promise<Buffer[]> {
-  const sheet = sheetOf(row),
-    { width = 0 } = await sharp(sheet).metadata(),
-    across = Math.floor((width + GAP) / (SIDE + GAP));
+/** @returns the first pictures of a sheet, or all of one with fewer; PNG */
+async function tiles(sheet: string, count: number): Promise<Buffer[]> {
+  const { width = 0, height = 0 } = await sharp(sheet).metadata(),
+    across = Math.floor((width + GAP) / (SIDE + GAP)),
+    down = Math.floor((height + GAP) / (SIDE + GAP));
   return Promise.all(
-    Array.from({ length: count }, (_, i) =>
+    Array.from({ length: Math.min(count, across * down) }, (_, i) =>
       sharp(sheet)
         .extract({
           left: (i % across) * (SIDE + GAP),
@@ -47,7 +58,7 @@ async function tiles(row: Row, count: number): Promise<Buffer[]> {
   );
 }
 
-async function compose(lines: readonly (readonly Buffer[])[], out: string): Promise<void> {
+async function compose(lines: readonly (readonly Buffer[])[], out: string, enlarged: number): Promise<void> {
   const step = SIDE + GAP,
     width = lines[0].length * step - GAP,
     height = lines.length * step - GAP;
@@ -60,7 +71,7 @@ async function compose(lines: readonly (readonly Buffer[])[], out: string): Prom
     .toBuffer();
   // a quarter of the bytes, for drawings no worse
   await sharp(small)
-    .resize(width * ENLARGED, height * ENLARGED, { kernel: 'nearest' })
+    .resize(width * enlarged, height * enlarged, { kernel: 'nearest' })
     .png({ palette: true, effort: 10 })
     .toFile(out);
 }

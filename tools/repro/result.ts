@@ -8,13 +8,14 @@ import { studentHalfWidth } from '../../src/evaluation/metrics/interval.js';
 import { mean } from '../../src/evaluation/metrics/vectors.js';
 import { openSafetensors } from '../../src/formats/safetensors/safetensors.js';
 import { sizeOf } from '../../src/tensor/host.js';
-import { evaluationOf, markerOf, priorOf, runOf, type Row } from './row.js';
+import { evaluationOf, priorOf, runOf, type Row, type Stage } from './row.js';
 
-/** `done.json` of a stage. */
+/** How and when a stage was run. */
 export interface Marker {
   readonly commands: readonly string[];
   /** wall time of the try that ended */
   readonly seconds: number;
+  /** the last one that changed what runs */
   readonly commit: string;
   readonly machine: string;
   readonly finished: string;
@@ -29,12 +30,16 @@ export interface Trained {
   readonly memory: number;
 }
 
+/** Of an evaluation, without what the commands say already. */
+export type Measured = Pick<Evaluation, 'scores' | 'seeds' | 'cost' | 'latency'>;
+
+/** The record of a stage that is done. */
 export interface Done {
   readonly marker: Marker;
-  readonly evaluation: Evaluation;
+  readonly evaluation: Measured;
   /** of pictures of the class alone */
-  readonly prior: Evaluation | undefined;
-  readonly training: Trained | undefined;
+  readonly prior?: Measured;
+  readonly training?: Trained;
 }
 
 export interface Result {
@@ -45,23 +50,26 @@ export interface Result {
 
 const json = async <T>(file: string): Promise<T> => JSON.parse(await readFile(file, 'utf8')) as T;
 
+/** What a stage that just ended is remembered by. */
+export async function outcomeOf({ id }: Stage, marker: Marker): Promise<Done | { readonly marker: Marker }> {
+  if (!existsSync(evaluationOf(id))) return { marker }; // weights
+  return {
+    marker,
+    evaluation: await measured(evaluationOf(id)),
+    ...(existsSync(priorOf(id)) ? { prior: await measured(priorOf(id)) } : {}),
+    ...(existsSync(runOf(id)) ? { training: await readTraining(runOf(id)) } : {}),
+  };
+}
+
+async function measured(folder: string): Promise<Measured> {
+  const { scores, seeds, cost, latency } = await json<Evaluation>(join(folder, 'eval.json'));
+  return { scores, seeds, cost, latency };
+}
+
 /** @returns undefined until every training of the row has ended */
 export async function readResult(row: Row): Promise<Result | undefined> {
-  if (!row.stages.every(({ id }) => existsSync(markerOf(id)))) return undefined;
-  return {
-    row,
-    done: await Promise.all(
-      row.stages.map(async ({ id }): Promise<Done> => {
-        const evaluation = (folder: string): Promise<Evaluation> => json(join(folder, 'eval.json'));
-        return {
-          marker: await json<Marker>(markerOf(id)),
-          evaluation: await evaluation(evaluationOf(id)),
-          prior: existsSync(priorOf(id)) ? await evaluation(priorOf(id)) : undefined,
-          training: existsSync(runOf(id)) ? await readTraining(runOf(id)) : undefined,
-        };
-      }),
-    ),
-  };
+  if (!row.stages.every(({ record }) => existsSync(record))) return undefined;
+  return { row, done: await Promise.all(row.stages.map(({ record }) => json<Done>(record))) };
 }
 
 async function readTraining(run: string): Promise<Trained> {
@@ -95,7 +103,7 @@ export interface Value {
 export function valueOf(
   { done }: Result,
   name: string,
-  of: (one: Done) => Evaluation | undefined = ({ evaluation }) => evaluation,
+  of: (one: Done) => Measured | undefined = ({ evaluation }) => evaluation,
 ): Value | undefined {
   const scores = done.map((one) => of(one)?.scores.find((score) => score.name === name));
   const values = scores.flatMap((score) => (score ? [score.value] : []));

@@ -5,6 +5,8 @@ export interface Stage {
   readonly id: string;
   /** arguments of diffengine, one list per command */
   readonly commands: readonly (readonly string[])[];
+  /** the file that says that it is done, and what came out */
+  readonly record: string;
 }
 
 /** Where a row stands on the page. */
@@ -28,7 +30,11 @@ export const runOf = (id: string): string => `${dirOf(id)}/run`;
 export const evaluationOf = (id: string): string => `${dirOf(id)}/eval`;
 /** Where pictures of the class alone are evaluated. */
 export const priorOf = (id: string): string => `${dirOf(id)}/prior`;
-export const markerOf = (id: string): string => `${dirOf(id)}/done.json`;
+/** What is kept of every stage, in the repository: work dirs are large, and the hours behind the page are many. */
+export const RECORDS = 'docs/results/runs';
+/** Weights are no results: when their work dirs are gone, they are to be made again. */
+const recordOf = (id: string, table: Table): string =>
+  table === 'weights' ? `${dirOf(id)}/done.json` : `${RECORDS}/${id}.json`;
 
 /** Trainings of a row: intervals are over them. */
 export const TRAINING_SEEDS = [0, 1, 2] as const;
@@ -38,7 +44,7 @@ export const single = (id: string, title: string, table: Table, commands: Stage[
   id,
   title,
   table,
-  stages: [{ id, commands }],
+  stages: [{ id, commands, record: recordOf(id, table) }],
 });
 
 /** A row of one training per seed. @param commands of one of them */
@@ -52,7 +58,9 @@ export const trained = (
   id,
   title,
   table,
-  stages: seeds.map((seed) => ({ id: `${id}_${seed}`, commands: commands(`${id}_${seed}`, seed) })),
+  stages: seeds
+    .map((seed) => ({ name: `${id}_${seed}`, seed }))
+    .map(({ name, seed }) => ({ id: name, commands: commands(name, seed), record: recordOf(name, table) })),
 });
 
 /** Of a dataset of drawings, as part of a command. */

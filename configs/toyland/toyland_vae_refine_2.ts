@@ -1,0 +1,10 @@
+// Goes on where toyland_vae_refine ends, with one painted drawing in four: so many taught it any colours, and fewer lines of its own world.
+import { defineConfig } from 'diffengine';
+import refine from 'diffengine/configs/toyland/toyland_vae_refine';
+
+export default defineConfig({
+  _base_: refine,
+  model: { model: 'work_dirs/toyland_vae_refine' },
+  train_dataloader: { dataset: { painted: 0.25, seed: 6 } },
+  train_cfg: { max_iters: 1500 },
+});
