@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { stopIfAborted, UserError } from '../base/errors.js';
+import { resolvePackagePath } from '../base/package-path.js';
 import { VOCABULARY } from '../datasets/toyland/world.js';
 import { checkpointPath } from '../engine/checkpoint-path.js';
 import type { FloatType } from '../formats/float-formats.js';
@@ -12,7 +13,7 @@ import { logOf, optionsOf, TEXT, type CallOptions } from './call-options.js';
 export interface MakeModelOptions extends CallOptions {
   /** Where to write it. */
   readonly out: string;
-  /** Element type of the weights. Default 'float16'. */
+  /** Element type of the weights. Default 'float16'; toyland-clip is always float32. */
   readonly dtype?: FloatType | undefined;
   /** A whole number from 0; equal seeds give equal bytes. Default 0. */
   readonly seed?: number | undefined;
@@ -47,20 +48,21 @@ export async function makeModel(
   if (!known.includes(layout)) throw new UserError(`${layout}: no such layout${suggestion(layout, known)}`);
   check('makeModel', options);
   stopIfAborted(options.signal, 'makeModel');
-  const { out, dtype = 'float16', seed = 0, vae, clip } = options;
+  const { out, dtype, seed = 0, vae, clip } = options;
   if (Object.hasOwn(CLIP_LAYOUTS, layout)) {
+    refuseForClip(layout, { vae, clip, dtype: dtype === 'float32' ? undefined : dtype });
     await writeRandomClip(out, CLIP_LAYOUTS[layout], VOCABULARY, seed);
     return { out, files: [] };
   }
   const files: string[] = [],
     log = logOf(options);
   const given = {
-    ...(vae === undefined ? {} : { vae: await checkpointPath(vae) }),
-    ...(clip === undefined ? {} : { clip: await clipFolder(await checkpointPath(clip)) }),
+    ...(vae === undefined ? {} : { vae: await checkpointPath(resolvePackagePath(vae)) }),
+    ...(clip === undefined ? {} : { clip: await clipFolder(await checkpointPath(resolvePackagePath(clip))) }),
   };
   const words = layout === 'toyland' ? { words: VOCABULARY } : {};
   await writeRandomModel(out, LAYOUTS[layout], {
-    dtype,
+    dtype: dtype ?? 'float16',
     seed,
     report: (file) => {
       files.push(`${out}/${file}`);
@@ -71,6 +73,12 @@ export async function makeModel(
     ...given,
   });
   return { out, files };
+}
+
+function refuseForClip(layout: string, given: Readonly<Record<string, string | undefined>>): void {
+  for (const [option, value] of Object.entries(given))
+    if (value !== undefined)
+      throw new UserError(`${layout} is a CLIP of float32 alone and takes no ${option} (${value}); leave it out`);
 }
 
 /** A checkpoint of ContrastiveCLIP has the folder inside. */

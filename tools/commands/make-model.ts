@@ -4,7 +4,7 @@ interface MakeModelOptions {
   readonly out: string;
   readonly vae?: string;
   readonly clip?: string;
-  readonly dtype: 'float16' | 'float32';
+  readonly dtype?: 'float16' | 'float32';
   readonly seed: string;
 }
 
@@ -18,7 +18,10 @@ export function register(program: Command): void {
     )
     .requiredOption('--out <folder>', 'where to write it')
     .addOption(
-      new Option('--dtype <name>', 'element type of the weights').choices(['float16', 'float32']).default('float16'),
+      new Option('--dtype <name>', 'element type of the weights (default: float16; toyland-clip: float32)').choices([
+        'float16',
+        'float32',
+      ]),
     )
     .option('--seed <n>', 'equal seeds give equal bytes', '0')
     .option('--vae <folder>', 'pipeline, checkpoint or work dir whose vae/ is taken instead of a random one')
