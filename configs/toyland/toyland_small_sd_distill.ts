@@ -14,7 +14,7 @@ export default defineConfig({
     block_removal: 'base',
     caption_dropout: 0.1,
   },
-  train_dataloader: { dataset: { num_images: 40_000, painted: 0.25 } },
+  train_dataloader: { dataset: { painted: 0.25 } },
   optim_wrapper: { optimizer: { lr: 5e-4 } },
   train_cfg: { max_iters: 1500 },
   custom_hooks: { ema: { type: 'EMAHook', momentum: 5e-3, begin_iter: 100 } },

@@ -12,8 +12,8 @@ export default defineConfig({
   _base_: [dataset, evaluation, preview, schedule, runtime],
   model: { type: 'StableDiffusion', model: 'work_dirs/toyland_base', init: 'random', caption_dropout: 0.1 },
   // One in four in colours that no caption names: a DreamBooth subject has its own.
-  train_dataloader: { batch_size: 32, dataset: { num_images: 80_000, painted: 0.25 } },
-  train_cfg: { max_iters: 6000 },
+  train_dataloader: { batch_size: 32, dataset: { num_images: 30_000, painted: 0.25 } },
+  train_cfg: { max_iters: 3000 },
   custom_hooks: {
     ema: { type: 'EMAHook', momentum: 2e-3, begin_iter: 200 },
   },

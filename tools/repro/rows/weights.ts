@@ -47,5 +47,7 @@ export const WEIGHTS: readonly Row[] = [
       'work_dirs/toyland_clip_refine',
     ),
     ['train', 'toyland_teacher', '--resume'],
+    ['export-pipeline', 'work_dirs/toyland_teacher', '--out', 'work_dirs/toyland_teacher_pipeline'],
+    ['train', 'toyland_teacher_refine', '--resume'],
   ),
 ];
