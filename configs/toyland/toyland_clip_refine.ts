@@ -5,7 +5,7 @@ import clip from 'diffengine/configs/toyland/toyland_clip';
 
 export default defineConfig({
   _base_: clip,
-  model: { model: 'work_dirs/toyland_clip', init: 'copy' },
+  model: { model: 'work_dirs/toyland_clip' },
   train_dataloader: { dataset: { alike: 4, seed: 3 }, sampler: { shuffle: false } },
   optim_wrapper: { optimizer: { lr: 5e-4 } },
   train_cfg: { max_iters: 900 },

@@ -1,4 +1,4 @@
-// Goes on where toyland_vae_refine ends, with one painted drawing in four: so many taught it any colours, and fewer lines of its own world.
+// Goes on where toyland_vae_refine ends, with one painted drawing in four: it has learnt any colours, and sees more of the world's own.
 import { defineConfig } from 'diffengine';
 import refine from 'diffengine/configs/toyland/toyland_vae_refine';
 

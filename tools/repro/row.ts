@@ -39,12 +39,18 @@ const recordOf = (id: string, table: Table): string =>
 /** Trainings of a row: intervals are over them. */
 export const TRAINING_SEEDS = [0, 1, 2] as const;
 
+const stageOf = (id: string, table: Table, commands: Stage['commands']): Stage => ({
+  id,
+  commands,
+  record: recordOf(id, table),
+});
+
 /** A row without training. */
 export const single = (id: string, title: string, table: Table, commands: Stage['commands']): Row => ({
   id,
   title,
   table,
-  stages: [{ id, commands, record: recordOf(id, table) }],
+  stages: [stageOf(id, table, commands)],
 });
 
 /** A row of one training per seed. @param commands of one of them */
@@ -58,9 +64,7 @@ export const trained = (
   id,
   title,
   table,
-  stages: seeds
-    .map((seed) => ({ name: `${id}_${seed}`, seed }))
-    .map(({ name, seed }) => ({ id: name, commands: commands(name, seed), record: recordOf(name, table) })),
+  stages: seeds.map((seed) => stageOf(`${id}_${seed}`, table, commands(`${id}_${seed}`, seed))),
 });
 
 /** Of a dataset of drawings, as part of a command. */
