@@ -117,6 +117,7 @@ export const LAYOUTS: Readonly<Record<string, Layout>> = {
     scheduler: {
       _class_name: 'DDIMScheduler',
       ...NOISE,
+      steps_offset: 1,
       clip_sample: false,
       prediction_type: 'v_prediction',
       rescale_betas_zero_snr: true,
