@@ -16,6 +16,8 @@ export const LIMITS = {
   /** gradients per tensor and all of them as one vector; relative */
   gradient: 1e-3,
   gradientWhole: 1e-4,
+  /** norms of gradients at parameters that Adam moved, some of them by rounding alone (compareUpdate); relative */
+  normAfterUpdates: 1e-3,
   /** parameters after AdamW steps: largest and RMS difference, angle between the update vectors */
   updateMax: 1e-4,
   updateRms: 2e-6,
