@@ -3,4 +3,4 @@ import runtime from 'diffengine/configs/_base_/default_runtime';
 import dataset from 'diffengine/configs/_base_/datasets/toyland_face';
 import model from 'diffengine/configs/_base_/models/toyland_small_sd_lora';
 
-export default defineConfig({ _base_: [model, dataset, runtime], train_cfg: { max_iters: 250 } });
+export default defineConfig({ _base_: [model, dataset, runtime] });

@@ -95,7 +95,7 @@ void t.test('the package holds what runs, and no pictures of results, logs of tr
     t.ok(packed.includes(needed), needed);
   t.ok(files.includes('assets'));
   const megabytes = readFileSync(tarball).length / 1e6;
-  t.ok(megabytes < 25, `${megabytes.toFixed(1)} MB`);
+  t.ok(megabytes < 20, `${megabytes.toFixed(1)} MB`);
   t.end();
 });
 

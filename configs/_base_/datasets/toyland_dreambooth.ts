@@ -10,7 +10,13 @@ export default defineConfig({
     num_workers: 1,
     dataset: {
       type: 'DreamBoothDataset',
-      class_image: { model: ref('model.model'), num_images: 20, size: ref('size'), num_inference_steps: 20 },
+      class_image: {
+        model: ref('model.model'),
+        num_images: 20,
+        size: ref('size'),
+        num_inference_steps: 20,
+        guidance_scale: 4,
+      },
       pipeline: [{ type: 'ToTensor' }, { type: 'Normalize', mean: [0.5], std: [0.5] }, { type: 'PackInputs' }],
     },
     sampler: { type: 'InfiniteSampler', shuffle: true },

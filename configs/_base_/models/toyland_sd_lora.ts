@@ -4,10 +4,12 @@ export default defineConfig({
   model: {
     type: 'StableDiffusion',
     model: 'package:assets/toyland-sd',
+    // Noise alone would teach it where the five photos were taken: docs/toyland.md.
+    loss: { type: 'SNRL2Loss' },
     unet_lora_config: {
       type: 'LoRA',
-      r: 8,
-      lora_alpha: 8,
+      r: 16,
+      lora_alpha: 16,
       target_modules: [
         'to_q',
         'to_k',

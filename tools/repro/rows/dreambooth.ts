@@ -176,21 +176,25 @@ const KINDS: readonly Row[] = [
 ];
 
 /** What was tried before the config's settings were set; each with the two subjects that differ most. */
-const SEARCHED = { lr: ['0.001', '0.002', '0.004'], iterations: [200, 350, 500], text: ['4', 'none'] } as const;
-const SEARCH: readonly Row[] = SEARCHED.lr.flatMap((lr) =>
-  SEARCHED.iterations.flatMap((iterations) =>
-    SEARCHED.text.flatMap((text) =>
+const SEARCHED = {
+  loss: ['SNRL2Loss', 'L2Loss'],
+  lr: ['0.001', '0.0014', '0.002'],
+  iterations: [350, 500, 650],
+} as const;
+const SEARCH: readonly Row[] = SEARCHED.loss.flatMap((loss) =>
+  SEARCHED.lr.flatMap((lr) =>
+    SEARCHED.iterations.flatMap((iterations) =>
       (['dog', 'face'] as const).map((subject) => {
-        const id = `search_${subject}_${lr}_${iterations}_${text}`;
+        const id = `search_${subject}_${loss}_${lr}_${iterations}`;
         return trained(
           id,
-          `${subject}: lr ${lr}, ${iterations} iterations, text encoder ${text === 'none' ? 'as it was' : `r = ${text}`}`,
+          `${subject}: ${loss}, lr ${lr}, ${iterations} iterations`,
           'search',
           (stage, seed): Stage['commands'] => [
             train(stage, seed, 'base', subject, [
+              `model.loss={ _delete_: true, type: ${loss} }`,
               `optim_wrapper.optimizer.lr=${lr}`,
               `train_cfg.max_iters=${iterations}`,
-              ...(text === 'none' ? ['model.text_encoder_lora_config=null'] : []),
             ]),
             ['eval', runOf(stage), ...personal(subject, evaluationOf(stage), SELECTION_SEEDS)],
           ],
