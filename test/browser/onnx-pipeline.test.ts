@@ -53,7 +53,7 @@ void t.test('a page draws the picture that Node draws, in any size, with any sam
   t.equal(page.defaultSize, 64);
   const steps: string[] = [];
   const plain = await page.draw({ ...DRAW, onStep: (done, total) => void steps.push(`${done}/${total}`) });
-  t.strictSame(steps, ['0/4', '1/4', '2/4', '3/4', '4/4'], 'PNDM evaluates once more than it steps');
+  t.strictSame(steps, ['1/4', '2/4', '3/4', '4/4']);
   t.match(plain, { width: 64, height: 64, seed: 3, prompt: DRAW.prompt });
   t.equal(plain.rgba().length, 64 * 64 * 4);
   t.ok(difference(plain.data, (await node.draw(DRAW)).data).most <= LIMIT);
@@ -62,11 +62,13 @@ void t.test('a page draws the picture that Node draws, in any size, with any sam
     ...DRAW,
     width: 96,
     height: 32,
-    scheduler: 'DDIMScheduler',
+    scheduler: 'PNDMScheduler',
     guidanceScale: 1,
     negativePrompt: 'a cat',
   };
-  const wide = await page.draw(other);
+  steps.length = 0;
+  const wide = await page.draw({ ...other, onStep: (done, total) => void steps.push(`${done}/${total}`) });
+  t.strictSame(steps, ['0/4', '1/4', '2/4', '3/4', '4/4'], 'PNDM evaluates once more than it steps');
   t.strictSame([wide.width, wide.height], [96, 32]);
   t.ok(difference(wide.data, (await node.draw(other)).data).most <= LIMIT, 'another size and sampler');
 
