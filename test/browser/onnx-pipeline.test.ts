@@ -68,7 +68,8 @@ void t.test('a page draws the picture that Node draws, in any size, with any sam
   };
   steps.length = 0;
   const wide = await page.draw({ ...other, onStep: (done, total) => void steps.push(`${done}/${total}`) });
-  t.strictSame(steps, ['0/4', '1/4', '2/4', '3/4', '4/4'], 'PNDM evaluates once more than it steps');
+  const three = [0, 1, 2, 3].flatMap((step) => Array<string>(3).fill(`${step}/4`));
+  t.strictSame(steps, [...three, '4/4'], 'Runge-Kutta steps of PNDM evaluate more often');
   t.strictSame([wide.width, wide.height], [96, 32]);
   t.ok(difference(wide.data, (await node.draw(other)).data).most <= LIMIT, 'another size and sampler');
 
