@@ -5,7 +5,7 @@ export default defineConfig({
   _base_: [teacher],
   model: {
     model: 'package:assets/toyland-small-sd',
-    // About the quality of the U-Net alone, in fewer iterations: docs/toyland.md.
+    // With and without it: docs/toyland.md.
     text_encoder_lora_config: {
       type: 'LoRA',
       r: 4,
