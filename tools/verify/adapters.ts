@@ -17,6 +17,7 @@ import { mean, square, sub } from '../../src/tensor/ops.js';
 import { input, type Tensor, type TensorType } from '../../src/tensor/tensor.js';
 import { toNumbers, type Golden, type LoadedUNet } from './context.js';
 import { LIMITS } from './limits.js';
+import { compareUpdates, flatten, SLACK } from './updates.js';
 import { evaluate } from './networks.js';
 import { compareGradients, fed, gradients } from './gradients.js';
 
@@ -133,15 +134,24 @@ async function train(
   const found = { loss: [] as number[], norm: [] as number[] };
   const norms = floats(await reference.read('losses/grad_norms_before_clip'));
   const noise = golden.noise(file, 'losses');
-  const grads = await named(reference, 'grad', net);
+  const grads = await named(reference, 'grad', net),
+    unsure = SLACK * golden.noise(file, 'grad').abs;
   for (let i = 0; i < losses.length; i++) {
     const logs = await step.run(feeds, { iteration: i, lr });
     found.loss.push(logs['loss']);
     found.norm.push(logs['grad_norm']);
     const expected = await named(reference, `after${i + 1}`, net);
     if (Object.keys(expected).length === 0) continue;
-    const after = await parameters.read(golden.backend.states, 'params');
-    compareAfter(golden, file, { steps: i + 1, lr, after, expected, init, grads });
+    const label = `after${i + 1}`;
+    compareUpdates(golden, {
+      label,
+      init,
+      after: await parameters.read(golden.backend.states, 'params'),
+      expected,
+      sure: flatten(Object.keys(expected), grads).map((g) => Math.abs(g) > unsure),
+      reach: 2 * lr * (i + 1),
+      noise: golden.noise(file, label).abs,
+    });
   }
   golden.report.rel('losses/losses', found.loss, losses, Math.max(LIMITS.loss, SLACK * noise.rel));
   golden.report.rel(
@@ -152,46 +162,6 @@ async function train(
   );
   await step.dispose();
   for (const name of parameters.stateNames('params')) await golden.backend.states.delete(name);
-}
-
-/** A small multiple of the reference's own rounding error, where that is larger than the usual limit. */
-const SLACK = 5;
-
-interface After {
-  readonly steps: number;
-  readonly lr: number;
-  readonly after: Values;
-  readonly expected: Values;
-  readonly init: Values;
-  /** of the first step, before clipping */
-  readonly grads: Values;
-}
-
-/**
- * Adam's first steps act on the sign of a gradient: where the reference's own rounding could turn it, a value may be
- * anywhere within the steps made. These values are held to that, all others to the usual limits.
- */
-function compareAfter(golden: Golden, file: string, { steps, lr, after, expected, init, grads }: After): void {
-  const label = `after${steps}`;
-  const names = Object.keys(expected);
-  const flat = (values: Values): number[] => names.flatMap((n) => Array.from(floats(values[n])));
-  const [got, wanted, start, first] = [after, expected, init, grads].map(flat);
-  const unsure = SLACK * golden.noise(file, 'grad').abs;
-  const sure = first.map((g) => Math.abs(g) > unsure);
-  const pick = (values: readonly number[], which: boolean): number[] => values.filter((_, i) => sure[i] === which);
-  const { abs } = golden.noise(file, label);
-  golden.report.abs(`${label}/max`, pick(got, true), pick(wanted, true), Math.max(LIMITS.updateMax, SLACK * abs));
-  const rms = Math.max(LIMITS.updateRms, abs);
-  golden.report.rms(`${label}/rms`, pick(got, true), pick(wanted, true), rms);
-  const moved = wanted.map((v, i) => v - start[i]);
-  const size = Math.sqrt(moved.reduce((sum, v) => sum + v * v, 0) / moved.length);
-  const ours = got.map((v, i) => v - start[i]);
-  const angle = Math.max(LIMITS.updateCosine, 0.5 * (rms / size) ** 2);
-  golden.report.cosine(`${label}/update direction`, pick(ours, true), pick(moved, true), angle);
-  const lost = pick(got, false);
-  const reach = 2 * lr * steps;
-  if (lost.length > 0)
-    golden.report.abs(`${label}/max of ${lost.length} undetermined`, lost, pick(wanted, false), reach);
 }
 
 interface Merging {

@@ -16,7 +16,9 @@ export const LIMITS = {
   /** gradients per tensor and all of them as one vector; relative */
   gradient: 1e-3,
   gradientWhole: 1e-4,
-  /** norms of gradients at parameters that Adam moved, some of them by rounding alone (compareUpdate); relative */
+  /** gradients of a length of 1 as a whole differ by this in float32, from one processor's kernels to another's; absolute */
+  gradientRounding: 2 ** -22,
+  /** norms of gradients at parameters that Adam moved, some of them by rounding alone; relative */
   normAfterUpdates: 1e-3,
   /** parameters after AdamW steps: largest and RMS difference, angle between the update vectors */
   updateMax: 1e-4,

@@ -23,6 +23,7 @@ import { asFloats, leaf, toInt32, toNumbers, type Golden, type LoadedUNet } from
 import { compareGradients, fed, gradients, type Values } from './gradients.js';
 import { LIMITS } from './limits.js';
 import { evaluate } from './networks.js';
+import { compareUpdates, flatten } from './updates.js';
 
 const PEFT = 'base_model.model.';
 
@@ -258,7 +259,8 @@ export async function checkLoraTraining(golden: Golden, file: string, kind: stri
     maxIters: steps,
   });
   await step.init(init);
-  const losses: number[] = [],
+  const sure = directed(await peftValues(reference, 'after1', 'unet'), init, meta.optimizer),
+    losses: number[] = [],
     norms: number[] = [];
   for (let i = 0; i < steps; i++) {
     const cut = (t: HostTensor): HostTensor =>
@@ -278,10 +280,14 @@ export async function checkLoraTraining(golden: Golden, file: string, kind: stri
     norms.push(logs['grad_norm']);
     const expected = await peftValues(reference, `after${i + 1}`, 'unet');
     if (Object.keys(expected).length > 0)
-      compareUpdate(golden, `after${i + 1}`, await parameters.read(golden.backend.states, 'params'), expected, {
+      compareUpdates(golden, {
+        label: `after${i + 1}`,
         init,
-        first: await peftValues(reference, 'after1', 'unet'),
-        lr: meta.optimizer.lr,
+        after: await parameters.read(golden.backend.states, 'params'),
+        expected,
+        sure,
+        reach: 2 * meta.optimizer.lr, // the later steps go the same way: their gradients are larger
+        noise: 0,
       });
   }
   golden.report.rel('losses/losses', losses, floats(await reference.read('losses/losses')), LIMITS.loss);
@@ -297,41 +303,16 @@ export async function checkLoraTraining(golden: Golden, file: string, kind: stri
   for (const name of states) await golden.backend.states.delete(name);
 }
 
-/** Where a run began, the reference's parameters after its first step, and its learning rate. */
-interface Beginning {
-  readonly init: Values;
-  readonly first: Values;
-  readonly lr: number;
-}
-
 /**
- * Compares parameters after some steps of Adam. The first step moves a parameter by lr g / (|g| + eps). Where |g| is
- * less than eps (1e-8: the reference moved it by less than lr / 2), rounding alone decides how far and which way. Such
- * parameters are compared apart: they may differ by all that one step can, 2 lr. The others must agree.
+ * Of each parameter, whether the reference's first step tells which way its gradient points. Adam moves it by
+ * lr g / (|g| + eps). Gradients as a whole have a length of 1 at most (they are clipped); where |g| is below float32's
+ * resolution of that, rounding alone decides how far and which way.
  */
-function compareUpdate(golden: Golden, label: string, actual: Values, expected: Values, beginning: Beginning): void {
-  const names = Object.keys(expected),
-    flat = (values: Values): number[] => names.flatMap((n) => Array.from(floats(values[n])));
-  const [got, wanted, start, first] = [actual, expected, beginning.init, beginning.first].map(flat);
-  const { lr } = beginning;
-  const byRounding = (i: number): boolean => Math.abs(first[i] - start[i]) < lr / 2;
-  const rounded = first.map((_, i) => i).filter(byRounding);
-  const decided = (values: number[]): number[] => values.filter((_, i) => !byRounding(i));
-  golden.report.abs(`${label}/max`, decided(got), decided(wanted), LIMITS.updateMax);
-  if (rounded.length > 0)
-    golden.report.abs(
-      `${label}/max of the ${rounded.length} whose gradient is below Adam's eps`,
-      rounded.map((i) => got[i]),
-      rounded.map((i) => wanted[i]),
-      2 * lr,
-    );
-  golden.report.rms(`${label}/rms`, got, wanted, LIMITS.updateRms);
-  golden.report.cosine(
-    `${label}/update direction`,
-    got.map((v, i) => v - start[i]),
-    wanted.map((v, i) => v - start[i]),
-    LIMITS.updateCosine,
-  );
+function directed(first: Values, init: Values, { lr, eps }: TrainMeta['optimizer']): boolean[] {
+  const names = Object.keys(first),
+    start = flatten(names, init),
+    least = (lr * LIMITS.gradientRounding) / (LIMITS.gradientRounding + eps);
+  return flatten(names, first).map((v, i) => Math.abs(v - start[i]) >= least);
 }
 
 function noisy(latents: HostTensor, noise: HostTensor, timesteps: readonly number[]): HostTensor {
