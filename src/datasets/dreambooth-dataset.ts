@@ -4,18 +4,18 @@ import { DATASETS, Dataset, type ClassDrawing, type DatasetServices, type Sample
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, OPTIONS, type Build } from '../registry/tokens.js';
 import type { Shape } from '../tensor/host.js';
-import { checkPictures } from './check.js';
+import { checkPictures, type Candidate } from './check.js';
 import { cachedClassImages } from './class-images.js';
-import type { Pipeline, Source } from './pipeline.js';
+import type { Pipeline } from './pipeline.js';
 import { buildPipeline, pipelineOption } from './pipeline-option.js';
-import { folderSources } from './sources.js';
+import { captionedSources } from './sources.js';
 import { heightWidth, sizeOption } from './transforms/size.js';
 
 @DATASETS.register()
 export class DreamBoothDataset extends Dataset {
   static readonly options = {
     description:
-      'A few pictures of one subject, all with the same prompt, and optionally class pictures for prior preservation.',
+      'A few pictures of one subject, with one prompt for all or a text for each, and optionally class pictures for prior preservation.',
     type: 'object',
     additionalProperties: false,
     required: ['dataset', 'instance_prompt', 'pipeline'],
@@ -24,6 +24,13 @@ export class DreamBoothDataset extends Dataset {
       instance_prompt: {
         type: 'string',
         description: 'text for every picture, with a rare word for the subject: "a photo of sks dog"',
+      },
+      caption_extension: {
+        type: ['string', 'null'],
+        default: null,
+        pattern: '^\\.[^./]+$',
+        description:
+          'read texts from files beside the pictures: ".txt" or ".caption", as kohya\'s scripts do; a picture without one has the instance_prompt',
       },
       class_prompt: {
         type: ['string', 'null'],
@@ -82,8 +89,8 @@ export class DreamBoothDataset extends Dataset {
 
   override readonly augmented: boolean;
   private readonly pipeline: Pipeline;
-  private instances: readonly Source[] = [];
-  private classes: readonly Source[] = [];
+  private instances: readonly Candidate[] = [];
+  private classes: readonly Candidate[] = [];
 
   constructor(
     @inject(OPTIONS) private readonly opts: Output<typeof DreamBoothDataset.options>,
@@ -107,28 +114,31 @@ export class DreamBoothDataset extends Dataset {
 
   /** @throws UserError when there are no pictures, or one is unreadable or does not suit the pipeline */
   override async prepare(services: DatasetServices): Promise<void> {
-    this.instances = await folderSources(await services.resolveDataset(this.opts.dataset), services.logger);
-    await this.check(this.instances, this.opts.instance_prompt, services);
-    services.logger.info(
-      `dataset: ${this.instances.length} pictures of "${this.opts.instance_prompt}" from ${this.opts.dataset}`,
-    );
-    if (this.opts.class_prompt !== null) this.classes = await this.classSources(this.opts.class_prompt, services);
+    const { dataset, instance_prompt, caption_extension, class_prompt } = this.opts,
+      { logger } = services;
+    const folder = await services.resolveDataset(dataset);
+    this.instances = await captionedSources(folder, caption_extension, instance_prompt, logger);
+    await checkPictures(this.instances, this.pipeline, services);
+    const texts = caption_extension === null ? '' : `, with texts from ${caption_extension} files`;
+    logger.info(`dataset: ${this.instances.length} pictures of "${instance_prompt}" from ${dataset}${texts}`);
+    if (class_prompt !== null) this.classes = await this.classSources(class_prompt, services);
   }
 
   override shapeOf(index: number): Promise<Shape> {
-    return this.pipeline.shapeOf(this.instances[index], this.opts.instance_prompt);
+    const { source, text } = this.instances[index];
+    return this.pipeline.shapeOf(source, text);
   }
 
   /** Takes the class picture at random, so that batches mix the two sets differently each round. */
   override async get(index: number, stream: RandomStream): Promise<Sample> {
-    const instance = await this.pipeline.run(this.instances[index], this.opts.instance_prompt, stream);
-    const { class_prompt } = this.opts;
-    if (class_prompt === null) return instance;
+    const { source, text } = this.instances[index],
+      instance = await this.pipeline.run(source, text, stream);
+    if (this.opts.class_prompt === null) return instance;
     const picked = this.classes[stream.int(0, this.classes.length)];
-    return { ...instance, prior: await this.pipeline.run(picked, class_prompt, stream) };
+    return { ...instance, prior: await this.pipeline.run(picked.source, picked.text, stream) };
   }
 
-  private async classSources(prompt: string, services: DatasetServices): Promise<Source[]> {
+  private async classSources(prompt: string, services: DatasetServices): Promise<readonly Candidate[]> {
     const {
       model,
       num_images,
@@ -140,8 +150,8 @@ export class DreamBoothDataset extends Dataset {
       scheduler,
     } = this.opts.class_image;
     if (data_dir !== null) {
-      const own = await folderSources(data_dir, services.logger);
-      await this.check(own, prompt, services);
+      const own = await captionedSources(data_dir, null, prompt, services.logger);
+      await checkPictures(own, this.pipeline, services);
       return own;
     }
     const [height, width] = heightWidth(size);
@@ -159,16 +169,9 @@ export class DreamBoothDataset extends Dataset {
       },
       services,
     );
-    await this.check(made, prompt, services);
-    return made;
-  }
-
-  private check(sources: readonly Source[], text: string, services: DatasetServices): Promise<void> {
-    return checkPictures(
-      sources.map((source) => ({ source, text })),
-      this.pipeline,
-      services,
-    );
+    const described = made.map((source) => ({ source, text: prompt }));
+    await checkPictures(described, this.pipeline, services);
+    return described;
   }
 }
 

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { inject } from 'inversify';
 import { UserError } from '../base/errors.js';
 import type { RandomStream } from '../base/rng.js';
@@ -8,6 +9,7 @@ import type { Shape } from '../tensor/host.js';
 import { tablePictures } from './captions.js';
 import { checkPictures, type Candidate } from './check.js';
 import { count, listFolder, unusedFiles, type DescribedPicture } from './folder.js';
+import { isImageName } from './image/picture-format.js';
 import type { Pipeline } from './pipeline.js';
 import { buildPipeline, pipelineOption } from './pipeline-option.js';
 import { repeatsOf, timesOf } from './repeats.js';
@@ -129,7 +131,9 @@ export class ImageFolderDataset extends Dataset {
       );
     const words = (picture: string): string | undefined =>
       repeats === 'folder_name' ? repeatsOf(folder, picture)?.words || undefined : undefined;
-    const { pictures, files } = await sidecarPictures(folder, names, caption_extension, words, logger);
+    const images = names.filter((name) => isImageName(basename(name))),
+      fallback = { text: words, said: 'the words of the folder' };
+    const { pictures, files } = await sidecarPictures(folder, names, images, caption_extension, fallback, logger);
     return { pictures, read: files };
   }
 }

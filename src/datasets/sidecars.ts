@@ -1,11 +1,10 @@
 /** Captions that lie beside their pictures: `dog.png` and `dog.txt`, as kohya's scripts and taggers write them. */
 import { readFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { UserError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import { decodeText } from '../base/text-file.js';
 import { count, examples, stem, type DescribedPicture } from './folder.js';
-import { isImageName } from './image/picture-format.js';
 
 export interface Sidecars {
   readonly pictures: readonly DescribedPicture[];
@@ -13,23 +12,31 @@ export interface Sidecars {
   readonly files: readonly string[];
 }
 
+/** What describes a picture without a caption file. */
+export interface Fallback {
+  /** undefined: nothing does, which is an error */
+  text(picture: string): string | undefined;
+  /** for the warning: "the words of the folder" */
+  readonly said: string;
+}
+
 /**
- * All pictures of a folder and its subfolders, each with the first line of its caption file, as kohya's scripts take it.
- * @param names all files of the folder  @param suffix of caption files: ".txt"
- * @param fallback the text of a picture without a caption file, or undefined
- * @throws UserError naming the pictures that have no text at all
+ * Pictures, each with the first line of its caption file, as kohya's scripts take it.
+ * @param names all files of the folder  @param images those that are wanted, pictures all
+ * @param suffix of caption files: ".txt"
+ * @throws UserError when there are no pictures, and naming the pictures that have no text at all
  */
 export async function sidecarPictures(
   folder: string,
   names: readonly string[],
+  images: readonly string[],
   suffix: string,
-  fallback: (picture: string) => string | undefined,
+  fallback: Fallback,
   log: Logger,
 ): Promise<Sidecars> {
   const byStem = new Map(
-      names.filter((name) => name.toLowerCase().endsWith(suffix.toLowerCase())).map((name) => [stem(name), name]),
-    ),
-    images = names.filter((name) => isImageName(basename(name)));
+    names.filter((name) => name.toLowerCase().endsWith(suffix.toLowerCase())).map((name) => [stem(name), name]),
+  );
   if (images.length === 0) throw new UserError(`${folder}: no pictures in it; put them beside their ${suffix} files`);
 
   const pictures: DescribedPicture[] = [],
@@ -38,7 +45,7 @@ export async function sidecarPictures(
   const textOf = async (picture: string): Promise<string | undefined> => {
     const file = byStem.get(stem(picture));
     if (file === undefined) {
-      const words = fallback(picture);
+      const words = fallback.text(picture);
       (words === undefined ? without : replaced).push(picture);
       return words;
     }
@@ -60,7 +67,7 @@ export async function sidecarPictures(
   const note = (list: readonly string[], noun: string, what: string): void => {
     if (list.length > 0) log.warn(`${folder}: ${count(list.length, noun)} ${what} (${examples(list)})`);
   };
-  note(replaced, 'picture', `without a ${suffix} file, described by the words of the folder`);
+  note(replaced, 'picture', `without a ${suffix} file, described by ${fallback.said}`);
   note(empty, 'caption', 'without text');
   note(longer, 'caption', 'of several lines, of which the first is used');
   return { pictures, files: [...files] };

@@ -75,6 +75,7 @@ const dreambooth = (
     {
       dataset,
       instance_prompt: 'a photo of sks dog',
+      caption_extension: null,
       class_prompt,
       class_image: {
         model: null,
