@@ -11,11 +11,11 @@ export default defineConfig({
     attributes: { subject: [...toyland.SUBJECTS], colour: [...toyland.COLOURS], setting: [...toyland.SETTINGS] },
     augment: { noise: 0.2, blur: 0.5 },
   },
-  train_dataloader: { dataset: { seed: 7, captions: 'full' } },
+  train_dataloader: { dataset: { seed: 7, captions: 'full', num_images: 60_000 } },
   optim_wrapper: { optimizer: { lr: 3e-3 } },
   param_scheduler: [
     { type: 'LinearLR', start_factor: 0.01, end: 50 },
     { type: 'CosineAnnealingLR', begin: 50, eta_min: 1e-5 },
   ],
-  train_cfg: { max_iters: 1500 },
+  train_cfg: { max_iters: 3000 },
 });
