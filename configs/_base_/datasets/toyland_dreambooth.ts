@@ -22,13 +22,15 @@ export default defineConfig({
     sampler: { type: 'InfiniteSampler', shuffle: true },
   },
   optim_wrapper: {
-    optimizer: { type: 'AdamW', lr: 2e-3, weight_decay: 1e-2 },
+    // betas and the average of the weights below: a run of some hundred iterations has little time to forget its start.
+    optimizer: { type: 'AdamW', lr: 2e-3, betas: [0.9, 0.99], weight_decay: 1e-2 },
     clip_grad: { max_norm: 1.0 },
   },
-  train_cfg: { type: 'IterBasedTrainLoop', max_iters: 500 },
+  train_cfg: { type: 'IterBasedTrainLoop', max_iters: 600 },
   default_hooks: { checkpoint: { type: 'CheckpointHook', interval: 100, max_keep_ckpts: 3, save_best: 'CLIP-IT' } },
   val_cfg: { height: ref('size'), width: ref('size') },
   custom_hooks: {
+    ema: { type: 'EMAHook', momentum: 0.02 },
     preview: {
       type: 'VisualizationHook',
       interval: 250,

@@ -21,6 +21,8 @@ export default defineConfig({
         'ff.net.2',
         'conv1',
         'conv2',
+        'conv_shortcut',
+        'conv_out',
       ],
     },
   },

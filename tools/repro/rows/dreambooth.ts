@@ -146,7 +146,11 @@ const LORA: readonly Row[] = [
 ];
 
 /** Another kind in the places of the config's LoRA. */
-function kind(type: string, options: string, convolutions = ', conv1, conv2'): readonly string[] {
+function kind(
+  type: string,
+  options: string,
+  convolutions = ', conv1, conv2, conv_shortcut, conv_out',
+): readonly string[] {
   const on = (targets: string): string => `{ _delete_: true, type: ${type}, ${options}, target_modules: [${targets}] }`;
   return [
     `model.unet_lora_config=${on(`to_q, to_k, to_v, to_out.0, proj_in, proj_out, ff.net.0.proj, ff.net.2${convolutions}`)}`,
@@ -178,8 +182,8 @@ const KINDS: readonly Row[] = [
 /** What was tried before the config's settings were set; each with the two subjects that differ most. */
 const SEARCHED = {
   loss: ['SNRL2Loss', 'L2Loss'],
-  lr: ['0.001', '0.0014', '0.002'],
-  iterations: [350, 500, 650],
+  lr: ['0.001', '0.002'],
+  iterations: [400, 600],
 } as const;
 const SEARCH: readonly Row[] = SEARCHED.loss.flatMap((loss) =>
   SEARCHED.lr.flatMap((lr) =>
