@@ -39,12 +39,15 @@ export async function captionedSources(
     throw new UserError(
       `${folder}: caption_extension reads files beside picture files, of which it has none; remove caption_extension`,
     );
-  const fallback = { text: () => otherwise, said: `instance_prompt: ${otherwise}` },
-    { pictures, files } = await sidecarPictures(folder, found.names, found.chosen, extension, fallback, log);
-  if (files.length === 0)
+  const captions = new Set(
+    found.names.filter((name) => name.toLowerCase().endsWith(extension.toLowerCase())).map(stem),
+  );
+  if (found.chosen.length > 0 && !found.chosen.some((name) => captions.has(stem(name))))
     throw new UserError(
       `${folder}: caption_extension: no ${extension} file beside a picture; write ${stem(found.chosen[0])}${extension}, or remove caption_extension`,
     );
+  const fallback = { text: () => otherwise, said: `instance_prompt: ${otherwise}` },
+    { pictures, files } = await sidecarPictures(folder, found.names, found.chosen, extension, fallback, log);
   const sources = await readPictures(found, files, log);
   return sources.map((source, i) => ({ source, text: pictures[i].text }));
 }

@@ -22,7 +22,7 @@ export default defineConfig({
     sampler: { type: 'InfiniteSampler', shuffle: true },
   },
   optim_wrapper: {
-    // betas and the average of the weights below: a run of some hundred iterations has little time to forget its start.
+    // How these, the iterations and the average below were chosen: docs/toyland.md.
     optimizer: { type: 'AdamW', lr: 2e-3, betas: [0.9, 0.99], weight_decay: 1e-2 },
     clip_grad: { max_norm: 1.0 },
   },
