@@ -58,12 +58,6 @@ export interface Advice {
   readonly captions: string;
 }
 
-/** Those of the files that have the name of a picture, and the ending that captions have. */
-export function captionFiles(names: readonly string[]): string[] {
-  const stems = new Set(names.filter((name) => isImageName(basename(name))).map(stem));
-  return names.filter((name) => /\.(txt|caption)$/i.test(name) && stems.has(stem(name)));
-}
-
 /** Files that come with data and are none. */
 const BESIDE = /^(readme|licen[cs]e|dataset_infos?)\b|^(thumbs\.db|desktop\.ini)$/i;
 
@@ -79,12 +73,12 @@ export function unusedFiles(
 ): string | undefined {
   const left = names.filter((name) => !used.has(name) && !BESIDE.test(basename(name)));
   if (left.length === 0) return undefined;
-  const captions = new Set(captionFiles(names));
+  const stems = new Set(names.filter((name) => isImageName(basename(name))).map(stem));
   const groups = { pictures: [] as string[], unread: [] as string[], captions: [] as string[], others: [] as string[] };
   for (const name of left) {
     if (isImageName(basename(name))) groups.pictures.push(name);
     else if (isOtherImageName(name)) groups.unread.push(name);
-    else if (captions.has(name)) groups.captions.push(name);
+    else if (/\.(txt|caption)$/i.test(name) && stems.has(stem(name))) groups.captions.push(name);
     else groups.others.push(name);
   }
   const part = (kind: string, files: readonly string[], fix: string): string[] =>

@@ -132,7 +132,7 @@ export class ImageFolderDataset extends Dataset {
     const words = (picture: string): string | undefined =>
       repeats === 'folder_name' ? repeatsOf(folder, picture)?.words || undefined : undefined;
     const images = names.filter((name) => isImageName(basename(name))),
-      fallback = { text: words, said: 'the words of the folder' };
+      fallback = { text: words, said: 'the words of the folder', forAll: true };
     const { pictures, files } = await sidecarPictures(folder, names, images, caption_extension, fallback, logger);
     return { pictures, read: files };
   }

@@ -18,13 +18,15 @@ export interface Fallback {
   text(picture: string): string | undefined;
   /** for the warning: "the words of the folder" */
   readonly said: string;
+  /** whether it may describe every picture; if not, an extension that no caption has is an error */
+  readonly forAll: boolean;
 }
 
 /**
  * Pictures, each with the first line of its caption file, as kohya's scripts take it.
  * @param names all files of the folder  @param images those that are wanted, pictures all
  * @param suffix of caption files: ".txt"
- * @throws UserError when there are no pictures, and naming the pictures that have no text at all
+ * @throws UserError when there are no pictures, or no captions where some are needed, and naming the pictures that have no text at all
  */
 export async function sidecarPictures(
   folder: string,
@@ -38,6 +40,10 @@ export async function sidecarPictures(
     names.filter((name) => name.toLowerCase().endsWith(suffix.toLowerCase())).map((name) => [stem(name), name]),
   );
   if (images.length === 0) throw new UserError(`${folder}: no pictures in it; put them beside their ${suffix} files`);
+  if (!fallback.forAll && !images.some((name) => byStem.has(stem(name))))
+    throw new UserError(
+      `${folder}: caption_extension: no ${suffix} file beside a picture; write ${stem(images[0])}${suffix}, or remove caption_extension`,
+    );
 
   const pictures: DescribedPicture[] = [],
     files = new Set<string>(),

@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { UserError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import type { Candidate } from './check.js';
-import { captionFiles, listFolder, stem, unusedFiles } from './folder.js';
+import { listFolder, unusedFiles } from './folder.js';
 import { readImage } from './image/picture-file.js';
 import { isImageName, isOtherImageName } from './image/picture-format.js';
 import { parquetSources } from './parquet.js';
@@ -13,13 +13,11 @@ import { sidecarPictures } from './sidecars.js';
 
 /**
  * All pictures of a folder, sorted by name: the files in it; if there are none, those in its subfolders; if there are
- * none either, the `image` column of its parquet files. What is not used is named in one warning; captions, which say
- * nothing about a picture as such, are not.
+ * none either, the `image` column of its parquet files. What is not used is named in one warning.
  * @throws UserError when there is no such folder or no picture in it
  */
 export async function folderSources(folder: string, log: Logger): Promise<Source[]> {
-  const found = await findPictures(folder);
-  return readPictures(found, captionFiles(found.names), log);
+  return readPictures(await findPictures(folder), [], log);
 }
 
 /**
@@ -39,14 +37,7 @@ export async function captionedSources(
     throw new UserError(
       `${folder}: caption_extension reads files beside picture files, of which it has none; remove caption_extension`,
     );
-  const captions = new Set(
-    found.names.filter((name) => name.toLowerCase().endsWith(extension.toLowerCase())).map(stem),
-  );
-  if (found.chosen.length > 0 && !found.chosen.some((name) => captions.has(stem(name))))
-    throw new UserError(
-      `${folder}: caption_extension: no ${extension} file beside a picture; write ${stem(found.chosen[0])}${extension}, or remove caption_extension`,
-    );
-  const fallback = { text: () => otherwise, said: `instance_prompt: ${otherwise}` },
+  const fallback = { text: () => otherwise, said: `instance_prompt: ${otherwise}`, forAll: false },
     { pictures, files } = await sidecarPictures(folder, found.names, found.chosen, extension, fallback, log);
   const sources = await readPictures(found, files, log);
   return sources.map((source, i) => ({ source, text: pictures[i].text }));
@@ -70,7 +61,7 @@ async function findPictures(folder: string): Promise<Found> {
   return { folder, names, chosen, tables };
 }
 
-/** @param captions files that need no mention */
+/** @param captions files that were read, too */
 async function readPictures(
   { folder, names, chosen, tables }: Found,
   captions: readonly string[],
@@ -85,7 +76,7 @@ async function readPictures(
   if (sources.length === 0) throw nothingIn(folder, names);
   const unused = unusedFiles(folder, names, new Set([...chosen, ...tables, ...captions]), {
     pictures: 'subfolders are read only where the folder itself has no pictures',
-    captions: 'caption_extension reads those beside pictures of the subject',
+    captions: 'caption_extension of a training dataset reads them',
   });
   if (unused !== undefined) log.warn(unused);
   const numbered = numberedFolder(folder, chosen);

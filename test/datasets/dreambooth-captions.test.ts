@@ -1,10 +1,8 @@
 import t from 'tap';
 import { DreamBoothDataset } from '../../src/datasets/dreambooth-dataset.js';
 import { ToTensor } from '../../src/datasets/transforms/to-tensor.js';
-import { Rng } from '../../src/base/rng.js';
 import type { Build } from '../../src/registry/tokens.js';
-import type { HostTensor } from '../../src/tensor/host.js';
-import { services, tree } from './tree.js';
+import { greyOf, samplesOf, services, tree } from './tree.js';
 
 type Options = ConstructorParameters<typeof DreamBoothDataset>[0];
 const build: Build = (() => new ToTensor()) as Build;
@@ -35,14 +33,11 @@ async function read(dataset: string, more: Partial<Options> = {}) {
     ),
     run = services();
   await set.prepare(run);
-  const samples = await Promise.all(
-    Array.from({ length: set.length }, (_, i) => set.get(i, new Rng(0).stream('test', i))),
-  );
-  const grey = ({ data }: HostTensor): number => Math.round(Number(data[0]) * 255);
+  const samples = await samplesOf(set);
   return {
     lines: run.lines.map((line) => line.replaceAll(dataset, 'DIR')),
-    pairs: samples.map(({ img, text }) => [grey(img), text]),
-    priors: samples.map(({ prior }) => prior && [grey(prior.img), prior.text]),
+    pairs: samples.map(({ img, text }) => [greyOf(img), text]),
+    priors: samples.map(({ prior }) => prior && [greyOf(prior.img), prior.text]),
   };
 }
 
@@ -78,7 +73,7 @@ void t.test('captions of subfolders count where pictures do', async (t) => {
   t.strictSame(pairs, [[1, 'first']]);
   t.equal(
     lines[0],
-    'warning: DIR: 2 files of 4 are not used: 1 picture (sub/b.png): subfolders are read only where the folder itself has no pictures; 1 caption (sub/b.txt): caption_extension reads those beside pictures of the subject',
+    'warning: DIR: 2 files of 4 are not used: 1 picture (sub/b.png): subfolders are read only where the folder itself has no pictures; 1 caption (sub/b.txt): caption_extension of a training dataset reads them',
   );
 });
 
@@ -92,7 +87,7 @@ void t.test('captions that are not asked for are named, of the subject and of it
   });
   t.strictSame(pairs, [[1, 'a photo of sks dog']]);
   t.strictSame(priors, [[7, 'a photo of a dog']]);
-  const how = 'are not used: 1 caption (NAME): caption_extension reads those beside pictures of the subject';
+  const how = 'are not used: 1 caption (NAME): caption_extension of a training dataset reads them';
   t.match(lines[0].replace('is not', 'are not'), how.replace('NAME', 'a.txt'));
   t.match(lines.join('\n').replaceAll('is not', 'are not'), how.replace('NAME', 'x.txt'));
 });

@@ -2,8 +2,10 @@
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { DatasetServices } from '../../src/datasets/dataset.js';
+import { Rng } from '../../src/base/rng.js';
+import type { Dataset, DatasetServices, Sample } from '../../src/datasets/dataset.js';
 import { image, writePng } from '../../src/datasets/image/picture-file.js';
+import type { HostTensor } from '../../src/tensor/host.js';
 
 /** A folder with these files; a picture is named by its grey. */
 export async function tree(files: Readonly<Record<string, string | number>>): Promise<string> {
@@ -25,3 +27,10 @@ export function services(more: Partial<DatasetServices> = {}): DatasetServices &
   };
   return { logger, cacheDir: '', seed: 0, resolveDataset: async (id) => id, lines, ...more };
 }
+
+/** A round of a dataset. */
+export const samplesOf = (set: Dataset): Promise<Sample[]> =>
+  Promise.all(Array.from({ length: set.length }, (_, i) => set.get(i, new Rng(0).stream('test', i))));
+
+/** The grey of a picture of `tree`. */
+export const greyOf = ({ data }: HostTensor): number => Math.round(Number(data[0]) * 255);
