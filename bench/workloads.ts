@@ -85,7 +85,7 @@ async function inference(backend: Backend, { folder: path, mode, size }: CaseSpe
         random('x', [1, ...latents]),
         random('text', [2, folder.textConfig.maxPositions, folder.textConfig.hiddenSize]),
       ];
-      return () => pipeline.predict(executor, x, 500, text, 7.5, 'base');
+      return () => pipeline.predict(executor, x, 500, text, { guidance: 7.5 }, 'base');
     }
   }
 }

@@ -1,12 +1,14 @@
 /** Options and work that `demo` and `demo_lora` share. */
 import { extname } from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
+import { GUIDANCE_RESCALE_TEXT } from '../src/registry/guidance-rescale.js';
 import { PICTURE_SIDE } from '../src/registry/picture-side.js';
 
 export interface DemoOptions {
   readonly out: string;
   readonly steps: number;
   readonly guidance: number;
+  readonly guidanceRescale: number;
   readonly height?: number;
   readonly width?: number;
   readonly seed: number;
@@ -21,6 +23,7 @@ export function addDemoOptions(command: Command): Command {
     .option('--out <file>', 'PNG to write; with --n, a sheet of all, and file-0.png, file-1.png, ...', 'demo.png')
     .option('--steps <n>', 'denoising steps', whole(1), 50)
     .option('--guidance <x>', 'classifier-free guidance; 1 or less runs without, twice as fast', number, 7.5)
+    .option('--guidance-rescale <x>', GUIDANCE_RESCALE_TEXT, share, 0)
     .option('--height <px>', "a multiple of 8 (default: the model's own)", pictureSide)
     .option('--width <px>', "a multiple of 8 (default: the model's own)", pictureSide)
     .option('--seed <n>', 'picture k starts from the noise of seed + k', whole(0), 0)
@@ -52,7 +55,8 @@ export async function demo(
       `--out ${options.out}: not a file, so that the ${options.n} pictures have no place beside it; leave --n out, or give a file name`,
     );
   const log = new ConsoleLogger((await isStdout(places[0])) ? { out: process.stderr } : {});
-  const { backend, steps, n, guidance: guidanceScale, negativePrompt, height, width, scheduler } = options;
+  const { backend, steps, n, guidance: guidanceScale, guidanceRescale, scheduler } = options,
+    { negativePrompt, height, width } = options;
   const keys = { scheduler: '--scheduler', steps: '--steps' };
   const pipe = await openToDraw(model, { backend, log }, { scheduler, steps, keys });
   try {
@@ -64,7 +68,10 @@ export async function demo(
         const onStep = (done: number): void => bar.update(k * steps + done);
         const seed = options.seed + k;
         pictures.push(
-          await pipe.draw({ prompt, negativePrompt, seed, steps, guidanceScale, height, width, scheduler, onStep }),
+          await pipe.draw({
+            ...{ prompt, negativePrompt, seed, steps, guidanceScale, guidanceRescale, height, width, scheduler },
+            onStep,
+          }),
         );
       }
     } finally {
@@ -93,6 +100,13 @@ const numbered = (path: string, k: number): string =>
 export function number(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('not a number.');
+  return value;
+}
+
+/** From 0 to 1. */
+export function share(text: string): number {
+  const value = number(text);
+  if (value < 0 || value > 1) throw new InvalidArgumentError('not from 0 to 1.');
   return value;
 }
 

@@ -60,6 +60,7 @@ function trainedSize({ pipeline }: Tree): Tree {
 const FLAGS = {
   num_inference_steps: '--steps',
   guidance_scale: '--guidance',
+  guidance_rescale: '--guidance-rescale',
   scheduler: '--scheduler',
   height: '--height',
   width: '--width',

@@ -130,7 +130,16 @@ export class OnnxPipeline {
 
   private async drawNow(options: BrowserDrawOptions): Promise<BrowserPicture> {
     const { channels, factor, multiple, scalingFactor } = this.settings;
-    const { prompt, negativePrompt = '', seed = 0, steps = 50, guidanceScale = 7.5, scheduler, signal } = options,
+    const {
+        prompt,
+        negativePrompt = '',
+        seed = 0,
+        steps = 50,
+        guidanceScale = 7.5,
+        guidanceRescale = 0,
+        scheduler,
+        signal,
+      } = options,
       { width = this.defaultSize, height = this.defaultSize } = options;
     if (height % multiple !== 0 || width % multiple !== 0)
       throw new UserError(`draw: ${width} x ${height} pixels; width and height must be multiples of ${multiple}`);
@@ -146,7 +155,7 @@ export class OnnxPipeline {
       steps,
       start: float32(noise.normals(sizeOf(shape)), shape),
       noise: () => noise.normals(sizeOf(shape)),
-      predict: (sample, timestep) => this.predict(sample, timestep, states, guidanceScale),
+      predict: (sample, timestep) => this.predict(sample, timestep, states, guidanceScale, guidanceRescale),
       onStep: (done) => options.onStep?.(done, steps),
       signal,
     });
@@ -178,6 +187,7 @@ export class OnnxPipeline {
     timestep: number,
     states: HostTensor,
     guidance: number,
+    rescale: number,
   ): Promise<Float32Array> {
     const [rows] = states.shape,
       feeds = {
@@ -187,8 +197,12 @@ export class OnnxPipeline {
       };
     const out = floats(await this.networks.unet.run(feeds, 'out_sample'));
     if (rows === 1) return out;
-    const size = out.length / 2;
-    return out.subarray(0, size).map((negative, i) => negative + guidance * (out[size + i] - negative));
+    const size = out.length / 2,
+      positive = out.subarray(size);
+    const guided = out.subarray(0, size).map((negative, i) => negative + guidance * (positive[i] - negative));
+    if (rescale === 0) return guided;
+    const factor = 1 + rescale * (Math.sqrt(variance(positive) / variance(guided)) - 1);
+    return guided.map((v) => v * factor);
   }
 
   private async replace(adapters: readonly Loaded[]): Promise<void> {
@@ -207,6 +221,12 @@ export class OnnxPipeline {
     this.last = turn;
     return turn;
   }
+}
+
+/** Of all values. */
+function variance(values: Float32Array): number {
+  const mean = values.reduce((sum, v) => sum + v, 0) / values.length;
+  return values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / values.length;
 }
 
 /** Equal-shaped tensors [1, ...] as rows of one. */

@@ -24,6 +24,8 @@ export interface ClassImages {
   readonly width: number;
   readonly steps: number;
   readonly guidance: number;
+  /** undefined: none */
+  readonly rescale?: number | undefined;
   readonly scheduler?: string | undefined;
 }
 
@@ -57,7 +59,7 @@ async function generate(
   folder: string,
   { logger, generateClassImages, ranks }: DatasetServices,
 ): Promise<void> {
-  const { model, prompt, seed, count, height, width, steps, guidance, scheduler } = wanted;
+  const { model, prompt, seed, count, height, width, steps, guidance, rescale, scheduler } = wanted;
   if (!generateClassImages) {
     throw new UserError(
       `class_prompt: ${missing.length} of ${count} class images are missing and nothing here can generate them; give your own with class_image.data_dir`,
@@ -70,7 +72,7 @@ async function generate(
   if (writes)
     await writeFileAtomic(
       join(folder, 'request.json'),
-      `${JSON.stringify({ model, prompt, seed, height, width, steps, guidance, scheduler }, null, 2)}\n`,
+      `${JSON.stringify({ model, prompt, seed, height, width, steps, guidance, rescale, scheduler }, null, 2)}\n`,
     );
   const bar = track(logger, { what: 'class pictures', total: missing.length, each: steps });
   let done = 0;
@@ -80,6 +82,7 @@ async function generate(
     size: { height, width },
     steps,
     guidance,
+    rescale,
     scheduler,
     seeds: missing.map((k) => seed + k),
     onStep: (steps) => bar.update(steps),
@@ -96,14 +99,14 @@ async function generate(
 const fileName = (k: number): string => `${String(k).padStart(4, '0')}.png`;
 
 function keyOf(
-  { model, prompt, seed, height, width, steps, guidance, scheduler }: ClassImages,
+  { model, prompt, seed, height, width, steps, guidance, rescale, scheduler }: ClassImages,
   { modelFingerprint }: DatasetServices,
 ): string {
   const maker = modelFingerprint ? modelFingerprint(model) : model;
   if (maker === undefined)
     throw new UserError('class_image.model: not set; name the model that makes the class images');
   return createHash('sha256')
-    .update(JSON.stringify({ maker, prompt, seed, height, width, steps, guidance, scheduler }))
+    .update(JSON.stringify({ maker, prompt, seed, height, width, steps, guidance, rescale, scheduler }))
     .digest('hex')
     .slice(0, 32);
 }

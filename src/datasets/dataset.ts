@@ -27,6 +27,8 @@ export interface ClassImageRequest {
   readonly size: { readonly height: number; readonly width: number };
   readonly steps: number;
   readonly guidance: number;
+  /** 0 to 1; undefined: none */
+  readonly rescale?: number | undefined;
   /** scheduler class; undefined: the pipeline's own */
   readonly scheduler?: string | undefined;
   /** @param done denoising steps of all pictures */

@@ -1,6 +1,7 @@
 import { inject } from 'inversify';
 import type { RandomStream } from '../base/rng.js';
 import { DATASETS, Dataset, type ClassDrawing, type DatasetServices, type Sample } from './dataset.js';
+import { GUIDANCE_RESCALE, GUIDANCE_RESCALE_TEXT } from '../registry/guidance-rescale.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, OPTIONS, type Build } from '../registry/tokens.js';
 import type { Shape } from '../tensor/host.js';
@@ -70,6 +71,7 @@ export class DreamBoothDataset extends Dataset {
             default: 7.5,
             description: 'classifier-free guidance; 1 or less is without',
           },
+          guidance_rescale: { ...GUIDANCE_RESCALE, default: 0, description: GUIDANCE_RESCALE_TEXT },
           scheduler: {
             type: ['string', 'null'],
             default: null,
@@ -147,6 +149,7 @@ export class DreamBoothDataset extends Dataset {
       seed,
       num_inference_steps: steps,
       guidance_scale: guidance,
+      guidance_rescale: rescale,
       scheduler,
     } = this.opts.class_image;
     if (data_dir !== null) {
@@ -165,6 +168,7 @@ export class DreamBoothDataset extends Dataset {
         width,
         steps,
         guidance,
+        rescale: rescale > 0 ? rescale : undefined,
         scheduler: scheduler ?? undefined,
       },
       services,

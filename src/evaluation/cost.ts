@@ -7,6 +7,7 @@ import { Rng } from '../base/rng.js';
 import { cost } from '../tensor/cost.js';
 import { float32, sizeOf, totalSizeOf, type Shape } from '../tensor/host.js';
 import { input } from '../tensor/tensor.js';
+import type { Guidance } from '../sampling/diffusion-pipeline.js';
 import type { Renderer } from '../sampling/renderer.js';
 
 export interface ModelCost {
@@ -66,7 +67,7 @@ const ENOUGH_MS = 20_000;
 /** Times single steps, one after the other. */
 export async function latency(
   { pipeline, executor }: Renderer,
-  { height, width, guidance, signal }: PictureSize & { guidance: number; signal?: AbortSignal },
+  { height, width, guidance, rescale, signal }: PictureSize & Guidance & { signal?: AbortSignal },
 ): Promise<Latency> {
   const { folder, factor } = pipeline,
     guided = guidance > 1,
@@ -77,7 +78,7 @@ export async function latency(
     text = float32(noise.normals(sizeOf(textOf)), textOf);
   const time = async (): Promise<number> => {
     const start = performance.now();
-    await pipeline.predict(executor, sample, 500, text, guidance, 'current');
+    await pipeline.predict(executor, sample, 500, text, { guidance, rescale }, 'current');
     return performance.now() - start;
   };
   for (let i = 0; i < WARM_UP; i++) await time();

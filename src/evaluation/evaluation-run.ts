@@ -49,6 +49,7 @@ export interface EvaluationConfig {
     readonly interval: 'seeds' | 'bootstrap';
     readonly num_inference_steps: number;
     readonly guidance_scale: number;
+    readonly guidance_rescale: number;
     readonly negative_prompt: string;
     readonly height?: number;
     readonly width?: number;
@@ -281,6 +282,7 @@ class EvaluationRun {
     const settings = {
       steps: cfg.num_inference_steps,
       guidance_scale: cfg.guidance_scale,
+      guidance_rescale: cfg.guidance_rescale,
       negative_prompt: cfg.negative_prompt,
       height: cfg.height,
       width: cfg.width,

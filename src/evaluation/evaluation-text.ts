@@ -3,7 +3,7 @@ import type { Evaluation } from './evaluation-run.js';
 
 export function evaluationText({ model, pictures, seeds, size, config, scores, cost, latency }: Evaluation): string {
   const n = (value: number): string => value.toLocaleString('en-US');
-  const { num_inference_steps: steps, guidance_scale: guidance } = config.val_cfg;
+  const { num_inference_steps: steps, guidance_scale: guidance, guidance_rescale: rescale } = config.val_cfg;
   const against = [
     pictures.reference > 0 ? `${n(pictures.reference)} reference pictures` : '',
     pictures.instances > 0 ? `${n(pictures.instances)} of the subject` : '',
@@ -12,7 +12,7 @@ export function evaluationText({ model, pictures, seeds, size, config, scores, c
     ...(model === null
       ? []
       : [`model       ${model.base}${model.checkpoint === null ? '' : ` with ${model.checkpoint}`}`]),
-    `pictures    ${n(pictures.generated_per_seed)} of ${size.width}x${size.height} per seed (${seeds.join(', ')})${model === null ? '' : `, ${steps} steps, guidance ${guidance}`}${against.length > 0 ? `; against ${against.join(' and ')}` : ''}`,
+    `pictures    ${n(pictures.generated_per_seed)} of ${size.width}x${size.height} per seed (${seeds.join(', ')})${model === null ? '' : `, ${steps} steps, guidance ${guidance}${rescale > 0 ? ` rescaled by ${rescale}` : ''}`}${against.length > 0 ? `; against ${against.join(' and ')}` : ''}`,
     ...(cost === null
       ? []
       : [

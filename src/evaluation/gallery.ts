@@ -64,7 +64,8 @@ export async function drawnGallery(
       drawing: { prompts, request: { ...settings, ...size } },
       draw: (request) => renderer.render(request),
     }),
-    latency: (signal) => latency(renderer, { ...size, guidance: settings.guidance_scale, signal }),
+    latency: (signal) =>
+      latency(renderer, { ...size, guidance: settings.guidance_scale, rescale: settings.guidance_rescale, signal }),
     dispose: () => renderer.dispose(),
   };
 }

@@ -12,7 +12,7 @@ import {
   type Score,
   type Seen,
 } from '../evaluation/observe.js';
-import { previewOf } from '../evaluation/settings.js';
+import { present, previewOf } from '../evaluation/settings.js';
 import { fromFirst } from '../collectives/collectives.js';
 import type { Evaluation, RunState, Scored } from '../engine/run-state.js';
 import { UserError } from '../base/errors.js';
@@ -27,6 +27,7 @@ import { HOOKS, Hook, type DrawnBy, type PlannedRun } from '../engine/hook.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { BUILD, CACHE_DIR, LOGGER, OPTIONS, type Build } from '../registry/tokens.js';
 import { validateComponent } from '../registry/validate.js';
+import { GUIDANCE_RESCALE, GUIDANCE_RESCALE_TEXT } from '../registry/guidance-rescale.js';
 import { PICTURE_SIDE } from '../registry/picture-side.js';
 import { EVALUATION_FILE, readEvaluation, scoreText, valueText, type RunEvaluation } from '../runs/evaluation-file.js';
 
@@ -91,6 +92,7 @@ export class EvaluationHook extends Hook {
         minimum: 0,
         description: 'classifier-free guidance; 1 or less: without, twice as fast',
       },
+      guidance_rescale: { ...GUIDANCE_RESCALE, description: GUIDANCE_RESCALE_TEXT },
       scheduler: { type: 'string', description: 'sampler, such as DDIMScheduler' },
     },
   } as const satisfies OptionsSchema;
@@ -220,12 +222,11 @@ export class EvaluationHook extends Hook {
 
   /** Options of the config's VisualizationHook, with these in place of its own. */
   private previewed(config: Readonly<Record<string, unknown>>, prompts: string | readonly string[]): Preview {
-    const { negative_prompt, num_inference_steps, guidance_scale, height, width, scheduler } = this.opts;
-    const own = Object.fromEntries(
-      Object.entries({ negative_prompt, num_inference_steps, guidance_scale, height, width, scheduler }).filter(
-        ([, value]) => value !== undefined,
-      ),
-    );
+    const { negative_prompt, num_inference_steps, guidance_scale, guidance_rescale, height, width, scheduler } =
+      this.opts;
+    const own = present({
+      ...{ negative_prompt, num_inference_steps, guidance_scale, guidance_rescale, height, width, scheduler },
+    });
     return validateComponent(HOOKS, {
       ...previewOf(config),
       type: 'VisualizationHook',
@@ -253,6 +254,7 @@ export class EvaluationHook extends Hook {
       request: {
         steps: all.num_inference_steps,
         guidance_scale: all.guidance_scale,
+        guidance_rescale: all.guidance_rescale,
         height: all.height,
         width: all.width,
         negative_prompt: typeof negative === 'string' ? negative : repeated(negative, opts.num_images),
@@ -369,6 +371,7 @@ interface Preview {
   readonly negative_prompt: string | readonly string[];
   readonly num_inference_steps: number;
   readonly guidance_scale: number;
+  readonly guidance_rescale: number;
   readonly height: number;
   readonly width: number;
   readonly scheduler?: string;

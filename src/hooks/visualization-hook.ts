@@ -11,6 +11,7 @@ import { track } from '../base/progress.js';
 import { HOOKS, Hook, type DrawnBy, type PlannedRun } from '../engine/hook.js';
 import type { OptionsSchema, Output } from '../registry/schema.js';
 import { LOGGER, OPTIONS } from '../registry/tokens.js';
+import { GUIDANCE_RESCALE, GUIDANCE_RESCALE_TEXT } from '../registry/guidance-rescale.js';
 import { PICTURE_SIDE } from '../registry/picture-side.js';
 import type { HostTensor } from '../tensor/host.js';
 import { captionsText, copyTrainingPictures } from './training-pictures.js';
@@ -65,6 +66,7 @@ export class VisualizationHook extends Hook {
         default: 7.5,
         description: 'classifier-free guidance; 1 or less: without, twice as fast',
       },
+      guidance_rescale: { ...GUIDANCE_RESCALE, default: 0, description: GUIDANCE_RESCALE_TEXT },
       scheduler: { type: 'string', description: "sampler, such as DDIMScheduler. Default: the pipeline's own" },
       seed: { type: 'integer', minimum: 0, default: 0, description: 'picture k starts from the noise of seed + k' },
     },
@@ -124,6 +126,7 @@ export class VisualizationHook extends Hook {
       seeds: prompts.map((_, k) => opts.seed + k),
       steps: opts.num_inference_steps,
       guidance_scale: opts.guidance_scale,
+      guidance_rescale: opts.guidance_rescale,
       height: opts.height,
       width: opts.width,
       weights,

@@ -10,7 +10,10 @@ import { COMPONENT, FLAG, logOf, optionsOf, signalOf, TEXT, type CallOptions } f
 import { backendConfig, CONFIG_OPTIONS, type ConfigOptions } from './open-config.js';
 
 /** How its pictures are drawn. */
-type Drawn = Pick<DrawOptions, 'steps' | 'guidanceScale' | 'height' | 'width' | 'scheduler' | 'negativePrompt'>;
+type Drawn = Pick<
+  DrawOptions,
+  'steps' | 'guidanceScale' | 'guidanceRescale' | 'height' | 'width' | 'scheduler' | 'negativePrompt'
+>;
 
 /** What is not given is taken from the config that the model was trained with, or from `config`. */
 export interface EvaluateOptions extends CallOptions, ConfigOptions, Drawn {
@@ -70,6 +73,7 @@ const check = optionsOf<EvaluateOptions>({
   interval: ANY,
   steps: ANY,
   guidanceScale: ANY,
+  guidanceRescale: ANY,
   height: ANY,
   width: ANY,
   scheduler: ANY,
@@ -134,6 +138,7 @@ function givenSettings(o: EvaluateOptions): Record<string, unknown> {
       interval: o.interval,
       num_inference_steps: o.steps,
       guidance_scale: o.guidanceScale,
+      guidance_rescale: o.guidanceRescale,
       height: o.height,
       width: o.width,
       scheduler: o.scheduler,

@@ -61,7 +61,16 @@ export class Pipeline {
    */
   async draw(options: DrawOptions): Promise<Picture> {
     checkDraw('draw', options);
-    const { prompt, negativePrompt = '', seed = 0, steps = 50, guidanceScale = 7.5, scheduler, signal } = options;
+    const {
+      prompt,
+      negativePrompt = '',
+      seed = 0,
+      steps = 50,
+      guidanceScale = 7.5,
+      guidanceRescale = 0,
+      scheduler,
+      signal,
+    } = options;
     checkDrawOptions(options);
     return this.inTurn('draw', signal, async () => {
       const { height = this.defaultSize, width = this.defaultSize } = options;
@@ -71,6 +80,7 @@ export class Pipeline {
         seeds: [seed],
         steps,
         guidance_scale: guidanceScale,
+        guidance_rescale: guidanceRescale,
         height,
         width,
         ...(scheduler !== undefined && { scheduler }),

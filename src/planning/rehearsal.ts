@@ -147,6 +147,7 @@ async function prepareDataset(
         size,
         steps,
         guidance,
+        rescale,
         scheduler,
       } = request,
       second = id === undefined ? undefined : otherModel(id);
@@ -159,6 +160,7 @@ async function prepareDataset(
         seeds: [seed],
         steps,
         guidance_scale: guidance,
+        ...(rescale === undefined ? {} : { guidance_rescale: rescale }),
         ...(scheduler === undefined ? {} : { scheduler }),
         ...size,
         weights: 'base',

@@ -1,4 +1,5 @@
 /** The top level of a config; components are checked against their own schemas. */
+import { GUIDANCE_RESCALE, GUIDANCE_RESCALE_TEXT } from './guidance-rescale.js';
 import type { OptionsSchema } from './schema.js';
 import { PICTURE_SIDE } from './picture-side.js';
 
@@ -76,6 +77,7 @@ const evaluationProperties = {
         default: 7.5,
         description: 'classifier-free guidance; 1 or less: without, twice as fast',
       },
+      guidance_rescale: { ...GUIDANCE_RESCALE, default: 0, description: GUIDANCE_RESCALE_TEXT },
       negative_prompt: { type: 'string', default: '', description: 'what should not be in the pictures' },
       height: { ...PICTURE_SIDE, description: "pixels; default the model's own" },
       width: { ...PICTURE_SIDE, description: "pixels; default the model's own" },

@@ -61,6 +61,7 @@ export interface DrawingDefaults {
   readonly negativePrompt: string;
   readonly steps: number;
   readonly guidanceScale: number;
+  readonly guidanceRescale: number;
   /** pixels; undefined: the model's own size */
   readonly width: number | undefined;
   /** pixels; undefined: the model's own size */

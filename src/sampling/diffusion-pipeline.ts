@@ -8,7 +8,7 @@ import type { Executor } from '../backends/executor.js';
 import { Rng } from '../base/rng.js';
 import type { Logger } from '../base/logger.js';
 import { floats, float32, int32, scalar, sizeOf, type HostTensor } from '../tensor/host.js';
-import { add, concat, expand, mul, narrow, sub } from '../tensor/ops.js';
+import { add, concat, div, expand, mean, mul, narrow, sqrt, square, sub } from '../tensor/ops.js';
 import { input, type Tensor } from '../tensor/tensor.js';
 import { clipText } from '../networks/clip-text.js';
 import { Scope, type ParamSource } from '../networks/layers/scope.js';
@@ -151,6 +151,7 @@ export class DiffusionPipeline {
         weights,
         signal,
         guidance: request.guidance_scale,
+        rescale: request.guidance_rescale,
         scheduler: request.scheduler,
         start: float32(noise.normals(size), shape),
         noise: () => noise.normals(size),
@@ -163,7 +164,7 @@ export class DiffusionPipeline {
 
   /** From standard normal noise [C, h, w] to latents, or undefined when the signal stopped it. */
   async denoise(executor: Executor, request: DenoiseRequest): Promise<HostTensor | undefined> {
-    const { guidance, weights, start, steps } = request;
+    const { guidance, rescale, weights, start, steps } = request;
     const positive = await this.encodeText(executor, request.prompt, weights);
     const text =
       guidance > 1 ? stack([await this.encodeText(executor, request.negative, weights), positive]) : stack([positive]);
@@ -172,7 +173,7 @@ export class DiffusionPipeline {
       steps,
       start,
       noise: request.noise,
-      predict: (sample, timestep) => this.predict(executor, sample, timestep, text, guidance, weights),
+      predict: (sample, timestep) => this.predict(executor, sample, timestep, text, { guidance, rescale }, weights),
       onStep: request.onStep,
       signal: request.signal,
     });
@@ -195,7 +196,7 @@ export class DiffusionPipeline {
     sample: HostTensor,
     timestep: number,
     text: HostTensor,
-    guidance: number,
+    { guidance, rescale = 0 }: Guidance,
     weights: WeightSet,
   ): Promise<Float32Array> {
     const [rows] = text.shape;
@@ -205,6 +206,7 @@ export class DiffusionPipeline {
       timestep: float32([timestep], [1]),
       text,
       ...(guided ? { guidance: scalar(guidance) } : {}),
+      ...(guided && rescale > 0 ? { rescale: scalar(rescale) } : {}),
     };
     const { prediction } = await executor.run(
       'sample_step',
@@ -217,7 +219,7 @@ export class DiffusionPipeline {
           encoderHiddenStates: input('text', text.shape),
         };
         const { out } = unet(new Scope(this.sources.unet(weights)), inputs, this.folder.unetConfig);
-        return { prediction: guided ? guide(out, input('guidance', [])) : out };
+        return { prediction: guided ? guide(out, input('guidance', []), rescale > 0) : out };
       },
       feeds,
     );
@@ -233,12 +235,17 @@ export class DiffusionPipeline {
   }
 }
 
-export interface DenoiseRequest {
+export interface Guidance {
+  /** 1 or less runs without */
+  readonly guidance: number;
+  /** 0 to 1; default 0 */
+  readonly rescale?: number | undefined;
+}
+
+export interface DenoiseRequest extends Guidance {
   readonly prompt: string;
   readonly negative: string;
   readonly steps: number;
-  /** 1 or less runs without */
-  readonly guidance: number;
   readonly scheduler?: string | undefined;
   readonly weights: WeightSet;
   /** [C, h, w] standard normals */
@@ -250,12 +257,21 @@ export interface DenoiseRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** negative + scale (positive - negative); rows 0 and 1 of the batch. */
-function guide(out: Tensor, scale: Tensor): Tensor {
+/**
+ * negative + scale (positive - negative); rows 0 and 1 of the batch. Rescaled, its standard deviation moves towards that
+ * of `positive`: Lin et al., arXiv 2305.08891, section 3.4.
+ */
+function guide(out: Tensor, scale: Tensor, rescaled: boolean): Tensor {
   const negative = narrow(out, 0, 0, 1),
-    positive = narrow(out, 0, 1, 2);
-  return add(negative, mul(sub(positive, negative), scale));
+    positive = narrow(out, 0, 1, 2),
+    guided = add(negative, mul(sub(positive, negative), scale));
+  if (!rescaled) return guided;
+  const ratio = sqrt(div(variance(positive), variance(guided)));
+  return mul(guided, add(1, mul(input('rescale', []), sub(ratio, 1))));
 }
+
+/** Of all elements, a scalar. */
+const variance = (x: Tensor): Tensor => mean(square(sub(x, mean(x))));
 
 /** Equal-shaped tensors as rows of one. */
 export function stack(tensors: readonly HostTensor[]): HostTensor {

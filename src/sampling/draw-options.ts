@@ -1,5 +1,6 @@
 /** How a program asks for a picture: in Node, in a browser, in an evaluation. */
 import { UserError } from '../base/errors.js';
+import { GUIDANCE_RESCALE } from '../registry/guidance-rescale.js';
 import { PICTURE_SIDE } from '../registry/picture-side.js';
 import { suggestion } from '../registry/validate.js';
 import { SCHEDULERS } from './schedulers/scheduler.js';
@@ -15,6 +16,11 @@ export interface DrawOptions {
   readonly steps?: number | undefined;
   /** Classifier-free guidance (Ho and Salimans, arXiv 2207.12598); 1 or less runs without, twice as fast. Default 7.5. */
   readonly guidanceScale?: number | undefined;
+  /**
+   * 0 to 1: how far the spread of a guided prediction is drawn back to that of the unguided one, against pictures that
+   * guidance makes too bright or too dark (Lin et al., arXiv 2305.08891). For models with zero-terminal SNR, 0.7. Default 0.
+   */
+  readonly guidanceRescale?: number | undefined;
   /** Pixels, a multiple of 8. Default: the model's own size. */
   readonly height?: number | undefined;
   /** Pixels, a multiple of 8. Default: the model's own size. */
@@ -34,6 +40,7 @@ export const DRAW_OPTIONS = {
   seed: { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
   steps: { type: 'integer', minimum: 1 },
   guidanceScale: { type: 'number' },
+  guidanceRescale: GUIDANCE_RESCALE,
   height: PICTURE_SIDE,
   width: PICTURE_SIDE,
   scheduler: { type: 'string' },

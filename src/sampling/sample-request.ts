@@ -11,6 +11,8 @@ export interface SampleRequest {
   readonly steps: number;
   /** classifier-free guidance; 1 or less runs without */
   readonly guidance_scale: number;
+  /** 0, the default, to 1: how far the spread of a guided prediction is drawn back to that of the positive one */
+  readonly guidance_rescale?: number;
   /** pixels, multiples of 8 */
   readonly height: number;
   readonly width: number;

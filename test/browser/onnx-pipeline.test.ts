@@ -66,6 +66,10 @@ void t.test('a page draws the picture that Node draws, in any size, with any sam
     guidanceScale: 1,
     negativePrompt: 'a cat',
   };
+  const rescaled = { ...DRAW, guidanceRescale: 0.7 },
+    { data } = await page.draw(rescaled);
+  t.ok(difference(data, plain.data).most > LIMIT, 'a rescaled guidance shows');
+  t.ok(difference(data, (await node.draw(rescaled)).data).most <= LIMIT);
   steps.length = 0;
   const wide = await page.draw({ ...other, onStep: (done, total) => void steps.push(`${done}/${total}`) });
   const three = [0, 1, 2, 3].flatMap((step) => Array<string>(3).fill(`${step}/4`));

@@ -63,6 +63,7 @@ type ClassImage = Partial<{
   size: number;
   num_inference_steps: number;
   guidance_scale: number;
+  guidance_rescale: number;
   seed: number | null;
 }>;
 const dreambooth = (
@@ -84,6 +85,7 @@ const dreambooth = (
         size: 8,
         num_inference_steps: 50,
         guidance_scale: 7.5,
+        guidance_rescale: 0,
         scheduler: null,
         seed: null,
         ...class_image,
@@ -203,6 +205,12 @@ void t.test('class images are generated once, kept, topped up, and chosen by cha
   t.equal((await readdir(join(cache, 'class-images'))).length, 4, 'another model, seed or size is another folder');
   await prepare({ seed: 11 }, { seed: 99 });
   t.equal(requests.length, 5, "a seed of their own: the run's seed no longer matters");
+  await prepare({ guidance_rescale: 0.7 });
+  t.strictSame(
+    requests.map(({ guidance, rescale }) => [guidance, rescale]),
+    [...Array.from({ length: 5 }, () => [7.5, undefined]), [7.5, 0.7]],
+  );
+  t.equal((await readdir(join(cache, 'class-images'))).length, 5, 'a rescaled guidance is another folder');
 });
 
 void t.test('an interrupted generation goes on where it stopped', async (t) => {

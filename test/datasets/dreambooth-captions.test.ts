@@ -13,6 +13,7 @@ const CLASS: Options['class_image'] = {
   size: 2,
   num_inference_steps: 1,
   guidance_scale: 1,
+  guidance_rescale: 0,
   scheduler: null,
   seed: null,
 };

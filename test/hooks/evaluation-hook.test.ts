@@ -153,6 +153,7 @@ void t.test("EvaluationHook: what is left out is VisualizationHook's, and both d
           height: 8,
           negative_prompt: ['blue'],
           guidance_scale: 3,
+          guidance_rescale: 0.5,
         },
       },
     },
@@ -174,6 +175,7 @@ void t.test("EvaluationHook: what is left out is VisualizationHook's, and both d
     negative_prompt: ['blue', 'blue', 'blue'],
     steps: 2,
     guidance_scale: 1,
+    guidance_rescale: 0.5,
     height: 8,
     width: 16,
   };

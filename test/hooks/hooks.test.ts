@@ -24,6 +24,7 @@ const visualization = (options: object, log = new Lines()): VisualizationHook =>
       width: 24,
       num_inference_steps: 3,
       guidance_scale: 1,
+      guidance_rescale: 0,
       seed: 0,
       ...options,
     },

@@ -23,6 +23,7 @@ const pictures = (): Hook =>
       width: 24,
       num_inference_steps: 2,
       guidance_scale: 1,
+      guidance_rescale: 0,
       seed: 0,
     },
     new Lines(),

@@ -36,7 +36,8 @@ void t.test('a picture is the bytes that the command line writes', async (t) => 
   const pipe = await loadPipeline(MODEL);
   t.teardown(() => pipe.dispose());
   t.equal(pipe.defaultSize, 64);
-  const picture = await pipe.draw({ ...DRAW, negativePrompt: 'a cat', guidanceScale: 4, scheduler: 'DDIMScheduler' });
+  const guided = { guidanceScale: 4, guidanceRescale: 0.5 };
+  const picture = await pipe.draw({ ...DRAW, ...guided, negativePrompt: 'a cat', scheduler: 'DDIMScheduler' });
   t.match(picture, { width: 64, height: 64, seed: 7, prompt: DRAW.prompt });
   t.equal(picture.data.length, 64 * 64 * 3);
   await picture.save(project.file('library/picture.png'));
@@ -44,7 +45,16 @@ void t.test('a picture is the bytes that the command line writes', async (t) => 
   t.ok(png.equals(readFileSync(project.file('library/picture.png'))));
   t.ok((await sharp(png).raw().toBuffer()).equals(picture.data));
   const arguments_ = ['--steps', '2', '--height', '64', '--width', '64', '--out', 'cli.png'];
-  const same = ['--negative-prompt', 'a cat', '--guidance', '4', '--scheduler', 'DDIMScheduler'];
+  const same = [
+    '--negative-prompt',
+    'a cat',
+    '--guidance',
+    '4',
+    '--guidance-rescale',
+    '0.5',
+    '--scheduler',
+    'DDIMScheduler',
+  ];
   const demo = await project.run(['demo', DRAW.prompt, MODEL, '--seed', '7', ...same, ...arguments_]);
   t.equal(demo.code, 0, demo.err);
   t.ok(png.equals(readFileSync(project.file('cli.png'))));
@@ -149,6 +159,7 @@ void t.test('mistakes are named, with a code, and leave the pipeline as it was',
   await refused({ prompt: undefined }, 'draw.prompt: missing; it has no default');
   await refused({ seed: 1.5, steps: 0 }, 'draw.seed: expected integer, got 1.5\ndraw.steps: 0 must be >= 1');
   await refused({ width: 60 }, 'draw.width: 60 must be multiple of 8');
+  await refused({ guidanceRescale: 1.5 }, 'draw.guidanceRescale: 1.5 must be <= 1');
   await refused({ guidanceScale: NaN }, 'draw.guidanceScale: expected number, got NaN');
   await refused(
     { scheduler: 'DDIMSheduler' },

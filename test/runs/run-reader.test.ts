@@ -14,7 +14,7 @@ default_hooks:
   checkpoint: { type: CheckpointHook, save_best: CLIP-T }
   logger: { type: LoggerHook, jsonl: numbers.jsonl }
 custom_hooks:
-  preview: { type: VisualizationHook, prompt: [a dog, a cat], num_inference_steps: 7, guidance_scale: 2, width: 64 }
+  preview: { type: VisualizationHook, prompt: [a dog, a cat], num_inference_steps: 7, guidance_scale: 2, guidance_rescale: 0.3, width: 64 }
 visualizer: { type: Visualizer, vis_backends: [{ type: LocalVisBackend, save_dir: shown }] }
 `;
 /** the beginning of a PNG file of 5 x 4 pixels */
@@ -106,7 +106,7 @@ void t.test('a view has the config, scores in their order, previews with caption
       phases: { steps: 1.5, open: 0.5 },
       best: { name: 'CLIP-T', iter: 1, value: 0.4 },
       drawing: {
-        ...{ prompt: 'a dog', negativePrompt: '', steps: 7, guidanceScale: 2, width: 64 },
+        ...{ prompt: 'a dog', negativePrompt: '', steps: 7, guidanceScale: 2, guidanceRescale: 0.3, width: 64 },
         ...{ height: undefined, scheduler: undefined },
       },
     },

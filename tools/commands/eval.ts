@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { number, pictureSide, whole } from '../demo-options.js';
+import { GUIDANCE_RESCALE_TEXT } from '../../src/registry/guidance-rescale.js';
+import { number, pictureSide, share, whole } from '../demo-options.js';
 
 interface EvalOptions {
   readonly config?: string;
@@ -18,6 +19,7 @@ interface EvalOptions {
   readonly interval?: 'seeds' | 'bootstrap';
   readonly steps?: number;
   readonly guidance?: number;
+  readonly guidanceRescale?: number;
   readonly height?: number;
   readonly width?: number;
   readonly scheduler?: string;
@@ -69,6 +71,7 @@ export function register(program: Command): void {
     )
     .option('--steps <n>', 'denoising steps (default: 50)', whole(1))
     .option('--guidance <x>', 'classifier-free guidance (default: 7.5)', number)
+    .option('--guidance-rescale <x>', `${GUIDANCE_RESCALE_TEXT} (default: 0)`, share)
     .option('--height <px>', "a multiple of 8 (default: the model's own)", pictureSide)
     .option('--width <px>', "a multiple of 8 (default: the model's own)", pictureSide)
     .option('--scheduler <name>', "sampler, such as DDIMScheduler (default: the model's own)")

@@ -13,6 +13,7 @@ export interface DrawOrder {
   readonly seed: number;
   readonly steps: number;
   readonly guidanceScale: number;
+  readonly guidanceRescale: number;
   readonly width: number | undefined;
   readonly height: number | undefined;
   readonly scheduler: string | undefined;

@@ -16,12 +16,13 @@ process.on('disconnect', () => process.exit());
 const tell = (message: FromWorker): void => void process.send?.(message);
 
 async function draw(order: DrawOrder): Promise<void> {
-  const { number, prompt, negativePrompt, seed, steps, guidanceScale, width, height, scheduler } = order,
+  const { number, prompt, negativePrompt, seed, steps, guidanceScale, guidanceRescale } = order,
+    { width, height, scheduler } = order,
     { signal } = (controller = new AbortController());
   try {
     const pipeline = await opened(order, signal);
     const picture = await pipeline.draw({
-      ...{ prompt, negativePrompt, seed, steps, guidanceScale, width, height, scheduler, signal },
+      ...{ prompt, negativePrompt, seed, steps, guidanceScale, guidanceRescale, width, height, scheduler, signal },
       onStep: (done, total) => tell({ kind: 'step', number, done, total }),
     });
     tell({ kind: 'done', number, png: await picture.png() });

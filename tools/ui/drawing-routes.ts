@@ -6,6 +6,7 @@ import { recordedBase } from '../../src/engine/checkpoint-path.js';
 import { parse } from 'yaml';
 import { loadComponents } from '../../src/components.js';
 import { isTree } from '../../src/registry/merge.js';
+import { GUIDANCE_RESCALE } from '../../src/registry/guidance-rescale.js';
 import { PICTURE_SIDE } from '../../src/registry/picture-side.js';
 import { checkOptions, suggestion } from '../../src/registry/validate.js';
 import type { RunView } from '../../src/runs/run-view.js';
@@ -29,6 +30,7 @@ const SCHEMA = {
     count: { type: 'integer', minimum: 1, maximum: 16 },
     steps: { type: 'integer', minimum: 1, maximum: 1000 },
     guidanceScale: { type: 'number' },
+    guidanceRescale: GUIDANCE_RESCALE,
     width: PICTURE_SIDE,
     height: PICTURE_SIDE,
     scheduler: { type: 'string' },
@@ -96,6 +98,7 @@ async function wantedOf(request: DrawRequest, watcher: RunWatcher): Promise<Want
     negativePrompt: request.negativePrompt ?? drawing.negativePrompt,
     steps: request.steps ?? drawing.steps,
     guidanceScale: request.guidanceScale ?? drawing.guidanceScale,
+    guidanceRescale: request.guidanceRescale ?? drawing.guidanceRescale,
     ...{ width, height, scheduler },
   };
 }

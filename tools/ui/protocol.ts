@@ -60,6 +60,7 @@ export interface DrawRequest {
   readonly count?: number;
   readonly steps?: number;
   readonly guidanceScale?: number;
+  readonly guidanceRescale?: number;
   readonly width?: number;
   readonly height?: number;
   readonly scheduler?: string;

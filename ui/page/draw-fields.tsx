@@ -9,7 +9,7 @@ interface Props {
   readonly schedulers: readonly string[];
 }
 
-type Numbers = 'seed' | 'count' | 'steps' | 'guidanceScale' | 'width' | 'height';
+type Numbers = 'seed' | 'count' | 'steps' | 'guidanceScale' | 'guidanceRescale' | 'width' | 'height';
 
 /** What a number may be, and what it is for. */
 const NUMBERS: readonly (readonly [Numbers, string, Readonly<Record<string, string>>, string])[] = [
@@ -17,6 +17,12 @@ const NUMBERS: readonly (readonly [Numbers, string, Readonly<Record<string, stri
   ['count', 'Pictures', { min: '1', max: '16', step: '1', required: '' }, 'Each next one has the next seed.'],
   ['steps', 'Steps', { min: '1', step: '1' }, 'More are finer and slower.'],
   ['guidanceScale', 'Guidance', { min: '0', step: 'any' }, 'How strictly it follows the prompt.'],
+  [
+    'guidanceRescale',
+    'Rescale guidance',
+    { min: '0', max: '1', step: 'any' },
+    'Against pictures that guidance makes too bright or too dark.',
+  ],
   ['width', 'Width', { min: '8', step: '8' }, 'Pixels; empty: the size of the model.'],
   ['height', 'Height', { min: '8', step: '8' }, 'Pixels; empty: the size of the model.'],
 ];

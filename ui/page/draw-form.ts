@@ -14,6 +14,7 @@ export interface DrawForm {
   readonly count: string;
   readonly steps: string;
   readonly guidanceScale: string;
+  readonly guidanceRescale: string;
   readonly width: string;
   readonly height: string;
   readonly scheduler: string;
@@ -33,6 +34,7 @@ export function blankForm({ checkpoints, drawing }: RunView): DrawForm {
     count: '1',
     steps: String(drawing?.steps ?? ''),
     guidanceScale: String(drawing?.guidanceScale ?? ''),
+    guidanceRescale: String(drawing?.guidanceRescale ?? ''),
     width: String(drawing?.width ?? ''),
     height: String(drawing?.height ?? ''),
     scheduler: drawing?.scheduler ?? '',
@@ -51,6 +53,7 @@ export function formOf(request: DrawRequest, seed: number): DrawForm {
     count: '1',
     steps: text(request.steps),
     guidanceScale: text(request.guidanceScale),
+    guidanceRescale: text(request.guidanceRescale),
     width: text(request.width),
     height: text(request.height),
     scheduler: text(request.scheduler),
@@ -71,6 +74,7 @@ export function requestOf(view: RunView, form: DrawForm): DrawRequest {
     ...number('count', form.count),
     ...number('steps', form.steps),
     ...number('guidanceScale', form.guidanceScale),
+    ...number('guidanceRescale', form.guidanceRescale),
     ...number('width', form.width),
     ...number('height', form.height),
     ...(form.scheduler === '' ? {} : { scheduler: form.scheduler }),

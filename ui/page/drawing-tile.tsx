@@ -87,12 +87,13 @@ function sharpen(img: HTMLImageElement): void {
 }
 
 function settingsText(request: DrawRequest, seed: number): string {
-  const { run, checkpoint, steps, guidanceScale, scheduler, adapterScale, negativePrompt } = request;
+  const { run, checkpoint, steps, guidanceScale, guidanceRescale, scheduler, adapterScale, negativePrompt } = request;
   return [
     `${run.split('/').at(-1)} ${checkpoint ?? 'before training'}`,
     `seed ${seed}`,
     steps !== undefined && `${steps} steps`,
     guidanceScale !== undefined && `guidance ${guidanceScale}`,
+    guidanceRescale !== undefined && guidanceRescale > 0 && `rescaled by ${guidanceRescale}`,
     adapterScale !== undefined && adapterScale !== 1 && `strength ${adapterScale}`,
     scheduler !== undefined && scheduler.replace(/Scheduler$/, ''),
     negativePrompt && `not: ${negativePrompt}`,
