@@ -23,7 +23,7 @@ export default defineConfig({
   },
   optim_wrapper: {
     // How these, the iterations and the average below were chosen: docs/toyland.md.
-    optimizer: { type: 'AdamW', lr: 2e-3, betas: [0.9, 0.99], weight_decay: 1e-2 },
+    optimizer: { type: 'AdamW', lr: 1.75e-3, betas: [0.9, 0.99], weight_decay: 1e-2 },
     clip_grad: { max_norm: 1.0 },
   },
   train_cfg: { type: 'IterBasedTrainLoop', max_iters: 600 },
@@ -38,6 +38,7 @@ export default defineConfig({
       width: ref('size'),
       num_inference_steps: 25,
       guidance_scale: 4,
+      guidance_rescale: 0.7,
       scheduler: 'DDIMScheduler',
     },
     peft: { type: 'PeftSaveHook' },

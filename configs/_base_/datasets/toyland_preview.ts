@@ -11,6 +11,7 @@ export default defineConfig({
       width: 64,
       num_inference_steps: 25,
       guidance_scale: 4,
+      guidance_rescale: 0.7,
       scheduler: 'DDIMScheduler',
       prompt: [
         'a photo of a red dog on grass',

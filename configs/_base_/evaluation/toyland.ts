@@ -24,6 +24,7 @@ export default defineConfig({
     seeds: 3,
     num_inference_steps: 25,
     guidance_scale: 4,
+    guidance_rescale: 0.7,
     scheduler: 'DDIMScheduler',
     height: 64,
     width: 64,

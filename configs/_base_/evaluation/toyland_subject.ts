@@ -31,6 +31,7 @@ export default defineConfig({
     clip: 'package:assets/toyland-clip',
     num_inference_steps: 25,
     guidance_scale: 4,
+    guidance_rescale: 0.7,
     scheduler: 'DDIMScheduler',
     height: 64,
     width: 64,

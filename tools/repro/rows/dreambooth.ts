@@ -149,7 +149,7 @@ const LORA: readonly Row[] = [
 function kind(
   type: string,
   options: string,
-  convolutions = ', conv1, conv2, conv_shortcut, conv_out',
+  convolutions = ', conv1, conv2, conv_shortcut, conv, conv_out, time_emb_proj',
 ): readonly string[] {
   const on = (targets: string): string => `{ _delete_: true, type: ${type}, ${options}, target_modules: [${targets}] }`;
   return [
@@ -182,7 +182,7 @@ const KINDS: readonly Row[] = [
 /** What was tried before the config's settings were set; each with the two subjects that differ most. */
 const SEARCHED = {
   loss: ['SNRL2Loss', 'L2Loss'],
-  lr: ['0.001', '0.002'],
+  lr: ['0.001', '0.00175'],
   iterations: [400, 600],
 } as const;
 const SEARCH: readonly Row[] = SEARCHED.loss.flatMap((loss) =>
