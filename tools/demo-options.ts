@@ -4,6 +4,8 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { GUIDANCE_RESCALE_TEXT } from '../src/registry/guidance-rescale.js';
 import { PICTURE_SIDE } from '../src/registry/picture-side.js';
 
+export { GUIDANCE_RESCALE_TEXT };
+
 export interface DemoOptions {
   readonly out: string;
   readonly steps: number;

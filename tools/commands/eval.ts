@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { GUIDANCE_RESCALE_TEXT } from '../../src/registry/guidance-rescale.js';
-import { number, pictureSide, share, whole } from '../demo-options.js';
+import { GUIDANCE_RESCALE_TEXT, number, pictureSide, share, whole } from '../demo-options.js';
 
 interface EvalOptions {
   readonly config?: string;
