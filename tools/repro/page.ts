@@ -136,7 +136,7 @@ const different = (results: readonly Result[], what: 'commit' | 'machine'): stri
 /** Which code and machine the page's numbers come from, and how long they took. */
 function madeBy(results: readonly Result[]): string {
   const hours = results.flatMap(({ done }) => done).reduce((sum, { marker }) => sum + marker.seconds / 3600, 0);
-  return `Commit ${different(results, 'commit').join(', ')}; ${different(results, 'machine').join('; ')}; ${hours.toFixed(1)} hours in all.`;
+  return `Commit ${different(results, 'commit').join(', ')}; ${different(results, 'machine').join('; ')}; ${hours.toFixed(1)} hours of runs in all.`;
 }
 
 /** How each row was made: the commands of its first training. */

@@ -26,7 +26,7 @@ subject, colour and setting no training picture shows.
   trained on, so CLIP-T falls where it is painted: compare with theirs, not with before.
 - ±: half of the 95 % interval (Student t). Where a row is trained, over three trainings with other seeds, each measured over
   all seeds of pictures; where nothing is trained, over the seeds of pictures.
-- 1,000 iterations: from the median of the trainings' own clocks. Memory: the process at its largest.`;
+- 1,000 iterations: from the median of the trainings' own clocks, of as many runs at once as the end of this page says. Memory: the process at its largest.`;
 
 export const SIZES_TITLE = 'Teacher and students';
 export const LATENCY_TITLE = 'Time of a step';
