@@ -1,14 +1,24 @@
 /** The reproduction: its stages are commands that exist, and its page says what the numbers say. */
 import { existsSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import sharp from 'sharp';
 import t from 'tap';
+import { UserError } from '../../src/base/errors.js';
 import { builtInConfigs } from '../../src/registry/load-config.js';
 import { keepPictures } from '../../tools/repro/pictures.js';
-import { outcomeOf, percent, readResult, valueOf, withInterval, type Result } from '../../tools/repro/result.js';
-import { single } from '../../tools/repro/row.js';
+import {
+  outcomeOf,
+  percent,
+  readResult,
+  valueOf,
+  withInterval,
+  type Marker,
+  type Result,
+} from '../../tools/repro/result.js';
+import { dirOf, single, type Stage } from '../../tools/repro/row.js';
 import { ALL_ROWS, EXPERIMENTS } from '../../tools/repro/rows/all.js';
+import { runStages } from '../../tools/repro/run-stages.js';
 import { DISTILLATION_TITLE, PERSONAL_TITLE, verdicts } from '../../tools/repro/text.js';
 
 void t.test('every stage has an id of its own and commands with built-in configs', async (t) => {
@@ -57,6 +67,37 @@ void t.test(
     const [weights] = single('y', 'a network', 'weights', []).stages;
     t.equal(weights.record, 'work_dirs/repro/y/done.json');
     t.strictSame(await outcomeOf(weights, marker), { marker });
+  },
+);
+
+void t.test(
+  'stages run at once, but for what needs another one; one that fails is named, and the others are kept',
+  async (t) => {
+    const here = process.cwd();
+    process.chdir(t.testdir());
+    t.teardown(() => process.chdir(here));
+    const of = (id: string, ...command: readonly string[]): Stage => single(id, id, 'weights', [command]).stages[0],
+      folder = (id: string): string => `${dirOf(id)}/pipeline`;
+    const model = of('model', 'convert', 'package:assets/tiny-random-sd', '--out', folder('model')),
+      copy = of('copy', 'convert', folder('model'), '--out', folder('copy')),
+      wrong = of('wrong', 'convert', 'nowhere', '--out', folder('wrong')),
+      never = of('never', 'convert', folder('model'), '--out', folder('never'));
+    await runStages([model, copy], { jobs: 2, alone: new Set() });
+    t.ok(existsSync(`${folder('copy')}/model_index.json`), 'it waited for the model');
+    const { marker } = JSON.parse(await readFile(copy.record, 'utf8')) as { marker: Marker };
+    t.match(marker, {
+      commands: [`diffengine convert ${folder('model')} --out ${folder('copy')}`],
+      machine: /, 2 runs at once$/,
+    });
+    await t.rejects(
+      runStages([copy, wrong, never], { jobs: 1, alone: new Set() }),
+      new UserError(
+        'stage wrong stopped with exit code 1: diffengine convert nowhere --out work_dirs/repro/wrong/pipeline; the same command goes on from there',
+      ),
+    );
+    await t.rejects(runStages([wrong], { jobs: 2, alone: new Set() }), /work_dirs\/repro\/wrong\/log.txt says why/);
+    t.match(await readFile(`${dirOf('wrong')}/log.txt`, 'utf8'), 'nowhere');
+    t.notOk(existsSync(never.record));
   },
 );
 
