@@ -1,6 +1,6 @@
 /** The reproduction: its stages are commands that exist, and its page says what the numbers say. */
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import sharp from 'sharp';
 import t from 'tap';
@@ -89,6 +89,13 @@ void t.test(
       commands: [`diffengine convert ${folder('model')} --out ${folder('copy')}`],
       machine: /, 2 runs at once$/,
     });
+    await rm(dirOf('model'), { recursive: true });
+    await rm(dirOf('copy'), { recursive: true });
+    await mkdir('docs/results/runs', { recursive: true });
+    const kept = { ...model, record: 'docs/results/runs/model.json' };
+    await writeFile(kept.record, '{}');
+    await runStages([kept, copy], { jobs: 1, alone: new Set() });
+    t.ok(existsSync(`${folder('copy')}/model_index.json`), 'the record is there, the model is made again');
     await t.rejects(
       runStages([copy, wrong, never], { jobs: 1, alone: new Set() }),
       new UserError(

@@ -20,9 +20,12 @@ export interface Running {
   readonly alone: ReadonlySet<Stage>;
 }
 
-/** Runs what has no record yet. @throws UserError naming the stage and the command that failed; what runs beside it ends first */
+/** Runs what has no record yet, and what such a stage reads and is gone. @throws UserError naming the stage and the command that failed; what runs beside it ends first */
 export async function runStages(stages: readonly Stage[], { jobs, alone }: Running): Promise<void> {
-  const missing = stages.filter(({ record }) => !existsSync(record)),
+  const left = stages.filter(({ record }) => !existsSync(record)),
+    missing = stages.filter(
+      (stage) => left.includes(stage) || (!existsSync(dirOf(stage.id)) && left.some((other) => uses(other, stage))),
+    ),
     position = (stage: Stage): string => `${stages.indexOf(stage) + 1} of ${stages.length}: ${stage.id}`;
   await inParallel(
     missing.filter((stage) => alone.has(stage)),
