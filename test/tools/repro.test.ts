@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import sharp from 'sharp';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { UserError } from '../../src/base/errors.js';
 import { builtInConfigs } from '../../src/registry/load-config.js';
 import { keepPictures } from '../../tools/repro/pictures.js';
@@ -20,6 +20,13 @@ import { dirOf, single, type Stage } from '../../tools/repro/row.js';
 import { ALL_ROWS, EXPERIMENTS } from '../../tools/repro/rows/all.js';
 import { runStages } from '../../tools/repro/run-stages.js';
 import { DISTILLATION_TITLE, PERSONAL_TITLE, verdicts } from '../../tools/repro/text.js';
+
+/** Makes an empty folder the current one, until the test ends. */
+function enterFolder(t: Test): void {
+  const here = process.cwd();
+  process.chdir(t.testdir());
+  t.teardown(() => process.chdir(here));
+}
 
 void t.test('every stage has an id of its own and commands with built-in configs', async (t) => {
   const stages = ALL_ROWS.flatMap(({ stages }) => stages),
@@ -40,9 +47,7 @@ void t.test('every stage has an id of its own and commands with built-in configs
 void t.test(
   'of a stage that ended the repository keeps scores and the first pictures; of weights the work dir does',
   async (t) => {
-    const here = process.cwd();
-    process.chdir(t.testdir());
-    t.teardown(() => process.chdir(here));
+    enterFolder(t);
     const row = single('x', 'some drawings', 'sizes', []),
       [stage] = row.stages,
       marker = { commands: ['diffengine eval'], seconds: 3, commit: 'abc', machine: '2 x CPU', finished: '2026-11-29' },
@@ -73,9 +78,7 @@ void t.test(
 void t.test(
   'stages run at once, but for what needs another one; one that fails is named, and the others are kept',
   async (t) => {
-    const here = process.cwd();
-    process.chdir(t.testdir());
-    t.teardown(() => process.chdir(here));
+    enterFolder(t);
     const of = (id: string, ...command: readonly string[]): Stage => single(id, id, 'weights', [command]).stages[0],
       folder = (id: string): string => `${dirOf(id)}/pipeline`;
     const model = of('model', 'convert', 'package:assets/tiny-random-sd', '--out', folder('model')),

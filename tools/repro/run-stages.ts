@@ -7,6 +7,7 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writeFileAtomic } from '../../src/base/atomic-file.js';
 import { UserError } from '../../src/base/errors.js';
+import { shellWord } from '../../src/base/shell-word.js';
 import { keepPictures } from './pictures.js';
 import { outcomeOf, type Marker } from './result.js';
 import { dirOf, type Stage } from './row.js';
@@ -77,7 +78,7 @@ async function run(stage: Stage, jobs: number): Promise<void> {
       );
   }
   const marker: Marker = {
-    commands: commands.map((args) => `diffengine ${args.map(quoted).join(' ')}`),
+    commands: commands.map((args) => `diffengine ${args.map(shellWord).join(' ')}`),
     seconds: Math.round((performance.now() - start) / 1000),
     commit: commit(),
     machine: `${availableParallelism()} x ${cpus()[0]?.model ?? 'CPU'}, Node ${process.version}${jobs > 1 ? `, ${jobs} runs at once` : ''}`,
@@ -98,10 +99,6 @@ function withThreads(args: readonly string[], jobs: number): readonly string[] {
     ...(args.includes('--cfg-options') ? [] : ['--cfg-options']),
     `backend.intra_op_num_threads=${threads}`,
   ];
-}
-
-function quoted(arg: string): string {
-  return /^[\w./:=,@+-]+$/.test(arg) ? arg : `'${arg}'`;
 }
 
 /** What a result depends on. */
