@@ -6,6 +6,7 @@ import sharp from 'sharp';
 import t, { type Test } from 'tap';
 import { UserError } from '../../src/base/errors.js';
 import { builtInConfigs } from '../../src/registry/load-config.js';
+import { meansOverSubjects } from '../../tools/repro/means.js';
 import { keepPictures } from '../../tools/repro/pictures.js';
 import {
   outcomeOf,
@@ -18,6 +19,7 @@ import {
 } from '../../tools/repro/result.js';
 import { dirOf, single, type Stage } from '../../tools/repro/row.js';
 import { ALL_ROWS, EXPERIMENTS } from '../../tools/repro/rows/all.js';
+import { SUBJECT_NAMES } from '../../tools/repro/rows/dreambooth.js';
 import { runStages } from '../../tools/repro/run-stages.js';
 import { DISTILLATION_TITLE, PERSONAL_TITLE, verdicts } from '../../tools/repro/text.js';
 
@@ -169,5 +171,35 @@ void t.test('a value is printed with two digits of its interval', (t) => {
   t.equal(printed({ FD: [3, 0.1] }, { FD: [4, 0.1] }, { FD: [5, 0.1] }), '4.0 ± 2.5', 'over trainings');
   t.equal(printed({ FD: [3, 0.1] }, {}), '', 'not of a part of them');
   t.equal(percent(valueOf(result('no_kd', { FD: [0.925, 0.01] }), 'FD')), '92.5 ± 1.0 %');
+  t.end();
+});
+
+void t.test('a mean over subjects is of each training, or of each seed of pictures', (t) => {
+  const subject = (id: string, ...trainings: readonly number[]): Result => {
+    const made = result(id, ...trainings.map((DINO) => ({ DINO: [DINO, 0.1] as const })));
+    return {
+      ...made,
+      done: made.done.map((one, i) => ({
+        ...one,
+        training: { parameters: 7, secondsPerStep: trainings[i] / 10, memory: trainings[i] },
+      })),
+    };
+  };
+  const trainings = { dog: [1, 2, 3], face: [3, 4, 5], cat: [2, 3, 4], robot: [2, 3, 4] } as const,
+    tuned = SUBJECT_NAMES.map((name) => subject(`dreambooth_tiny_${name}`, ...trainings[name]));
+  const [mean, ...others] = meansOverSubjects(tuned);
+  t.strictSame(others, []);
+  t.equal(mean.row.title, 'Tiny, tuned');
+  t.equal(withInterval(valueOf(mean, 'DINO')), '3.0 ± 2.5', '2, 3 and 4');
+  t.match(mean.done[0].training, { parameters: 7, secondsPerStep: 0.2, memory: 3 });
+  t.strictSame(meansOverSubjects(tuned.slice(1)), [], 'a subject is missing');
+
+  const untuned = SUBJECT_NAMES.map((name, i): Result => {
+    const made = result(`untuned_tiny_${name}`, { DINO: [i, 0.1] });
+    const [score] = made.done[0].evaluation.scores;
+    const evaluation = { ...made.done[0].evaluation, scores: [{ ...score, per_seed: [i - 1, i, i + 1] }] };
+    return { ...made, done: [{ ...made.done[0], evaluation }] };
+  });
+  t.equal(withInterval(valueOf(meansOverSubjects(untuned)[0], 'DINO')), '1.5 ± 2.5', '0.5, 1.5 and 2.5');
   t.end();
 });

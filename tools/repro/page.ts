@@ -1,12 +1,13 @@
 /** docs/results.md and its pictures, from what the trainings left. */
 import { writeFileAtomic } from '../../src/base/atomic-file.js';
 import { APART_TITLE, apartSection } from './apart.js';
+import { meansOverSubjects } from './means.js';
 import { comparison, strip } from './pictures.js';
 import { percent, readResult, valueOf, withInterval, type Result } from './result.js';
 import type { Row, Table } from './row.js';
 import { ALL_ROWS, EXPERIMENTS } from './rows/all.js';
 import { MODEL_NAMES, SUBJECT_NAMES } from './rows/dreambooth.js';
-import { DISTILLATION_TITLE, INTRODUCTION, KINDS_TITLE, LORA_TITLE, PAIRS_TITLE, PERSONAL_TITLE, RECOVERY_TITLE, SEARCH_TITLE, SIZES_TITLE, LATENCY_TITLE, verdicts } from './text.js'; // prettier-ignore
+import { DISTILLATION_TITLE, INTRODUCTION, KINDS_TITLE, LORA_TITLE, MEANS_TITLE, PAIRS_TITLE, PERSONAL_TITLE, RECOVERY_TITLE, SEARCH_TITLE, SIZES_TITLE, LATENCY_TITLE, verdicts } from './text.js'; // prettier-ignore
 
 const PAGE = 'docs/results.md';
 /** Prompts of a subject. */
@@ -76,6 +77,14 @@ const COST: readonly Column[] = [
   ['1,000 iterations', (r) => trainedCell(r, (of) => `${((1000 * of('secondsPerStep')) / 60).toFixed(1)} min`)],
   ['memory', (r) => trainedCell(r, (of) => (of('memory') > 0 ? `${of('memory').toFixed(2)} GiB` : ''))],
 ];
+/** As DiffEngine's table of times, whose rows are models. */
+const times = (teacher: Result | undefined): Column => [
+  "teacher's time = 1",
+  (r) => {
+    const whole = teacher?.done.map(({ training }) => training?.secondsPerStep ?? NaN) ?? [];
+    return whole.length > 0 ? trainedCell(r, (of) => (of('secondsPerStep') / median(whole)).toFixed(2)) : '';
+  },
+];
 const ADAPTER: readonly Column[] = [
   ['trained parameters', (r) => trainedCell(r, (of) => of('parameters').toLocaleString('en-US'))],
 ];
@@ -94,6 +103,8 @@ function page(results: readonly Result[], apart: string): string {
   const of = (name: Table): Result[] => results.filter(({ row }) => row.table === name);
   const renamed = (id: string, title: string): Result[] =>
     results.filter(({ row }) => row.id === id).map((r) => ({ ...r, row: { ...r.row, title } }));
+  const means = meansOverSubjects(results),
+    teacher = means.find(({ row }) => row.id === 'dreambooth_teacher_mean');
   const base = renamed('dreambooth_base_dog', 'as the config has it');
   const sections: readonly (readonly [string, readonly Result[], string, readonly Column[]])[] = [
     [SIZES_TITLE, of('sizes'), 'model', [...SIZE, ...QUALITY]],
@@ -101,6 +112,7 @@ function page(results: readonly Result[], apart: string): string {
     [RECOVERY_TITLE, of('recovery'), 'training', QUALITY],
     [DISTILLATION_TITLE, of('distillation'), 'training', QUALITY],
     [PAIRS_TITLE, of('pairs').length > 0 ? [...of('pairs'), ...renamed('kd', '12,000')] : [], 'pairs', QUALITY],
+    [MEANS_TITLE, means, 'model', [...LIKENESS, ...COST, times(teacher)]],
     [PERSONAL_TITLE, of('dreambooth'), 'model, subject', [...LIKENESS, ...COST]],
     [LORA_TITLE, of('lora').length > 0 ? [...base, ...of('lora')] : [], 'training', [...ADAPTER, ...LIKENESS, ...COST]],
     [KINDS_TITLE, of('kinds').length > 0 ? [...base, ...of('kinds')] : [], 'adapter', [...ADAPTER, ...LIKENESS, ...COST]], // prettier-ignore
@@ -109,7 +121,12 @@ function page(results: readonly Result[], apart: string): string {
   const shown = sections
     .filter(([, rows]) => rows.length > 0)
     .map(([title, rows, first, columns]) =>
-      [`## ${title}`, table(first, rows, columns), ...verdicts(title, results), ...picturesOf(rows)].join('\n\n'),
+      [
+        `## ${title}`,
+        table(first, rows, columns),
+        ...verdicts(title, [...results, ...means]),
+        ...picturesOf(title, rows),
+      ].join('\n\n'),
     );
   shown.push(`## ${APART_TITLE}\n\n${apart}`);
   const missing = EXPERIMENTS.filter(({ id }) => !results.some(({ row }) => row.id === id));
@@ -120,8 +137,8 @@ function page(results: readonly Result[], apart: string): string {
   return `${[INTRODUCTION, madeBy(results), ...shown, ...absent, runs(results)].join('\n\n')}\n`;
 }
 
-function picturesOf(rows: readonly Result[]): string[] {
-  if (rows.some(({ row }) => row.table === 'dreambooth')) {
+function picturesOf(title: string, rows: readonly Result[]): string[] {
+  if (title === PERSONAL_TITLE) {
     const lines = ['true drawings', ...MODEL_NAMES].join(', ');
     return SUBJECT_NAMES.filter((subject) =>
       linesOf(subject).every(({ id }) => rows.some(({ row }) => row.id === id)),

@@ -33,7 +33,8 @@ export const LATENCY_TITLE = 'Time of a step';
 export const RECOVERY_TITLE = 'What distillation is for: the Tiny student, 40 iterations after its blocks were removed';
 export const DISTILLATION_TITLE = 'The Tiny student for longer: 500 iterations each';
 export const PAIRS_TITLE = 'Number of distillation pairs (Tiny, 500 iterations)';
-export const PERSONAL_TITLE = 'DreamBooth with LoRA';
+export const MEANS_TITLE = 'DreamBooth with LoRA: means over the subjects';
+export const PERSONAL_TITLE = 'DreamBooth with LoRA: each subject';
 export const LORA_TITLE = 'DreamBooth on the Base student: rank, 8-bit weights, prior preservation';
 export const KINDS_TITLE = 'Kinds of adapter: the dog on the Base student';
 export const SEARCH_TITLE =
@@ -108,6 +109,20 @@ const CLAIMS: readonly Claim[] = [
       ['pairs_2000', 'pairs_500'],
     ],
   },
+  {
+    section: MEANS_TITLE,
+    text: 'Tuning brings the subject into the pictures',
+    score: 'DINO',
+    better: 'higher',
+    pairs: MODEL_NAMES.map((m) => [`dreambooth_${m}_mean`, `untuned_${m}_mean`] as const),
+  },
+  ...(['DINO', 'CLIP-I', 'CLIP-T'] as const).map((score): Claim => ({
+    section: MEANS_TITLE,
+    text: 'The teacher takes subjects on better than its students',
+    score,
+    better: 'higher',
+    pairs: MODEL_NAMES.slice(1).map((m) => ['dreambooth_teacher_mean', `dreambooth_${m}_mean`] as const),
+  })),
   {
     section: PERSONAL_TITLE,
     text: 'Tuning brings the subject into the pictures',
