@@ -7,7 +7,7 @@ import { percent, readResult, valueOf, withInterval, type Result } from './resul
 import type { Row, Table } from './row.js';
 import { ALL_ROWS, EXPERIMENTS } from './rows/all.js';
 import { MODEL_NAMES, SUBJECT_NAMES } from './rows/dreambooth.js';
-import { DISTILLATION_TITLE, INTRODUCTION, KINDS_TITLE, LORA_TITLE, MEANS_TITLE, PAIRS_TITLE, PERSONAL_TITLE, RECOVERY_TITLE, SEARCH_TITLE, SIZES_TITLE, LATENCY_TITLE, verdicts } from './text.js'; // prettier-ignore
+import { DISTILLATION_TITLE, INTRODUCTION, KINDS_TITLE, LORA_TITLE, MEANS_TITLE, NOTES, PAIRS_TITLE, PERSONAL_TITLE, RECOVERY_TITLE, SEARCH_TITLE, SIZES_TITLE, LATENCY_TITLE, verdicts } from './text.js'; // prettier-ignore
 
 const PAGE = 'docs/results.md';
 /** Prompts of a subject. */
@@ -124,6 +124,7 @@ function page(results: readonly Result[], apart: string): string {
       [
         `## ${title}`,
         table(first, rows, columns),
+        ...(title in NOTES ? [NOTES[title]] : []),
         ...verdicts(title, [...results, ...means]),
         ...picturesOf(title, rows),
       ].join('\n\n'),

@@ -40,6 +40,14 @@ export const KINDS_TITLE = 'Kinds of adapter: the dog on the Base student';
 export const SEARCH_TITLE =
   'How the settings were chosen: Base, two trainings and three seeds of pictures that no other table uses';
 
+/** What a table does not say of itself. */
+export const NOTES: Readonly<Record<string, string>> = {
+  [SIZES_TITLE]:
+    'Base and Small differ in the middle block alone. It sees maps of 2x2 here and does next to nothing ([what each block is worth](toyland.md#what-the-teacher-draws-and-what-limits-it)).',
+  [KINDS_TITLE]:
+    'All at the learning rate and for the iterations that were searched for LoRA. A kind may do better with its own.',
+};
+
 interface Claim {
   readonly section: string;
   readonly text: string;
