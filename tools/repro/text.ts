@@ -124,9 +124,16 @@ const CLAIMS: readonly Claim[] = [
     better: 'higher',
     pairs: MODEL_NAMES.map((m) => [`dreambooth_${m}_mean`, `untuned_${m}_mean`] as const),
   },
-  ...(['DINO', 'CLIP-I', 'CLIP-T'] as const).map((score): Claim => ({
+  ...(
+    [
+      ['The teacher takes subjects on better than its students', 'DINO'],
+      ['The teacher takes subjects on better than its students', 'CLIP-I'],
+      ['The teacher keeps to its prompts better than its students', 'CLIP-T'],
+      ['The teacher keeps to its prompts better than its students', 'setting accuracy'],
+    ] as const
+  ).map(([text, score]): Claim => ({
     section: MEANS_TITLE,
-    text: 'The teacher takes subjects on better than its students',
+    text,
     score,
     better: 'higher',
     pairs: MODEL_NAMES.slice(1).map((m) => ['dreambooth_teacher_mean', `dreambooth_${m}_mean`] as const),
