@@ -80,10 +80,12 @@ const COST: readonly Column[] = [
 /** As DiffEngine's table of times, whose rows are models. */
 const times = (teacher: Result | undefined): Column => [
   "teacher's time = 1",
-  (r) => {
-    const whole = teacher?.done.map(({ training }) => training?.secondsPerStep ?? NaN) ?? [];
-    return whole.length > 0 ? trainedCell(r, (of) => (of('secondsPerStep') / median(whole)).toFixed(2)) : '';
-  },
+  (r) =>
+    teacher
+      ? trainedCell(teacher, (whole) =>
+          trainedCell(r, (of) => (of('secondsPerStep') / whole('secondsPerStep')).toFixed(2)),
+        )
+      : '',
 ];
 const ADAPTER: readonly Column[] = [
   ['trained parameters', (r) => trainedCell(r, (of) => of('parameters').toLocaleString('en-US'))],

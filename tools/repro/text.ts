@@ -58,6 +58,31 @@ interface Claim {
   readonly better: 'lower' | 'higher';
 }
 
+const TAKES_ON = 'The teacher takes subjects on better than its students';
+/** @param subjects or their mean @param teacher what it may be better at, by which score */
+const personalClaims = (
+  section: string,
+  subjects: readonly string[],
+  teacher: readonly (readonly [text: string, score: string])[],
+): Claim[] => [
+  {
+    section,
+    text: 'Tuning brings the subject into the pictures',
+    score: 'DINO',
+    better: 'higher',
+    pairs: MODEL_NAMES.flatMap((m) => subjects.map((s) => [`dreambooth_${m}_${s}`, `untuned_${m}_${s}`] as const)),
+  },
+  ...teacher.map(([text, score]): Claim => ({
+    section,
+    text,
+    score,
+    better: 'higher',
+    pairs: MODEL_NAMES.slice(1).flatMap((m) =>
+      subjects.map((s) => [`dreambooth_teacher_${s}`, `dreambooth_${m}_${s}`] as const),
+    ),
+  })),
+];
+
 const CLAIMS: readonly Claim[] = [
   {
     section: SIZES_TITLE,
@@ -118,43 +143,17 @@ const CLAIMS: readonly Claim[] = [
       ['pairs_2000', 'pairs_500'],
     ],
   },
-  {
-    section: MEANS_TITLE,
-    text: 'Tuning brings the subject into the pictures',
-    score: 'DINO',
-    better: 'higher',
-    pairs: MODEL_NAMES.map((m) => [`dreambooth_${m}_mean`, `untuned_${m}_mean`] as const),
-  },
-  ...(
+  ...personalClaims(
+    MEANS_TITLE,
+    ['mean'],
     [
-      ['The teacher takes subjects on better than its students', 'DINO'],
-      ['The teacher takes subjects on better than its students', 'CLIP-I'],
+      [TAKES_ON, 'DINO'],
+      [TAKES_ON, 'CLIP-I'],
       ['The teacher keeps to its prompts better than its students', 'CLIP-T'],
       ['The teacher keeps to its prompts better than its students', 'setting accuracy'],
-    ] as const
-  ).map(([text, score]): Claim => ({
-    section: MEANS_TITLE,
-    text,
-    score,
-    better: 'higher',
-    pairs: MODEL_NAMES.slice(1).map((m) => ['dreambooth_teacher_mean', `dreambooth_${m}_mean`] as const),
-  })),
-  {
-    section: PERSONAL_TITLE,
-    text: 'Tuning brings the subject into the pictures',
-    score: 'DINO',
-    better: 'higher',
-    pairs: MODEL_NAMES.flatMap((m) => SUBJECT_NAMES.map((s) => [`dreambooth_${m}_${s}`, `untuned_${m}_${s}`] as const)),
-  },
-  {
-    section: PERSONAL_TITLE,
-    text: 'The teacher takes subjects on better than its students',
-    score: 'DINO',
-    better: 'higher',
-    pairs: MODEL_NAMES.slice(1).flatMap((m) =>
-      SUBJECT_NAMES.map((s) => [`dreambooth_teacher_${s}`, `dreambooth_${m}_${s}`] as const),
-    ),
-  },
+    ],
+  ),
+  ...personalClaims(PERSONAL_TITLE, SUBJECT_NAMES, [[TAKES_ON, 'DINO']]),
   {
     section: LORA_TITLE,
     text: 'A higher rank brings the subject closer',
